@@ -1,0 +1,263 @@
+//! Every decision about a task, as pure functions from the task as read to the change to write.
+//!
+//! A [`Change`] names what it expects (status, and lease or version); the store writes it by
+//! compare, so a decision made from a row that has moved on changes nothing.
+
+use super::{Event, MAX_LOSSES, Progress, Status, Task, TaskError, Time};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// One transition to be written: what it expects of the row, and the row afterwards.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Which task.
+    pub id: Uuid,
+    /// What happens.
+    pub event: Event,
+    /// The status the row must have.
+    pub from: Status,
+    /// The status it gets: always `from.after(event)`.
+    pub to: Status,
+    /// The lease the row must hold; `None` where the writer holds none.
+    pub lease: Option<Uuid>,
+    /// The version the row must have; `None` where the lease is the guard.
+    pub version: Option<i64>,
+    /// The lease must have ended by this instant (rescue only).
+    pub lapsed_by: Option<Time>,
+    /// Write only if nobody asked for a cancel: a requeue must not swallow one.
+    pub unless_cancelling: bool,
+    /// When it happens.
+    pub at: Time,
+    /// Who did it, where a caller did: a client id.
+    pub by: Option<String>,
+    /// The row's `error` afterwards.
+    pub error: Option<TaskError>,
+    /// The row's `result` afterwards.
+    pub result: Option<Box<RawValue>>,
+    /// The row's progress afterwards; `None` keeps what is there.
+    pub progress: Option<Progress>,
+    /// The row's `run_at` afterwards.
+    pub run_at: Time,
+    /// The row's count of failures afterwards.
+    pub failures: i64,
+    /// The row's count of lost workers afterwards.
+    pub losses: i64,
+    /// Output files that become visible with this change (success only).
+    pub artifacts: Vec<Artifact>,
+}
+
+/// One output file of a finished attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its name within the task: letters, digits, `.`, `-`, `_`; at most 100 characters.
+    pub name: String,
+    /// Its size.
+    pub bytes: i64,
+    /// Its media type.
+    pub content_type: String,
+    /// SHA-256 of its content, in lower-case hex.
+    pub sha256: String,
+    /// Where the file store keeps it.
+    pub location: String,
+}
+
+/// How one attempt ended, in its worker's words.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It worked: the result and the files it made.
+    Success(Box<RawValue>, Vec<Artifact>),
+    /// It did not.
+    Failure {
+        /// A stable word.
+        code: String,
+        /// A sentence.
+        message: String,
+        /// Whether another attempt could mend it.
+        retryable: bool,
+        /// How long to wait before it, instead of the backoff.
+        retry_after_ms: Option<i64>,
+    },
+    /// It stopped because a cancel was asked for.
+    Cancelled,
+    /// Its worker gives it back untouched (a drain).
+    Released,
+}
+
+impl Task {
+    /// A cancel by `by`: `Ok(None)` where it has been asked for or has happened already,
+    /// `Err` with the status that does not allow it.
+    pub fn cancel(&self, now: Time, by: &str) -> Result<Option<Change>, Status> {
+        let event = match self.status {
+            Status::Pending => Event::Cancelled,
+            Status::Running if self.cancel_requested_at.is_some() => return Ok(None),
+            Status::Running => Event::CancelRequested,
+            Status::Cancelled => return Ok(None),
+            status @ (Status::Success | Status::Failed) => return Err(status),
+        };
+        Ok(Some(Change { by: Some(by.to_owned()), ..self.seen(event, now)? }))
+    }
+
+    /// A retry by `by`: the same task, due now, with its full `max_attempts` before it again.
+    /// `Err` with the status that does not allow it.
+    pub fn retry(&self, now: Time, by: &str) -> Result<Change, Status> {
+        Ok(Change {
+            by: Some(by.to_owned()),
+            error: None,
+            result: None,
+            progress: Some(Progress::default()),
+            run_at: now,
+            failures: 0,
+            losses: 0,
+            ..self.seen(Event::Retried, now)?
+        })
+    }
+
+    /// What becomes of the task when the attempt under `lease` ends. `draw` (0..1) is the jitter's
+    /// random number. A failure after a cancel request is a cancel; a success stays one.
+    pub fn report(&self, lease: Uuid, outcome: Outcome, now: Time, draw: f64) -> Change {
+        let written = |event| Change { lease: Some(lease), version: None, ..self.change(event, Status::Running, now) };
+        match outcome {
+            Outcome::Success(result, artifacts) => Change {
+                result: Some(result),
+                artifacts,
+                error: None,
+                progress: Some(self.progress.finished()),
+                ..written(Event::Succeeded)
+            },
+            Outcome::Cancelled => written(Event::Cancelled),
+            _ if self.cancel_requested_at.is_some() => written(Event::Cancelled),
+            Outcome::Released => Change { unless_cancelling: true, run_at: now, ..written(Event::Released) },
+            Outcome::Failure { code, message, retryable, retry_after_ms } => {
+                let failures = self.failures + 1;
+                let error = Some(TaskError { code, message, attempt: self.attempt });
+                let again = retryable && failures < self.max_attempts;
+                let wait = retry_after_ms.unwrap_or_else(|| self.backoff.delay_ms(failures, draw));
+                Change {
+                    error,
+                    failures,
+                    unless_cancelling: true,
+                    run_at: if again { now.plus(wait) } else { self.run_at },
+                    ..written(if again { Event::Retrying } else { Event::Failed })
+                }
+            }
+        }
+    }
+
+    /// What becomes of a task whose lease ran out: cancelled if that was asked for, failed after
+    /// [`MAX_LOSSES`], waiting again otherwise.
+    pub fn rescue(&self, now: Time) -> Change {
+        let losses = self.losses + 1;
+        let event = match () {
+            _ if self.cancel_requested_at.is_some() => Event::Cancelled,
+            _ if losses >= MAX_LOSSES => Event::Failed,
+            _ => Event::Rescued,
+        };
+        let message = format!("the worker was lost {losses} times while running this task");
+        let error = TaskError { code: "worker_lost".to_owned(), message, attempt: self.attempt };
+        Change {
+            lease: self.lease,
+            lapsed_by: Some(now),
+            unless_cancelling: self.cancel_requested_at.is_none(),
+            losses,
+            run_at: now,
+            error: if event == Event::Failed { Some(error) } else { self.error.clone() },
+            ..self.change(event, Status::Running, now)
+        }
+    }
+
+    /// A change of the task exactly as read: its version is the guard.
+    fn seen(&self, event: Event, now: Time) -> Result<Change, Status> {
+        self.status.after(event).ok_or(self.status)?;
+        Ok(Change { version: Some(self.version), ..self.change(event, self.status, now) })
+    }
+
+    fn change(&self, event: Event, from: Status, at: Time) -> Change {
+        Change {
+            id: self.id,
+            event,
+            from,
+            to: from.after(event).expect("callers ask the table first"),
+            lease: None,
+            version: None,
+            lapsed_by: None,
+            unless_cancelling: false,
+            at,
+            by: None,
+            error: self.error.clone(),
+            result: None,
+            progress: None,
+            run_at: self.run_at,
+            failures: self.failures,
+            losses: self.losses,
+            artifacts: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Draft;
+
+    const NOW: Time = Time(1_000_000);
+
+    fn running(max_attempts: i64) -> Task {
+        let params = RawValue::from_string("{}".to_owned()).unwrap();
+        let mut draft = Draft::new("noop", params, "default", "client");
+        draft.max_attempts = max_attempts;
+        let mut task = draft.into_task(Uuid::nil(), NOW);
+        task.status = Status::Running;
+        task.attempt = 1;
+        task.lease = Some(Uuid::nil());
+        task
+    }
+
+    fn failure(retryable: bool) -> Outcome {
+        let (code, message) = ("broken".to_owned(), "it broke".to_owned());
+        Outcome::Failure { code, message, retryable, retry_after_ms: None }
+    }
+
+    #[test]
+    fn a_failure_with_attempts_left_waits_for_the_next_one() {
+        let change = running(2).report(Uuid::nil(), failure(true), NOW, 1.0);
+        assert_eq!((change.event, change.to), (Event::Retrying, Status::Pending));
+        assert_eq!(change.run_at, NOW.plus(1000));
+    }
+
+    #[test]
+    fn the_last_failure_and_a_fatal_one_end_the_task() {
+        for (max_attempts, retryable) in [(1, true), (5, false)] {
+            let change = running(max_attempts).report(Uuid::nil(), failure(retryable), NOW, 1.0);
+            assert_eq!((change.event, change.to), (Event::Failed, Status::Failed));
+        }
+    }
+
+    #[test]
+    fn a_failure_after_a_cancel_request_is_a_cancel_and_a_success_stays_one() {
+        let mut task = running(3);
+        task.cancel_requested_at = Some(NOW);
+        assert_eq!(task.report(Uuid::nil(), failure(true), NOW, 1.0).event, Event::Cancelled);
+        let result = RawValue::from_string("{}".to_owned()).unwrap();
+        let success = Outcome::Success(result, Vec::new());
+        assert_eq!(task.report(Uuid::nil(), success, NOW, 1.0).event, Event::Succeeded);
+    }
+
+    #[test]
+    fn the_third_loss_is_the_last() {
+        let mut task = running(1);
+        assert_eq!(task.rescue(NOW).event, Event::Rescued);
+        task.losses = 2;
+        let change = task.rescue(NOW);
+        assert_eq!(change.event, Event::Failed);
+        assert_eq!(change.error.unwrap().code, "worker_lost");
+    }
+
+    #[test]
+    fn a_retry_by_a_caller_gives_the_full_number_of_attempts_again() {
+        let mut task = running(2);
+        task.status = Status::Failed;
+        task.failures = 2;
+        let change = task.retry(NOW, "client").unwrap();
+        assert_eq!((change.failures, change.losses, change.to), (0, 0, Status::Pending));
+    }
+}

@@ -1,0 +1,71 @@
+//! What text may stand where: one judge for both databases.
+
+/// One thing that is wrong with an input: where (a JSON pointer) and what.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// A JSON pointer into the input, as `/params/target_width`.
+    pub pointer: String,
+    /// A sentence, as `must be 100 to 2000`.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// An error at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> FieldError {
+        FieldError { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// Whether both databases can keep it: Postgres takes no NUL in text or JSON.
+pub fn storable(text: &str) -> bool {
+    !text.contains('\0')
+}
+
+/// What is wrong with a line of free text (a task's name); `None` when nothing is. Control
+/// characters other than NUL are kept: they are shown escaped.
+pub fn free(text: &str, max_chars: usize) -> Option<String> {
+    if !storable(text) {
+        return Some("must not contain a NUL character".to_owned());
+    }
+    (text.chars().count() > max_chars).then(|| format!("must be at most {max_chars} characters"))
+}
+
+/// What is wrong with a word one filters by (queue, tag, client id, owner): 1 to `max` characters,
+/// none of them a control character or a text-direction override.
+pub fn label(text: &str, max_chars: usize) -> Option<String> {
+    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.is_empty() || text.chars().count() > max_chars {
+        return Some(format!("must be 1 to {max_chars} characters"));
+    }
+    text.chars().any(hidden).then(|| "must not contain control characters".to_owned())
+}
+
+/// Cuts `text` to at most `max_bytes` at a character's border, saying so; NUL becomes U+FFFD.
+pub fn clip(text: &str, max_bytes: usize) -> String {
+    let text = text.replace('\0', "\u{fffd}");
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let end = (0..=max_bytes.saturating_sub(3)).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_has_no_hidden_characters() {
+        assert_eq!(label("mails-2026", 100), None);
+        assert_eq!(label("<script>", 100), None);
+        for text in ["", "a\nb", "a\u{202e}b", "\0", &"x".repeat(101)] {
+            assert!(label(text, 100).is_some(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn clipping_keeps_characters_whole() {
+        assert_eq!(clip("äöü", 5), "ä…");
+        assert_eq!(clip("a\0b", 10), "a\u{fffd}b");
+    }
+}

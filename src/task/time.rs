@@ -1,0 +1,76 @@
+//! Instants: milliseconds since 1970 in UTC, RFC 3339 on the wire.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// An instant by the shared clock, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// 1970-01-01, the earliest instant a caller may name.
+    pub const MIN: Time = Time(0);
+    /// The end of 2999, the latest instant a caller may name.
+    pub const MAX: Time = Time(32_503_679_999_999);
+
+    /// This instant and `millis` more (or less, if negative), never beyond the calendar.
+    pub fn plus(self, millis: i64) -> Time {
+        Time(self.0.saturating_add(millis).clamp(0, Time::MAX.0))
+    }
+
+    /// Milliseconds from `earlier` to this instant; 0 if it is not earlier.
+    pub fn since(self, earlier: Time) -> i64 {
+        (self.0 - earlier.0).max(0)
+    }
+
+    /// Reads RFC 3339 with any offset, between 1970 and 2999. Fractions beyond milliseconds are cut.
+    /// `None` for anything else, a leap second or a missing zone included.
+    pub fn parse(text: &str) -> Option<Time> {
+        if text.len() > 40 || text.get(17..19).is_some_and(|seconds| seconds == "60") {
+            return None;
+        }
+        let millis = DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis();
+        (Time::MIN.0..=Time::MAX.0).contains(&millis).then_some(Time(millis))
+    }
+}
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
+        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl serde::Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_in_utc_with_milliseconds() {
+        let time = Time::parse("2026-01-31T13:00:00.1239+01:00").unwrap();
+        assert_eq!(time.to_string(), "2026-01-31T12:00:00.123Z");
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        for text in [
+            "",
+            "infinity",
+            "2026-02-30T00:00:00Z",
+            "2026-01-01T24:00:60Z",
+            "2026-01-01T23:59:60Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "294277-01-01T00:00:00Z",
+            "2026-01-01T00:00:00",
+            "1767225600",
+        ] {
+            assert_eq!(Time::parse(text), None, "{text}");
+        }
+    }
+}

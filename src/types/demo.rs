@@ -1,0 +1,88 @@
+//! `demo`: waits in steps and reports each one.
+
+use super::{Context, Failure, Level, TaskType};
+use crate::task::text::FieldError;
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use std::time::Duration;
+
+/// Lasts as long as it is told, in as many steps, and fails where it is told.
+pub struct Demo;
+
+/// What `demo` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Params {
+    /// What to call it in its steps.
+    #[schemars(length(min = 1, max = 200))]
+    name: String,
+    /// How long it lasts, in milliseconds.
+    #[schemars(range(min = 1000, max = 30000))]
+    duration: u64,
+    /// In how many steps.
+    #[schemars(range(min = 1, max = 1000))]
+    steps: u32,
+    /// Fail at this step, with the code `demo_failed`.
+    #[schemars(range(min = 1, max = 1000))]
+    fail_at: Option<u32>,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params { name: "demo".to_owned(), duration: 5000, steps: 10, fail_at: None }
+    }
+}
+
+#[async_trait]
+impl TaskType for Demo {
+    fn name(&self) -> &'static str {
+        "demo"
+    }
+
+    fn description(&self) -> &'static str {
+        "Waits in steps and reports each one; fails at a step, if told to."
+    }
+
+    fn params_schema(&self) -> Value {
+        super::schema::of::<Params>()
+    }
+
+    fn result_schema(&self) -> Value {
+        json!({ "type": "object", "properties": {
+            "name": { "type": "string" }, "steps": { "type": "integer" }, "duration": { "type": "integer" },
+        } })
+    }
+
+    fn examples(&self) -> Vec<Value> {
+        vec![
+            json!({ "name": "demo", "duration": 5000, "steps": 10 }),
+            json!({ "name": "a failure", "duration": 3000, "steps": 6, "fail_at": 4 }),
+        ]
+    }
+
+    fn check(&self, params: &Value) -> Vec<FieldError> {
+        let number = |name: &str| params.get(name).and_then(Value::as_u64);
+        match (number("fail_at"), number("steps")) {
+            (Some(fail_at), Some(steps)) if fail_at > steps => {
+                vec![FieldError::new("/fail_at", format!("must be 1 to {steps}, the number of steps"))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
+        let params: Params = ctx.params(params)?;
+        let step = Duration::from_millis(params.duration) / params.steps;
+        for done in 1..=params.steps {
+            ctx.sleep(step).await?;
+            if params.fail_at == Some(done) {
+                return Err(Failure::retry("demo_failed", format!("failed at step {done}, as asked")));
+            }
+            ctx.progress(done as i64, params.steps as i64, Some(format!("step {done} of {}", params.steps)));
+            ctx.log(Level::Info, format!("{}: step {done} of {}", params.name, params.steps));
+        }
+        ctx.result(&json!({ "name": params.name, "steps": params.steps, "duration": params.duration }))
+    }
+}

@@ -1,0 +1,120 @@
+//! The built-in task types: one file each, and the list of them.
+//!
+//! To add one, write a file with its params, its sentence, its `run` and its tests, and add a
+//! line to [`Types::builtin`]. The API, the form on the page, the docs and the checks read the
+//! same list.
+
+mod context;
+mod csv_processing;
+mod demo;
+mod email_sending;
+mod image_processing;
+mod noop;
+mod schema;
+
+use crate::task::text::FieldError;
+use async_trait::async_trait;
+use serde_json::{Value, value::RawValue};
+use std::sync::Arc;
+
+pub use context::{Context, Failure, Input, Level, LogLine, Output};
+pub use schema::{Checked, Schema};
+
+/// What a task type is.
+#[async_trait]
+pub trait TaskType: Send + Sync + 'static {
+    /// Its name, as submitted: `snake_case`.
+    fn name(&self) -> &'static str;
+
+    /// One sentence on what it does.
+    fn description(&self) -> &'static str;
+
+    /// JSON Schema of its params: an object, or `oneOf` objects where it has several forms.
+    /// A property with `format: file-id` names an upload.
+    fn params_schema(&self) -> Value;
+
+    /// JSON Schema of its result.
+    fn result_schema(&self) -> Value;
+
+    /// Params that work, the simplest first.
+    fn examples(&self) -> Vec<Value>;
+
+    /// What the schema cannot say. Called only with params that fit the schema, defaults filled in.
+    fn check(&self, params: &Value) -> Vec<FieldError> {
+        let _ = params;
+        Vec::new()
+    }
+
+    /// One attempt. It must stop within 2 s once the context is cancelled, and leave nothing
+    /// half-written; CPU-bound work goes through [`Context::blocking`]. It may run more than once
+    /// for one task (a lost worker, a retry).
+    async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure>;
+}
+
+/// The task types of this process.
+#[derive(Clone)]
+pub struct Types {
+    entries: Arc<Vec<Entry>>,
+}
+
+/// A type with its schema, compiled once.
+pub struct Entry {
+    /// The type.
+    pub r#type: Box<dyn TaskType>,
+    /// Its params' schema.
+    pub schema: Schema,
+}
+
+impl Types {
+    /// Every built-in type, in the order the page shows them.
+    pub fn builtin() -> Types {
+        Types::new(vec![
+            Box::new(csv_processing::CsvProcessing),
+            Box::new(email_sending::EmailSending),
+            Box::new(image_processing::ImageProcessing),
+            Box::new(demo::Demo),
+            Box::new(noop::Noop),
+        ])
+    }
+
+    /// These types and no others.
+    pub fn new(types: Vec<Box<dyn TaskType>>) -> Types {
+        let entry = |r#type: Box<dyn TaskType>| Entry { schema: Schema::new(r#type.params_schema()), r#type };
+        Types { entries: Arc::new(types.into_iter().map(entry).collect()) }
+    }
+
+    /// These types and `more`.
+    pub fn with(self, more: Vec<Box<dyn TaskType>>) -> Types {
+        let mut entries = Arc::try_unwrap(self.entries).unwrap_or_else(|_| panic!("built once, at start"));
+        let more = Arc::into_inner(Types::new(more).entries).expect("just made");
+        entries.extend(more);
+        Types { entries: Arc::new(entries) }
+    }
+
+    /// The type of that name.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.r#type.name() == name)
+    }
+
+    /// Every type, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Every type's name, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.iter().map(|entry| entry.r#type.name().to_owned()).collect()
+    }
+}
+
+impl Entry {
+    /// Checks params against the schema and the type's own rules. Pointers begin at the params
+    /// themselves (`/num_rows`). On success: the params with defaults filled in, and the uploads they name.
+    pub fn check(&self, params: &RawValue) -> Result<Checked, Vec<FieldError>> {
+        let checked = self.schema.check(params)?;
+        match self.r#type.check(&checked.params) {
+            errors if errors.is_empty() => Ok(checked),
+            errors => Err(errors),
+        }
+    }
+}
