@@ -1,6 +1,9 @@
 //! Errand: a persistent task service. See ARCHITECTURE.md for the map and the laws.
 
 pub mod clock;
+pub mod events;
 pub mod files;
+pub mod queue;
+pub mod store;
 pub mod task;
 pub mod types;

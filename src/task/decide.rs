@@ -10,13 +10,12 @@ use uuid::Uuid;
 /// One transition to be written: what it expects of the row, and the row afterwards.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Which task.
-    pub id: Uuid,
+    /// The task as it was when this was decided, without params and result. Its status is what the
+    /// row must have.
+    pub task: Box<Task>,
     /// What happens.
     pub event: Event,
-    /// The status the row must have.
-    pub from: Status,
-    /// The status it gets: always `from.after(event)`.
+    /// The status it gets: always `task.status.after(event)`.
     pub to: Status,
     /// The lease the row must hold; `None` where the writer holds none.
     pub lease: Option<Uuid>,
@@ -62,7 +61,7 @@ pub struct Artifact {
 }
 
 /// How one attempt ended, in its worker's words.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Outcome {
     /// It worked: the result and the files it made.
     Success(Box<RawValue>, Vec<Artifact>),
@@ -81,6 +80,34 @@ pub enum Outcome {
     Cancelled,
     /// Its worker gives it back untouched (a drain).
     Released,
+}
+
+impl Change {
+    /// The task right after, without params and result. The row has the last word on what others
+    /// may have written meanwhile: its version, a cancel request, its progress.
+    pub fn after(&self, version: i64, cancel_requested_at: Option<Time>, progress: Progress) -> Task {
+        let running = self.to == Status::Running;
+        Task {
+            status: self.to,
+            error: self.error.clone(),
+            progress,
+            failures: self.failures,
+            losses: self.losses,
+            lease: self.task.lease.filter(|_| running),
+            lease_until: self.task.lease_until.filter(|_| running),
+            run_at: self.run_at,
+            finished_at: self.to.is_finished().then_some(self.at),
+            updated_at: self.at,
+            cancel_requested_at,
+            version,
+            ..(*self.task).clone()
+        }
+    }
+
+    /// Whether the task may be claimed right after.
+    pub fn makes_ready(&self) -> bool {
+        self.to == Status::Pending && self.run_at <= self.at
+    }
 }
 
 impl Task {
@@ -115,7 +142,7 @@ impl Task {
     /// What becomes of the task when the attempt under `lease` ends. `draw` (0..1) is the jitter's
     /// random number. A failure after a cancel request is a cancel; a success stays one.
     pub fn report(&self, lease: Uuid, outcome: Outcome, now: Time, draw: f64) -> Change {
-        let written = |event| Change { lease: Some(lease), version: None, ..self.change(event, Status::Running, now) };
+        let written = |event| Change { lease: Some(lease), version: None, ..self.change(event, now) };
         match outcome {
             Outcome::Success(result, artifacts) => Change {
                 result: Some(result),
@@ -161,22 +188,21 @@ impl Task {
             losses,
             run_at: now,
             error: if event == Event::Failed { Some(error) } else { self.error.clone() },
-            ..self.change(event, Status::Running, now)
+            ..self.change(event, now)
         }
     }
 
     /// A change of the task exactly as read: its version is the guard.
     fn seen(&self, event: Event, now: Time) -> Result<Change, Status> {
         self.status.after(event).ok_or(self.status)?;
-        Ok(Change { version: Some(self.version), ..self.change(event, self.status, now) })
+        Ok(Change { version: Some(self.version), ..self.change(event, now) })
     }
 
-    fn change(&self, event: Event, from: Status, at: Time) -> Change {
+    fn change(&self, event: Event, at: Time) -> Change {
         Change {
-            id: self.id,
+            task: Box::new(self.summary()),
             event,
-            from,
-            to: from.after(event).expect("callers ask the table first"),
+            to: self.status.after(event).expect("callers ask the table first"),
             lease: None,
             version: None,
             lapsed_by: None,

@@ -186,6 +186,25 @@ impl Draft {
 }
 
 impl Task {
+    /// The task without params and result, which may be large.
+    pub fn summary(&self) -> Task {
+        Task {
+            id: self.id,
+            r#type: self.r#type.clone(),
+            name: self.name.clone(),
+            queue: self.queue.clone(),
+            tags: self.tags.clone(),
+            owner: self.owner.clone(),
+            client_id: self.client_id.clone(),
+            params: None,
+            result: None,
+            error: self.error.clone(),
+            progress: self.progress.clone(),
+            worker: self.worker.clone(),
+            ..*self
+        }
+    }
+
     /// What people want to know beyond the status; derived, never stored.
     pub fn phase(&self, now: Time) -> &'static str {
         match self.status {

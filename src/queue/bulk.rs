@@ -1,0 +1,80 @@
+//! Cancel and retry of many at once.
+
+use super::{Error, Queue};
+use crate::task::{Filter, Page, Scope, Sort, Task};
+use futures_util::future::join_all;
+
+/// Tasks looked at in one go.
+const CHUNK: i64 = 1_000;
+
+/// What a bulk action did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bulk {
+    /// How many tasks the caller may see and the filter names.
+    pub matched: i64,
+    /// How many of them changed.
+    pub changed: i64,
+}
+
+impl Queue {
+    /// Cancels every task that the filter names and that can be cancelled. A task that moves on
+    /// meanwhile is decided anew as it then is.
+    pub async fn cancel_many(&self, scope: &Scope, filter: &Filter, by: &str) -> Result<Bulk, Error> {
+        self.each(scope, filter, |task| async move {
+            let before = (task.status, task.cancel_requested_at);
+            match self.cancel_seen(scope, task, by).await {
+                Ok(after) => Ok(before != (after.status, after.cancel_requested_at)),
+                Err(Error::NotCancellable(_) | Error::NotFound) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// Retries every task that the filter names and that can be retried.
+    pub async fn retry_many(&self, scope: &Scope, filter: &Filter, by: &str) -> Result<Bulk, Error> {
+        self.each(scope, filter, |task| async move {
+            let Ok(change) = task.retry(self.inner.clock.now(), by) else { return Ok(false) };
+            Ok(self.write(change).await?.is_some())
+        })
+        .await
+    }
+
+    /// The decision from the row as listed; read again only if it has moved on.
+    async fn cancel_seen(&self, scope: &Scope, task: Task, by: &str) -> Result<Task, Error> {
+        let change = task.cancel(self.inner.clock.now(), by).map_err(Error::NotCancellable)?;
+        let Some(change) = change else { return Ok(task) };
+        match self.write(change).await? {
+            Some(after) => Ok(after),
+            None => self.cancel(scope, task.id, by).await,
+        }
+    }
+
+    async fn each<A, F>(&self, scope: &Scope, filter: &Filter, act: A) -> Result<Bulk, Error>
+    where
+        A: Fn(Task) -> F,
+        F: Future<Output = Result<bool, Error>>,
+    {
+        let mut bulk = Bulk::default();
+        // Whatever is submitted meanwhile is not meant: ids are walked upwards to the newest of now.
+        let as_of = self.inner.clock.now();
+        let mut page = Page { sort: Sort::CreatedAsc, limit: CHUNK, after: None, as_of, full: false };
+        let filter = Filter {
+            created_before: Some(filter.created_before.unwrap_or(as_of.plus(1)).min(as_of.plus(1))),
+            ..filter.clone()
+        };
+        loop {
+            let tasks = self.inner.store.list(scope, &filter, &page).await?;
+            let Some(last) = tasks.last() else { return Ok(bulk) };
+            page.after = Some(crate::task::filter::After { finished_at: None, id: last.id });
+            let whole = tasks.len() < CHUNK as usize;
+            bulk.matched += tasks.len() as i64;
+            for changed in join_all(tasks.into_iter().map(&act)).await {
+                bulk.changed += i64::from(changed?);
+            }
+            if whole {
+                return Ok(bulk);
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The one door for every change of state, and for every look at it.
+//!
+//! It asks the clock, decides through [`crate::task`], has the store write by compare, and tells
+//! whoever listens. Concurrent submits and finishes are gathered into one write ([`batch`]).
+
+mod batch;
+mod bulk;
+mod explain;
+mod pace;
+mod read;
+mod stats;
+mod submit;
+mod work;
+
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::files::{self, Files};
+use crate::store::{self, Store, Submission, Submitted};
+use crate::task::{Change, Event, Scope, Status, Task, Time};
+use crate::types::Types;
+use batch::{Batch, Operation};
+use pace::Pace;
+use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
+use uuid::timestamp::{Timestamp, context::ContextV7};
+
+pub use bulk::Bulk;
+pub use explain::Reason;
+pub use read::{Attempt, ChangePage};
+pub use stats::{Pair, Quantiles, Series, Stats};
+pub use submit::{Invalid, Prepared};
+pub use work::Reported;
+
+/// One write takes at most about this many tasks.
+const WRITE_WEIGHT: usize = 2_000;
+
+/// Why the door did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such task within the caller's scope.
+    #[error("no such task")]
+    NotFound,
+    /// No such upload within the caller's scope.
+    #[error("no such file")]
+    FileNotFound,
+    /// A task in this status cannot be cancelled.
+    #[error("a task that is {} cannot be cancelled", .0.word())]
+    NotCancellable(Status),
+    /// A task in this status cannot be retried.
+    #[error("a task that is {} cannot be retried", .0.word())]
+    NotRetryable(Status),
+    /// The idempotency key was used with another body.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+    /// The change log no longer reaches back so far; it reaches back to this number.
+    #[error("the change log reaches back to {0} only")]
+    SequenceExpired(i64),
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The file store did not do it.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    events: Events,
+    types: Types,
+    files: Files,
+    pace: Arc<Pace>,
+    submits: Batch<Submission, Submitted>,
+    changes: Batch<Change, Option<Task>>,
+    ids: Ids,
+}
+
+impl Operation for Submission {
+    type Key = (String, String, String);
+
+    fn keys(&self) -> Vec<Self::Key> {
+        self.once.iter().map(|once| (once.owner.clone(), once.route.clone(), once.key.clone())).collect()
+    }
+
+    fn weight(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+impl Operation for Change {
+    type Key = Uuid;
+
+    fn keys(&self) -> Vec<Uuid> {
+        vec![self.task.id]
+    }
+
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+impl Queue {
+    /// Opens the door to a store. Must be called on a tokio runtime: its writers run there.
+    pub fn open(store: Arc<dyn Store>, clock: Clock, types: Types, files: Files) -> Queue {
+        let events = Events::default();
+        let pace = Arc::new(Pace::new(Uuid::now_v7().to_string()));
+        let submits = Batch::start(WRITE_WEIGHT, {
+            let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+            move |operations: Vec<Submission>| {
+                let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+                async move {
+                    let written = store.insert(&operations).await;
+                    if let Ok(answers) = &written {
+                        announce_new(&*store, &events, &pace, operations.iter().zip(answers));
+                    }
+                    (operations, written)
+                }
+            }
+        });
+        let changes = Batch::start(WRITE_WEIGHT, {
+            let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+            move |operations: Vec<Change>| {
+                let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+                async move {
+                    let written = store.apply(&operations).await;
+                    if let Ok(tasks) = &written {
+                        let pairs = operations.iter().zip(tasks);
+                        let happened = pairs.filter_map(|(change, task)| Some((change.event, task.as_ref()?)));
+                        announce(&*store, &events, &pace, happened);
+                    }
+                    (operations, written)
+                }
+            }
+        });
+        Queue {
+            inner: Arc::new(Inner { store, clock, events, types, files, pace, submits, changes, ids: Ids::default() }),
+        }
+    }
+
+    /// The clock that leases and due times go by.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// The signals of this node.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
+    }
+
+    /// The task types of this node.
+    pub fn types(&self) -> &Types {
+        &self.inner.types
+    }
+
+    /// Where uploads and artifacts are kept.
+    pub fn file_store(&self) -> &Files {
+        &self.inner.files
+    }
+
+    /// The store below, for its clock, its wake-ups and its end. Whoever changes a task's state
+    /// through it goes round the door.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Cancels a task: `PENDING` is `CANCELLED` on return; `RUNNING` is asked to stop and will be
+    /// `CANCELLED` (or win the race and be `SUCCESS`). Asked again, or cancelled already: the task as it is.
+    pub async fn cancel(&self, scope: &Scope, id: Uuid, by: &str) -> Result<Task, Error> {
+        loop {
+            let task = self.get(scope, id).await?;
+            let Some(change) = task.cancel(self.inner.clock.now(), by).map_err(Error::NotCancellable)? else {
+                return Ok(task);
+            };
+            if let Some(after) = self.write(change).await? {
+                return Ok(Task { params: task.params, ..after });
+            }
+        }
+    }
+
+    /// Sets a `FAILED` or `CANCELLED` task going again: the same id, its history kept, its full
+    /// number of attempts before it.
+    pub async fn retry(&self, scope: &Scope, id: Uuid, by: &str) -> Result<Task, Error> {
+        loop {
+            let task = self.get(scope, id).await?;
+            let change = task.retry(self.inner.clock.now(), by).map_err(Error::NotRetryable)?;
+            if let Some(after) = self.write(change).await? {
+                return Ok(Task { params: task.params, ..after });
+            }
+        }
+    }
+
+    /// Writes one change, together with others. `None`: the row has moved on.
+    async fn write(&self, change: Change) -> Result<Option<Task>, Error> {
+        Ok(self.inner.changes.write(change).await?)
+    }
+}
+
+/// Tells whoever listens what has just been submitted.
+fn announce_new<'a>(
+    store: &dyn Store,
+    events: &Events,
+    pace: &Pace,
+    written: impl Iterator<Item = (&'a Submission, &'a Submitted)>,
+) {
+    for (submission, answer) in written {
+        let Submitted::New = answer else { continue };
+        pace.submitted(submission.tasks.iter());
+        events.logged();
+        if submission.tasks.iter().any(|task| task.run_at > task.created_at) {
+            events.due();
+        }
+        if submission.tasks.iter().any(|task| task.run_at <= task.created_at) {
+            events.ready();
+            store.wake(store::Wake::Ready);
+        }
+    }
+}
+
+/// Tells whoever listens what has just happened.
+fn announce<'a>(
+    store: &dyn Store,
+    events: &Events,
+    pace: &Pace,
+    happened: impl Iterator<Item = (Event, &'a Task)> + Clone,
+) {
+    pace.happened(happened.clone());
+    let (mut ready, mut due, mut cancel) = (false, false, false);
+    for (event, task) in happened {
+        events.touched(task.id);
+        match event {
+            Event::CancelRequested => cancel = true,
+            _ if task.status != Status::Pending => {}
+            _ if task.run_at <= task.updated_at => ready = true,
+            _ => due = true,
+        }
+    }
+    events.logged();
+    if due {
+        events.due();
+    }
+    if cancel {
+        events.cancel();
+        store.wake(store::Wake::Cancel);
+    }
+    if ready {
+        events.ready();
+        store.wake(store::Wake::Ready);
+    }
+}
+
+/// Makes ids that sort by creation, by the shared clock, and in order within a millisecond.
+#[derive(Default)]
+struct Ids {
+    context: Mutex<ContextV7>,
+}
+
+impl Ids {
+    fn next(&self, now: Time) -> Uuid {
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let (seconds, nanos) = (now.0.div_euclid(1000) as u64, now.0.rem_euclid(1000) as u32 * 1_000_000);
+        Uuid::new_v7(Timestamp::from_unix(&*context, seconds, nanos))
+    }
+}

@@ -1,0 +1,178 @@
+//! How fast things go: counts and histograms by minute, for charts and percentiles.
+//!
+//! Kept in memory and written every few seconds, outside the hot path: a node that is killed
+//! loses the last seconds of its charts, never a count of tasks.
+
+use crate::store::Minute;
+use crate::task::{Event, Task, Time};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Buckets to a doubling: a percentile is at most 19 % too high.
+const PER_DOUBLING: f64 = 4.0;
+/// Enough for 2^40 ms, 34 years.
+const BUCKETS: usize = 161;
+
+/// A histogram of durations in milliseconds, in buckets that grow by a quarter doubling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram {
+    counts: Vec<i64>,
+}
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        Histogram { counts: vec![0; BUCKETS] }
+    }
+}
+
+impl Histogram {
+    /// Adds one duration.
+    pub fn add(&mut self, millis: i64) {
+        let bucket = ((millis.max(0) as f64 + 1.0).log2() * PER_DOUBLING).ceil() as usize;
+        self.counts[bucket.min(BUCKETS - 1)] += 1;
+    }
+
+    /// Adds another histogram, as [`Histogram::to_json`] wrote it.
+    pub fn merge(&mut self, json: &str) {
+        let pairs: Vec<(usize, i64)> = serde_json::from_str(json).unwrap_or_default();
+        for (bucket, n) in pairs.into_iter().filter(|(bucket, _)| *bucket < BUCKETS) {
+            self.counts[bucket] += n;
+        }
+    }
+
+    /// As JSON: the buckets that are not empty, `[[bucket, count], …]`.
+    pub fn to_json(&self) -> String {
+        let filled: Vec<(usize, i64)> = self.counts.iter().copied().enumerate().filter(|(_, n)| *n > 0).collect();
+        serde_json::to_string(&filled).expect("numbers are JSON")
+    }
+
+    /// The upper border of the bucket in which the `q`-quantile lies, in milliseconds; `None` if empty.
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let total: i64 = self.counts.iter().sum();
+        let rank = ((total as f64 * q).ceil() as i64).max(1);
+        let mut seen = 0;
+        let bucket = self.counts.iter().position(|n| {
+            seen += n;
+            seen >= rank
+        })?;
+        Some(((bucket as f64 / PER_DOUBLING).exp2() - 1.0).round())
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    submitted: i64,
+    started: i64,
+    succeeded: i64,
+    failed: i64,
+    cancelled: i64,
+    waits: Histogram,
+    runs: Histogram,
+}
+
+/// What this node did in the last minutes.
+pub struct Pace {
+    node: String,
+    minutes: Mutex<HashMap<(i64, String, String), Tally>>,
+}
+
+impl Pace {
+    /// Nothing yet. `node` must be new with every start of the process.
+    pub fn new(node: String) -> Pace {
+        Pace { node, minutes: Mutex::default() }
+    }
+
+    /// Tasks were submitted.
+    pub fn submitted<'a>(&self, tasks: impl Iterator<Item = &'a Task>) {
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        for task in tasks {
+            tally(&mut minutes, task, task.created_at).submitted += 1;
+        }
+    }
+
+    /// Transitions happened; each task is as it is right after.
+    pub fn happened<'a>(&self, transitions: impl Iterator<Item = (Event, &'a Task)>) {
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (event, task) in transitions {
+            let tally = tally(&mut minutes, task, task.updated_at);
+            match event {
+                Event::Started => {
+                    tally.started += 1;
+                    tally.waits.add(task.updated_at.since(task.run_at));
+                }
+                Event::Succeeded => tally.succeeded += 1,
+                Event::Failed => tally.failed += 1,
+                Event::Cancelled => tally.cancelled += 1,
+                _ => {}
+            }
+            if let (Event::Succeeded | Event::Failed, Some(started)) = (event, task.started_at) {
+                tally.runs.add(task.updated_at.since(started));
+            }
+        }
+    }
+
+    /// What is to be written now. Minutes before the last one are forgotten here: they are whole.
+    pub fn take(&self, now: Time) -> Vec<Minute> {
+        let written = self.peek();
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        minutes.retain(|(minute, ..), _| *minute + 1 >= minute_of(now));
+        written
+    }
+
+    /// What is known so far and not yet forgotten.
+    pub fn peek(&self) -> Vec<Minute> {
+        let minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = |((minute, owner, r#type), tally): (&(i64, String, String), &Tally)| Minute {
+            minute: *minute,
+            node: self.node.clone(),
+            owner: owner.clone(),
+            r#type: r#type.clone(),
+            submitted: tally.submitted,
+            started: tally.started,
+            succeeded: tally.succeeded,
+            failed: tally.failed,
+            cancelled: tally.cancelled,
+            waits: tally.waits.to_json(),
+            runs: tally.runs.to_json(),
+        };
+        minutes.iter().map(minute).collect()
+    }
+}
+
+/// The minute of an instant, counted since 1970.
+pub fn minute_of(time: Time) -> i64 {
+    time.0.div_euclid(60_000)
+}
+
+fn tally<'a>(minutes: &'a mut HashMap<(i64, String, String), Tally>, task: &Task, at: Time) -> &'a mut Tally {
+    minutes.entry((minute_of(at), task.owner.clone(), task.r#type.clone())).or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_at_most_a_bucket_too_high() {
+        let mut histogram = Histogram::default();
+        (1..=1000).for_each(|millis| histogram.add(millis));
+        for (q, exact) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0)] {
+            let quantile = histogram.quantile(q).unwrap();
+            assert!((exact..exact * 1.2).contains(&quantile), "{q}: {quantile}");
+        }
+    }
+
+    #[test]
+    fn a_histogram_survives_its_json() {
+        let mut histogram = Histogram::default();
+        [0, 5, 5, 70_000].into_iter().for_each(|millis| histogram.add(millis));
+        let mut read = Histogram::default();
+        read.merge(&histogram.to_json());
+        assert_eq!(read, histogram);
+    }
+
+    #[test]
+    fn nothing_has_no_quantile() {
+        assert_eq!(Histogram::default().quantile(0.5), None);
+    }
+}

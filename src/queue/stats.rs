@@ -1,0 +1,147 @@
+//! Numbers for people: exact counts from the counters, pace from the kept minutes. No rows are counted.
+
+use super::pace::{Histogram, minute_of};
+use super::{Error, Queue};
+use crate::store::{Count, Minute};
+use crate::task::{Scope, Time};
+use std::time::Duration;
+
+/// Percentiles look back this many minutes.
+const LOOK_BACK_MINUTES: i64 = 60;
+/// Charts reach back this many minutes: 7 days.
+const CHART_MINUTES: i64 = 7 * 24 * 60;
+/// A chart has at most this many points.
+const MAX_POINTS: i64 = 500;
+/// How often what this node did is written.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// Idempotency keys are kept this long: 24 h and some.
+const KEEP_KEYS_MS: i64 = 25 * 3_600_000;
+
+/// Percentiles of a duration in milliseconds, of the last hour; `None` while there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Quantiles {
+    /// Half are not above this.
+    pub p50: Option<f64>,
+    /// 95 of 100 are not above this.
+    pub p95: Option<f64>,
+    /// 99 of 100 are not above this.
+    pub p99: Option<f64>,
+}
+
+/// Something going in, something coming out.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pair {
+    /// Tasks submitted.
+    pub submitted: f64,
+    /// Tasks ended, however.
+    pub finished: f64,
+}
+
+/// The numbers of one scope.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// Exact, from the counters.
+    pub counts: Vec<Count>,
+    /// Per second, over the last whole minute.
+    pub per_second: Pair,
+    /// In the last hour.
+    pub last_hour: Pair,
+    /// From due to started.
+    pub wait_ms: Quantiles,
+    /// From started to ended.
+    pub run_ms: Quantiles,
+}
+
+/// A chart's points, each summing `step_minutes`.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// How much a point sums.
+    pub step_minutes: i64,
+    /// When each point begins, and what happened in it.
+    pub points: Vec<(Time, Minute)>,
+}
+
+impl Queue {
+    /// The numbers of a scope. Counts are exact; the pace of other nodes is up to 5 s old.
+    pub async fn stats(&self, scope: &Scope) -> Result<Stats, Error> {
+        let now = minute_of(self.inner.clock.now());
+        let minutes = self.minutes(scope, now - LOOK_BACK_MINUTES).await?;
+        let (mut waits, mut runs) = (Histogram::default(), Histogram::default());
+        let (mut last_minute, mut last_hour) = (Pair::default(), Pair::default());
+        for minute in &minutes {
+            waits.merge(&minute.waits);
+            runs.merge(&minute.runs);
+            add(&mut last_hour, minute);
+            if minute.minute == now - 1 {
+                add(&mut last_minute, minute);
+            }
+        }
+        let per_second = Pair { submitted: last_minute.submitted / 60.0, finished: last_minute.finished / 60.0 };
+        let counts = self.inner.store.counts(scope).await?;
+        Ok(Stats { counts, per_second, last_hour, wait_ms: quantiles(&waits), run_ms: quantiles(&runs) })
+    }
+
+    /// What happened in the last `window_minutes` (at most 7 days), in at most 500 points.
+    pub async fn timeseries(&self, scope: &Scope, window_minutes: i64) -> Result<Series, Error> {
+        let window = window_minutes.clamp(1, CHART_MINUTES);
+        let step = (window + MAX_POINTS - 1) / MAX_POINTS;
+        let first = minute_of(self.inner.clock.now()) - window + 1;
+        let mut points: Vec<(Time, Minute)> = (0..(window + step - 1) / step)
+            .map(|point| (Time((first + point * step) * 60_000), Minute::default()))
+            .collect();
+        for minute in self.minutes(scope, first).await? {
+            let point = ((minute.minute - first) / step).max(0) as usize;
+            if let Some((_, sum)) = points.get_mut(point) {
+                sum.submitted += minute.submitted;
+                sum.started += minute.started;
+                sum.succeeded += minute.succeeded;
+                sum.failed += minute.failed;
+                sum.cancelled += minute.cancelled;
+            }
+        }
+        Ok(Series { step_minutes: step, points })
+    }
+
+    /// House-keeping until stopped: writes this node's pace, folds counters, forgets old keys.
+    pub async fn keep_house(&self, stop: tokio_util::sync::CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_some() {
+            self.tidy().await;
+        }
+        self.tidy().await;
+    }
+
+    async fn tidy(&self) {
+        let now = self.inner.clock.now();
+        let minutes = self.inner.pace.take(now);
+        if minutes.is_empty() {
+            return;
+        }
+        let written = async {
+            self.inner.store.put_minutes(&minutes).await?;
+            self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - CHART_MINUTES).await
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "house-keeping failed; it is tried again in a moment");
+        }
+    }
+
+    /// The kept minutes, with this node's own as they stand in memory.
+    async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>, Error> {
+        let mut minutes = self.inner.store.minutes(scope, since).await?;
+        let own = self.inner.pace.peek();
+        minutes.retain(|kept| !own.iter().any(|own| own.minute == kept.minute && own.node == kept.node));
+        let visible = |minute: &Minute| scope.owner().is_none_or(|owner| owner == minute.owner);
+        minutes.extend(own.into_iter().filter(|minute| minute.minute >= since).filter(visible));
+        Ok(minutes)
+    }
+}
+
+fn add(pair: &mut Pair, minute: &Minute) {
+    pair.submitted += minute.submitted as f64;
+    pair.finished += (minute.succeeded + minute.failed + minute.cancelled) as f64;
+}
+
+fn quantiles(histogram: &Histogram) -> Quantiles {
+    let at = |q| histogram.quantile(q);
+    Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+}

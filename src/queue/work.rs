@@ -1,0 +1,123 @@
+//! The worker's side of the door: claim, beat, report, rescue.
+
+use super::{Error, Queue};
+use crate::store::{Beat, Claim, Due, Held};
+use crate::task::{Event, Outcome, Scope, Task};
+use crate::types::Input;
+use uuid::Uuid;
+
+/// Lapsed leases taken back in one go.
+const RESCUED_AT_ONCE: i64 = 1_000;
+/// Tasks made ready in one go.
+const PROMOTED_AT_ONCE: i64 = 10_000;
+
+/// What became of a report.
+#[derive(Debug)]
+pub enum Reported {
+    /// It is written; this is the task right after.
+    Written(Box<Task>),
+    /// The lease is no longer current: nothing was written.
+    Lost,
+}
+
+impl Queue {
+    /// At most `max` ready tasks of the types this node knows, in order of priority, `run_at` and
+    /// id; each `RUNNING` under a new lease of `lease_ms`, with its params.
+    pub async fn claim(&self, worker: &str, max: i64, queues: &[String], lease_ms: i64) -> Result<Vec<Task>, Error> {
+        let claim = Claim {
+            worker: worker.to_owned(),
+            max,
+            types: self.inner.types.names(),
+            queues: queues.to_vec(),
+            now: self.inner.clock.now(),
+            lease_ms,
+        };
+        let tasks = self.inner.store.claim(&claim).await?;
+        if !tasks.is_empty() {
+            let started = tasks.iter().map(|task| (Event::Started, task));
+            super::announce(&*self.inner.store, &self.inner.events, &self.inner.pace, started);
+        }
+        Ok(tasks)
+    }
+
+    /// The uploads that a claimed task's params name, those that still exist.
+    pub async fn inputs(&self, task: &Task) -> Result<Vec<Input>, Error> {
+        let params = task.params.as_deref();
+        let entry = self.inner.types.get(&task.r#type);
+        let Some(checked) = entry.zip(params).and_then(|(entry, params)| entry.check(params).ok()) else {
+            return Ok(Vec::new());
+        };
+        if checked.files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = checked.files.iter().map(|(_, id)| *id).collect();
+        let files = self.inner.store.files(&Scope::Owner(task.owner.clone()), &ids).await?;
+        let input = |file: crate::store::File| {
+            Input::new(file.id, file.name, file.bytes as u64, file.content_type, file.location)
+        };
+        Ok(files.into_iter().map(input).collect())
+    }
+
+    /// Extends leases by `lease_ms` from now and writes down what was said under them. Leases that
+    /// are not in the answer are lost.
+    pub async fn beat(&self, beats: &[Beat], lease_ms: i64) -> Result<Vec<Held>, Error> {
+        let now = self.inner.clock.now();
+        let held = self.inner.store.beat(beats, now.plus(lease_ms), now).await?;
+        for beat in beats.iter().filter(|beat| beat.progress.is_some()) {
+            self.inner.events.touched(beat.id);
+        }
+        Ok(held)
+    }
+
+    /// Which of these leases are current, and which of their tasks were asked to stop.
+    pub async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>, Error> {
+        Ok(self.inner.store.held(leases).await?)
+    }
+
+    /// Writes how an attempt ended, under its lease. Said twice, the second is `Lost` and changes nothing.
+    pub async fn report(&self, claimed: &Task, lease: Uuid, outcome: &Outcome) -> Result<Reported, Error> {
+        let change = claimed.report(lease, outcome.clone(), self.inner.clock.now(), rand::random());
+        if let Some(after) = self.write(change).await? {
+            return Ok(Reported::Written(Box::new(after)));
+        }
+        // A cancel may have come between: decide once more, from the row as it is now.
+        let task = match self.get(&Scope::Everyone, claimed.id).await {
+            Ok(task) if task.lease == Some(lease) => task,
+            Ok(_) | Err(Error::NotFound) => return Ok(Reported::Lost),
+            Err(error) => return Err(error),
+        };
+        let change = task.report(lease, outcome.clone(), self.inner.clock.now(), rand::random());
+        let after = self.write(change).await?;
+        Ok(after.map_or(Reported::Lost, |after| Reported::Written(Box::new(after))))
+    }
+
+    /// Takes lapsed leases back; answers how many.
+    pub async fn rescue(&self) -> Result<usize, Error> {
+        let now = self.inner.clock.now();
+        let lapsed = self.inner.store.lapsed(now, RESCUED_AT_ONCE).await?;
+        let rescues = lapsed.into_iter().map(|task| self.write(task.rescue(now)));
+        let written = futures_util::future::try_join_all(rescues).await?;
+        let rescued: Vec<_> = written.into_iter().flatten().collect();
+        for task in &rescued {
+            let (task, status) = (task.id, task.status.word());
+            tracing::warn!(%task, status, "took back a task whose worker was lost");
+        }
+        Ok(rescued.len())
+    }
+
+    /// Makes due tasks ready; answers how many, and when the next one is due.
+    pub async fn promote(&self) -> Result<Due, Error> {
+        let due = self.inner.store.promote(self.inner.clock.now(), PROMOTED_AT_ONCE).await?;
+        if due.promoted > 0 {
+            self.inner.events.ready();
+            self.inner.store.wake(crate::store::Wake::Ready);
+        }
+        Ok(due)
+    }
+
+    /// Sets the clock by the database's.
+    pub async fn follow_clock(&self) -> Result<(), Error> {
+        self.inner.clock.follow(self.inner.store.now().await?);
+        Ok(())
+    }
+}

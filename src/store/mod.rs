@@ -1,0 +1,382 @@
+//! The database: one trait in the domain's verbs, two implementations with one meaning.
+//!
+//! Every write is one transaction that changes the rows, writes their lines in the change log
+//! and moves the counters, or does none of it. Writes after a claim are by compare: a row that
+//! has moved on is left alone, and the answer says so.
+
+mod row;
+
+//#[cfg(feature = "postgres")]
+//mod postgres;
+//#[cfg(feature = "sqlite")]
+//mod sqlite;
+
+use crate::task::{Artifact, Change, Event, Filter, Page, Progress, Scope, Status, Task, TaskError, Time};
+use crate::types::LogLine;
+use async_trait::async_trait;
+use uuid::Uuid;
+
+//#[cfg(feature = "postgres")]
+//pub use postgres::Postgres;
+//#[cfg(feature = "sqlite")]
+//pub use sqlite::Sqlite;
+
+/// Which database it is, as `/health` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// One file, one process.
+    Sqlite,
+    /// Any number of nodes.
+    Postgres,
+}
+
+impl Database {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Database::Sqlite => "sqlite",
+            Database::Postgres => "postgres",
+        }
+    }
+}
+
+/// Why the database did not do it. The texts are for the log, never for a client.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached, is busy, or did not answer in time; a write may or may not have
+    /// happened. Worth another try.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// No space left; nothing was written.
+    #[error("the database has no space left: {0}")]
+    Full(String),
+    /// The file is damaged, or is no database of ours.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// Another process has the file.
+    #[error("the database file is in use by another process: {0}")]
+    InUse(String),
+    /// A mistake of ours.
+    #[error("the database refused: {0}")]
+    Internal(String),
+}
+
+/// What the store answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What is submitted together: all of it becomes tasks, or none of it.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The tasks as they will stand: `PENDING`, version 1.
+    pub tasks: Vec<Task>,
+    /// Who submitted, for the change log: a client id.
+    pub by: String,
+    /// The caller's idempotency key, if it sent one.
+    pub once: Option<Once>,
+}
+
+/// An idempotency key: the same one submits once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Whose key it is.
+    pub owner: String,
+    /// Which route it was sent to.
+    pub route: String,
+    /// The key, as sent.
+    pub key: String,
+    /// SHA-256 of the route and the canonical body, in hex.
+    pub fingerprint: String,
+    /// The answer, to be given again byte for byte.
+    pub answer: String,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone)]
+pub enum Submitted {
+    /// Its tasks are on disk.
+    New,
+    /// Its key had been used: nothing was written.
+    Before {
+        /// The fingerprint it was used with.
+        fingerprint: String,
+        /// The first answer.
+        answer: String,
+    },
+}
+
+/// What a worker asks for.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Who asks.
+    pub worker: String,
+    /// At most this many tasks.
+    pub max: i64,
+    /// Only these types.
+    pub types: Vec<String>,
+    /// Only these queues; empty is any.
+    pub queues: Vec<String>,
+    /// The instant of the claim.
+    pub now: Time,
+    /// How long the leases last.
+    pub lease_ms: i64,
+}
+
+/// One beat of a running attempt: its lease is extended and what it said is written down,
+/// if the lease is still current.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Which task.
+    pub id: Uuid,
+    /// The lease it runs under.
+    pub lease: Uuid,
+    /// Which attempt it is.
+    pub attempt: i64,
+    /// Its progress, if it has changed.
+    pub progress: Option<Progress>,
+    /// Log lines since the last beat.
+    pub lines: Vec<LogLine>,
+}
+
+/// A lease that is still current after a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The lease.
+    pub lease: Uuid,
+    /// Whether a caller asked for the task's end.
+    pub cancel_requested: bool,
+}
+
+/// One line of the change log: a transition, and the task right after it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its number: rises strictly in commit order; numbers may be skipped, entries never.
+    pub seq: i64,
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub event: Event,
+    /// The status before; `None` for the submit.
+    pub from: Option<Status>,
+    /// Who did it, where a caller did.
+    pub by: Option<String>,
+    /// The task right after, without params and result.
+    pub task: Task,
+}
+
+/// One line of a task's own history, as kept in the change log.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    /// Its number in the change log.
+    pub seq: i64,
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub event: Event,
+    /// The status before; `None` for the submit.
+    pub from: Option<Status>,
+    /// The status after.
+    pub to: Status,
+    /// The attempt it belongs to.
+    pub attempt: i64,
+    /// The worker of that attempt.
+    pub worker: Option<String>,
+    /// The error it left.
+    pub error: Option<TaskError>,
+    /// Who did it, where a caller did.
+    pub by: Option<String>,
+}
+
+/// A stored log line.
+#[derive(Debug, Clone)]
+pub struct StoredLine {
+    /// Its number: rises with every line of the task.
+    pub seq: i64,
+    /// Which attempt wrote it.
+    pub attempt: i64,
+    /// The line.
+    pub line: LogLine,
+}
+
+/// Which log lines are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct LineQuery {
+    /// Only lines with a higher number.
+    pub after: i64,
+    /// Only this level and above (its number).
+    pub level: i64,
+    /// Only this attempt.
+    pub attempt: Option<i64>,
+    /// At most this many.
+    pub limit: i64,
+}
+
+/// An upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub owner: String,
+    /// What its uploader called it: inert text.
+    pub name: String,
+    /// Its size.
+    pub bytes: i64,
+    /// Its media type.
+    pub content_type: String,
+    /// SHA-256 of its content, in lower-case hex.
+    pub sha256: String,
+    /// Where the file store keeps it.
+    pub location: String,
+    /// When it was uploaded.
+    pub created_at: Time,
+}
+
+/// How many tasks of an owner, queue and type stand in a status. Exact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The queue.
+    pub queue: String,
+    /// The type.
+    pub r#type: String,
+    /// The status.
+    pub status: Status,
+    /// How many.
+    pub n: i64,
+}
+
+/// What one node did in one minute with one owner's tasks of one type: for charts and percentiles.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Minute {
+    /// Minutes since 1970.
+    pub minute: i64,
+    /// Which node.
+    pub node: String,
+    /// Whose tasks.
+    pub owner: String,
+    /// Which type.
+    pub r#type: String,
+    /// Tasks submitted.
+    pub submitted: i64,
+    /// Attempts begun.
+    pub started: i64,
+    /// Tasks ended in `SUCCESS`.
+    pub succeeded: i64,
+    /// Tasks ended in `FAILED`.
+    pub failed: i64,
+    /// Tasks ended in `CANCELLED`.
+    pub cancelled: i64,
+    /// Histogram of waits, as JSON: an array of counts.
+    pub waits: String,
+    /// Histogram of runs, as JSON: an array of counts.
+    pub runs: String,
+}
+
+/// What woke a node from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Something may be ready to be claimed.
+    Ready,
+    /// A running task was asked to stop.
+    Cancel,
+}
+
+/// What a look for due tasks found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// How many became ready just now.
+    pub promoted: i64,
+    /// When the next one is due, if any waits for its time.
+    pub next: Option<Time>,
+}
+
+/// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
+/// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Which database it is.
+    fn database(&self) -> Database;
+
+    /// The database's clock.
+    async fn now(&self) -> Result<Time>;
+
+    /// Writes each submission whole, or not at all where its key was used before. One answer each, in order.
+    async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>>;
+
+    /// Gives out at most `max` ready tasks by priority, `run_at`, id; each gets a new random lease.
+    /// Answers them `RUNNING`, with their params, in that order.
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Task>>;
+
+    /// Writes each change whose expectations hold; answers the task right after, without params and
+    /// result. `None` for those whose row has moved on; nothing of them was written. At most one
+    /// change a task in a call.
+    async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>>;
+
+    /// Extends current leases to `until` and writes down what was said under them. Leases that are
+    /// not in the answer are lost; nothing was written under them. A lease whose task was asked to
+    /// stop is current, but no longer extended.
+    async fn beat(&self, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>>;
+
+    /// Which of these leases are current: like a beat, but nothing is written.
+    async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>>;
+
+    /// Makes waiting tasks that are due ready to be claimed, at most `limit`.
+    async fn promote(&self, now: Time, limit: i64) -> Result<Due>;
+
+    /// Running tasks whose lease ended by `now`, at most `limit`.
+    async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>>;
+
+    /// One task, whole.
+    async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>>;
+
+    /// A page of a list.
+    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>>;
+
+    /// The change log behind `after`, at most `limit` entries, in commit order without gaps.
+    async fn changes(&self, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>>;
+
+    /// The log reaches back to entries behind this number, and its newest entry has the second.
+    async fn log_bounds(&self) -> Result<(i64, i64)>;
+
+    /// The history of one task, oldest first; the task's existence must be checked by the caller's scope.
+    async fn transitions(&self, scope: &Scope, id: Uuid) -> Result<Vec<Transition>>;
+
+    /// Log lines of one task.
+    async fn lines(&self, scope: &Scope, id: Uuid, query: &LineQuery) -> Result<Vec<StoredLine>>;
+
+    /// The output files of one task, by name.
+    async fn artifacts(&self, scope: &Scope, id: Uuid) -> Result<Vec<Artifact>>;
+
+    /// Records an upload that is whole and on disk.
+    async fn add_file(&self, file: &File) -> Result<()>;
+
+    /// The uploads with these ids, those that exist within the scope.
+    async fn files(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>>;
+
+    /// Forgets an upload; answers what it was.
+    async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<Option<File>>;
+
+    /// Exact counts, from the counters.
+    async fn counts(&self, scope: &Scope) -> Result<Vec<Count>>;
+
+    /// Adds to what is known of these minutes (same minute, node, owner and type: replaced).
+    async fn put_minutes(&self, minutes: &[Minute]) -> Result<()>;
+
+    /// What is known of the minutes from `since` on, histograms included.
+    async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>>;
+
+    /// How many ready tasks of the same queue stand before this one, counted up to `limit`.
+    async fn ahead(&self, task: &Task, limit: i64) -> Result<i64>;
+
+    /// House-keeping: folds counters, forgets idempotency keys used before `keys_before` and minutes
+    /// before `minutes_before`.
+    async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()>;
+
+    /// Tells other nodes, soon and at least once; many calls become one message.
+    fn wake(&self, wake: Wake);
+
+    /// What other nodes (and on Postgres this one too) tell. On SQLite nobody does.
+    fn wakes(&self) -> tokio::sync::broadcast::Receiver<Wake>;
+
+    /// Ends what runs in the background, closes the connections.
+    async fn close(&self);
+}
