@@ -263,6 +263,15 @@ impl Context {
         (progress, std::mem::take(&mut said.lines))
     }
 
+    /// For the worker: what was taken by [`Context::take_said`] could not be written; it comes again
+    /// with the next call, before anything said since.
+    pub fn unsay(&self, progress: Option<Progress>, mut lines: Vec<LogLine>) {
+        let mut said = self.said();
+        said.progress_is_new |= progress.is_some();
+        lines.append(&mut said.lines);
+        said.lines = lines;
+    }
+
     /// For the worker: the output files kept so far.
     pub fn outputs(&self) -> Vec<Artifact> {
         self.said().outputs.clone()
