@@ -1,1 +1,5 @@
-fn main() {}
+//! Table of contents: every test that needs more than one module.
+
+mod support;
+
+mod promises; // what the queue guarantees, on both databases
