@@ -79,11 +79,16 @@ fn instant(cell: &[u8]) -> Option<Cell> {
     if !(10..=40).contains(&cell.len()) || cell[4] != b'-' || cell[7] != b'-' {
         return None;
     }
-    let text = std::str::from_utf8(cell).ok()?;
-    if text.len() == 10 {
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    if cell.len() == 10 {
+        let part = |digits: &[u8]| {
+            digits
+                .iter()
+                .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+        };
+        let date = NaiveDate::from_ymd_opt(part(&cell[..4])? as i32, part(&cell[5..7])?, part(&cell[8..])?)?;
         return Some(Cell::Date(i64::from(chrono::Datelike::num_days_from_ce(&date))));
     }
+    let text = std::str::from_utf8(cell).ok()?;
     let text = text.replacen(' ', "T", 1);
     let zoned = chrono::DateTime::parse_from_rfc3339(&text).map(|time| time.timestamp_micros());
     let plain =

@@ -57,7 +57,7 @@ impl Default for Made {
     }
 }
 
-/// The user's own table: a file or its text, and what to do with it. Filled in this order: bad
+/// The user's own table: a file or its text, and what to do with it, in this order: bad
 /// rows are left out, duplicates dropped, the rest sorted, cut to `limit`, columns selected and
 /// renamed. The statistics describe the rows that are left; they are in `output.csv`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -232,3 +232,12 @@ fn params_that_contradict_are_refused() {
     assert_eq!(refused(json!({ "data": "x", "on_bad_row": "cry" })), "/on_bad_row must be one of skip, fail");
     assert_eq!(refused(json!({ "data": "x", "deduplicate": 1 })), "/deduplicate must be true or false or a list");
 }
+
+#[test]
+fn the_file_is_named_as_an_upload() {
+    let schema = schema::Schema::new(CsvProcessing.params_schema());
+    let params = serde_json::value::to_raw_value(&json!({ "file_id": Uuid::nil() })).unwrap();
+    let checked = schema.check(&params).unwrap();
+    assert_eq!(checked.files, [("/file_id".to_owned(), Uuid::nil())]);
+    assert_eq!(checked.params["on_bad_row"], "skip");
+}

@@ -71,6 +71,10 @@ fn tidy(schema: &mut Value) {
             if members.get("default").is_some_and(Value::is_null) {
                 members.shift_remove("default");
             }
+            // A docstring's line breaks are its source file's, not a sentence's.
+            if let Some(Value::String(description)) = members.get_mut("description") {
+                *description = description.replace("\n\n", "\u{0}").replace('\n', " ").replace('\u{0}', "\n\n");
+            }
             // `format: uint32` and the like speak of Rust; the bounds say it all.
             if members.get("type").is_some_and(|kind| kind == "integer" || kind == "number") {
                 members.shift_remove("format");
@@ -93,7 +97,8 @@ mod tests {
         #[derive(Default)]
         #[allow(dead_code)]
         struct Params {
-            /// How many.
+            /// How
+            /// many.
             #[schemars(range(min = 1, max = 5))]
             rows: Option<u32>,
             form: Option<Fit>,
