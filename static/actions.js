@@ -1,0 +1,99 @@
+// What a person can do to tasks, the same from the list and from one task's screen.
+
+import { send, absolute } from "./api.js";
+import { stringify } from "./json.js";
+import { plural, title } from "./format.js";
+import { toast } from "./elements/toast-area.js";
+
+/** Asks before something that cannot simply be taken back. Resolves to true for yes. */
+export function confirm(heading, text, action) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector("h2").textContent = heading;
+  dialog.querySelector("p").textContent = text;
+  document.getElementById("confirm-yes").textContent = action;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+}
+
+/** Cancels one task after a confirm; the toast offers Undo, which is a retry. Resolves to the task or null. */
+export async function cancelTask(task) {
+  const running = task.status === "RUNNING";
+  const text = running ? "It is running. What it did so far stays done; its output is thrown away." : "It has not started. It can be retried later.";
+  if (!(await confirm(`Cancel “${title(task)}”?`, text, "Cancel task"))) return null;
+  return attempt(async () => {
+    const changed = await send("DELETE", `api/tasks/${encodeURIComponent(task.id)}`);
+    const asked = changed?.status === "RUNNING";
+    toast(asked ? "Asked to stop" : "Cancelled", { text: title(task), ...(!asked && { action: { label: "Undo", run: () => retryTask(task) } }) });
+    return changed;
+  });
+}
+
+/** Retries one task. Resolves to the task or null. */
+export function retryTask(task) {
+  return attempt(async () => {
+    const changed = await send("POST", `api/tasks/${encodeURIComponent(task.id)}/retry`);
+    toast("Back in the queue", { text: title(task), kind: "success" });
+    return changed;
+  });
+}
+
+/** Submits the same task once more. Resolves to the new task or null. */
+export function runAgain(task) {
+  return attempt(async () => {
+    const made = await send("POST", `api/tasks/${encodeURIComponent(task.id)}/clone`, {});
+    toast("Submitted again", { text: title(made), kind: "success" });
+    return made;
+  });
+}
+
+/** Cancels or retries many. `kind` is "cancel" or "retry". Resolves to {matched, changed} or null. */
+export async function bulk(kind, ids) {
+  const all = plural(ids.length, "task");
+  if (kind === "cancel" && !(await confirm(`Cancel ${all}?`, "Those that have finished by then are left as they are.", "Cancel tasks"))) return null;
+  return attempt(async () => {
+    const answer = await send("POST", `api/tasks/${kind}`, { ids });
+    const words = `${answer.changed} of ${all} ${kind === "cancel" ? "cancelled" : "back in the queue"}`;
+    toast(words, { kind: answer.changed ? "success" : "warning", ...(kind === "cancel" && answer.changed && { action: { label: "Undo", run: () => bulk("retry", ids) } }) });
+    return answer;
+  });
+}
+
+/** Copies text; over plain HTTP the clipboard interface is missing, so the old way stands in. */
+export async function copyText(text, what) {
+  let done = false;
+  try {
+    await navigator.clipboard.writeText(text);
+    done = true;
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "sr";
+    (document.querySelector("dialog[open]") ?? document.body).append(area);
+    area.select();
+    done = document.execCommand("copy");
+    area.remove();
+  }
+  if (done) toast(`${what} copied`, { kind: "success" });
+  else toast("The browser did not allow copying", { kind: "error" });
+}
+
+/** A curl line for a call, ready for a POSIX shell. */
+export function curl(method, path, body) {
+  const parts = ["curl"];
+  if (method !== "GET" && !(method === "POST" && body !== undefined)) parts.push("-X", method);
+  parts.push(quote(absolute(path)));
+  if (body === undefined) return parts.join(" ");
+  return `${parts.join(" ")} \\\n  -H 'content-type: application/json' \\\n  -d ${quote(stringify(body, 2))}`;
+}
+
+const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+async function attempt(run) {
+  try {
+    return await run();
+  } catch (error) {
+    toast(error.title || "That did not work", { kind: "error", text: error.message });
+    return null;
+  }
+}

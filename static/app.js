@@ -1,0 +1,68 @@
+// The frame around every screen: navigation, search, connection light, theme, help.
+
+import { setText, setAttr, announce } from "./dom.js";
+import { link } from "./api.js";
+import { clock } from "./format.js";
+import { connection, onConnection } from "./connection.js";
+import { setting, nextTheme, onSettings } from "./settings.js";
+import { bind, showHelp } from "./keys.js";
+import { startRouter, navigate, currentPath } from "./router.js";
+import "./elements/toast-area.js";
+
+const byId = (id) => document.getElementById(id);
+const search = byId("search").elements.q;
+
+for (const anchor of document.querySelectorAll("a[data-to]")) anchor.href = link(anchor.dataset.to);
+
+function markCurrent() {
+  const section = currentPath().split("/")[0];
+  for (const anchor of document.querySelectorAll(".rail a")) setAttr(anchor, "aria-current", anchor.dataset.to === section ? "page" : null);
+  search.value = section === "tasks" ? (new URLSearchParams(location.search).get("q") ?? "") : "";
+}
+
+function showConnection({ state, since }) {
+  const words = { connecting: "Connecting", polling: "Polling", offline: `Offline since ${clock(since)}` };
+  byId("light").dataset.state = state;
+  setText(byId("light-text"), words[state]);
+  document.documentElement.toggleAttribute("data-offline", state === "offline");
+}
+
+function showTheme() {
+  const words = { system: "as the system", light: "light", dark: "dark" };
+  const button = byId("theme");
+  button.querySelector("use").setAttribute("href", `#i-${setting("theme")}`);
+  button.title = `Theme: ${words[setting("theme")]}`;
+  setText(button.querySelector(".sr"), button.title);
+}
+
+function cycleTheme() {
+  nextTheme();
+  announce(byId("theme").title);
+}
+
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const query = new URLSearchParams(currentPath() === "tasks" ? location.search : "");
+  if (search.value.trim()) query.set("q", search.value.trim());
+  else query.delete("q");
+  navigate("tasks" + (String(query) ? `?${query}` : ""));
+});
+byId("theme").addEventListener("click", cycleTheme);
+byId("help-open").addEventListener("click", showHelp);
+addEventListener("errand:navigated", markCurrent);
+onConnection(showConnection);
+onSettings(showTheme);
+
+bind("g o", "Go to Overview", () => navigate(""));
+bind("g t", "Go to Tasks", () => navigate("tasks"));
+bind("g s", "Go to Submit", () => navigate("submit"));
+bind("g d", "Go to Docs", () => navigate("docs"));
+bind("g e", "Go to Settings", () => navigate("settings"));
+bind("/", "Search", () => search.select());
+bind("c", "Create a task", () => navigate("submit"));
+bind("t", "Change the theme", cycleTheme);
+bind("?", "This help", showHelp);
+
+showConnection(connection());
+showTheme();
+startRouter();

@@ -1,0 +1,33 @@
+// <progress-bar>: how far a task is, as a bar and in numbers.
+
+import { h, setText, setAttr } from "../dom.js";
+import { duration, count } from "../format.js";
+
+class ProgressBar extends HTMLElement {
+  #fill = h("i");
+  #words = h("span");
+
+  connectedCallback() {
+    if (this.#fill.isConnected) return;
+    this.setAttribute("role", "progressbar");
+    this.setAttribute("aria-valuemin", "0");
+    this.setAttribute("aria-valuemax", "100");
+    this.append(h("b", null, this.#fill), this.#words);
+  }
+
+  /** Shows a task's progress; `long` adds counts and the time left. */
+  show(task, { long = false } = {}) {
+    const { percent = 0, processed, total, eta_seconds } = task.progress ?? {};
+    const value = task.status === "SUCCESS" ? 100 : Math.max(0, Math.min(100, Number(percent) || 0));
+    this.dataset.status = task.status;
+    this.#fill.style.inlineSize = `${value}%`;
+    const words = [`${Math.floor(value)} %`];
+    if (long && processed != null) words.push(total != null ? `${count(processed)} of ${count(total)}` : count(processed));
+    if (eta_seconds != null && task.status === "RUNNING" && long) words.push(`about ${duration(eta_seconds * 1000)} left`);
+    setText(this.#words, words.join(" · "));
+    setAttr(this, "aria-valuenow", Math.floor(value));
+    setAttr(this, "aria-label", `Progress of ${task.name || task.type}`);
+  }
+}
+
+customElements.define("progress-bar", ProgressBar);

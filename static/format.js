@@ -1,0 +1,111 @@
+// Times, durations, sizes and names, as people read them.
+
+import { h, setText, setAttr } from "./dom.js";
+import { setting, onSettings } from "./settings.js";
+
+let skew = 0; // the server's clock minus ours, ms
+
+/** The server's time, as well as its `date` header (whole seconds) tells. */
+export const now = () => Date.now() + skew;
+
+/** Learns the server's clock from an answer's `date` header; under 2 s it is noise. */
+export function learnClock(header) {
+  const there = Date.parse(header ?? "");
+  if (Number.isNaN(there)) return;
+  const measured = there + 500 - Date.now();
+  skew = Math.abs(measured) < 2000 ? 0 : measured;
+}
+
+/** A <time> that shows relative words, the exact time on hover, and keeps itself current. */
+export function time(iso, prefix = "") {
+  const element = h("time", { data: { prefix } });
+  setTime(element, iso);
+  return element;
+}
+
+/** Points a <time> made by time() at another moment; null shows a dash. */
+export function setTime(element, iso) {
+  setAttr(element, "datetime", iso ?? null);
+  setAttr(element, "title", iso ? exact(iso) : null);
+  setText(element, iso ? element.dataset.prefix + relative(iso) : "–");
+}
+
+/** "just now", "12 s ago", "in 3 min". */
+export function relative(iso) {
+  const ms = now() - Date.parse(iso);
+  if (Math.abs(ms) < 2000) return "just now";
+  const words = coarse(Math.abs(ms));
+  return ms > 0 ? `${words} ago` : `in ${words}`;
+}
+
+/** The moment in the chosen time zone, to the millisecond. */
+export function exact(iso) {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return String(iso);
+  if (setting("zone") === "utc") return date.toISOString().replace("T", " ").replace("Z", " UTC");
+  return date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) + "." + String(date.getMilliseconds()).padStart(3, "0");
+}
+
+/** The time of day in the chosen zone: 12:04, with `seconds` 12:04:31.120. */
+export function clock(iso, seconds = false) {
+  const date = new Date(iso);
+  const options = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(seconds && { second: "2-digit", fractionalSecondDigits: 3 }) };
+  return date.toLocaleTimeString("en-GB", setting("zone") === "utc" ? { ...options, timeZone: "UTC" } : options);
+}
+
+/** A span of time: "480 ms", "3.2 s", "4 min 05 s", "2 h 10 min". */
+export function duration(ms) {
+  if (ms == null || Number.isNaN(ms)) return "–";
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${String(minutes % 60).padStart(2, "0")} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** How long a task has run or ran, in ms; null when it never started. */
+export function took(task) {
+  if (!task.started_at) return null;
+  if (!task.finished_at && task.status !== "RUNNING") return null;
+  return (task.finished_at ? Date.parse(task.finished_at) : now()) - Date.parse(task.started_at);
+}
+
+/** A size: "512 B", "4.1 kB", "2.3 MB". */
+export function bytes(n) {
+  if (n == null) return "–";
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, n < 1000 ? 0 : Math.floor(Math.log10(n) / 3));
+  const value = n / 1000 ** power;
+  return `${power && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
+/** A count with thin grouping; a dash when unknown, never a false zero. */
+export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en-US"));
+
+/** "1 task", "3 tasks". */
+export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+
+/** The end of an id, enough to tell rows apart: a UUIDv7 starts with the time, so its head repeats. */
+export const shortId = (id) => "…" + String(id).slice(-8);
+
+/** What a task is called: its name, else its type. */
+export const title = (task) => task.name || task.type;
+
+function coarse(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+function tick() {
+  if (document.hidden) return;
+  for (const element of document.querySelectorAll("time[data-prefix][datetime]")) setTime(element, element.getAttribute("datetime"));
+}
+
+setInterval(tick, 1000); // one second: the finest step that `relative` shows
+onSettings(tick);

@@ -1,0 +1,50 @@
+// Asking again: every 3 s, slowly while hidden, more and more slowly while it fails.
+
+const EVERY_MS = 3_000;
+const HIDDEN_MS = 30_000; // a hidden tab should cost the server next to nothing
+const LONGEST_MS = 30_000;
+
+/**
+ * Runs `ask(signal)` now and again until `signal` ends or `ask` returns false.
+ * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab or
+ * online asks at once. Never two at a time. Returns {now()}: ask at once; resolves when answered.
+ */
+export function poll(ask, { signal, failed, every = EVERY_MS }) {
+  let timer = 0;
+  let failures = 0;
+  let running = null;
+
+  const round = async () => {
+    clearTimeout(timer);
+    let wait = every;
+    try {
+      if ((await ask(signal)) === false) return;
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      failures += 1;
+      wait = backoff(failures, every, error.retryAfter);
+      if (!("status" in error)) console.error(error); // a mistake of this page, not an answer
+      failed?.(error);
+    }
+    if (signal.aborted) return;
+    timer = setTimeout(start, document.hidden ? Math.max(wait, HIDDEN_MS) : wait);
+  };
+  const start = () => (running ??= round().finally(() => (running = null)));
+  const again = async () => {
+    await running; // its answer may predate what the caller just did
+    return signal.aborted ? undefined : start();
+  };
+
+  document.addEventListener("visibilitychange", () => !document.hidden && start(), { signal });
+  addEventListener("online", start, { signal });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  start();
+  return { now: again };
+}
+
+// Doubling with jitter, so that many tabs do not return in step.
+function backoff(failures, every, retryAfter) {
+  const wait = Math.min(LONGEST_MS, every * 2 ** (failures - 1));
+  return Math.max((retryAfter ?? 0) * 1000, wait * (0.75 + Math.random() / 2));
+}

@@ -1,0 +1,173 @@
+// Overview: how the service is doing, on one page. A number not yet known is a bar, never a zero.
+
+import { h, put, keyed, setText, icon } from "../dom.js";
+import { get, link, query } from "../api.js";
+import { poll } from "../poll.js";
+import { count, duration, time, setTime, title as nameOf, took } from "../format.js";
+import { copyText, curl } from "../actions.js";
+import { STATUSES, WORDS, badge } from "../elements/status-badge.js";
+import { codeBlock, errorState, skeleton } from "../elements/states.js";
+import "../elements/progress-bar.js";
+import "../elements/count-chart.js";
+
+export const title = "Overview";
+
+const RUNNING_SHOWN = 8;
+const LATEST_SHOWN = 10;
+const CHART_EVERY_MS = 15_000; // its points are minutes wide
+
+export function mount(root, { signal }) {
+  const notice = h("div");
+  const counts = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "figure" }, h("i", { class: "unknown" }, h("span", { class: "sr" }, "not known yet")))]));
+  const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status]))));
+  const figures = h("dl", { class: "figures row" });
+  const chart = document.createElement("count-chart");
+  const chartCard = h("section", { class: "card wide", hidden: true }, h("h2", null, "The last hour"), chart);
+  const running = h("div", null, skeleton(3));
+  const latest = h("div", null, skeleton(6));
+  const queues = h("div", null, skeleton(2));
+  const types = h("div", null, skeleton(3));
+  const grid = h(
+    "div",
+    { class: "cards" },
+    chartCard,
+    h("section", { class: "card" }, h("h2", null, "Running now"), running),
+    h("section", { class: "card tall" }, h("h2", null, "Latest activity"), latest),
+    h("section", { class: "card" }, h("h2", null, "Queues"), queues),
+    h("section", { class: "card" }, h("h2", null, "Types"), types),
+  );
+  const queueTable = breakdown("Queue", "queue");
+  const typeTable = breakdown("Type", "type");
+  const first = h("div");
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, cards, figures, first, grid);
+
+  const failed = (error) => put(notice, errorState(error, () => overview.now()));
+  const overview = poll(
+    async () => {
+      const [stats, active, recent] = await Promise.all([
+        get("api/stats", { signal }),
+        get("api/tasks/" + query({ status: "RUNNING", limit: RUNNING_SHOWN }), { signal }),
+        get("api/tasks/" + query({ limit: LATEST_SHOWN }), { signal }),
+      ]);
+      put(notice);
+      showStats(stats.data);
+      showRunning(active.data.tasks, stats.data.by_status?.RUNNING);
+      showLatest(recent.data.tasks);
+    },
+    { signal, failed },
+  );
+  poll(
+    async () => {
+      const { data } = await get("api/stats/timeseries?window=1h", { signal });
+      chartCard.hidden = !(data.points?.length > 1);
+      if (!chartCard.hidden) chart.show(data.points);
+    },
+    { signal, every: CHART_EVERY_MS, failed: () => (chartCard.hidden = true) },
+  );
+
+  function showStats(stats) {
+    for (const status of STATUSES) setText(counts[status], count(stats.by_status?.[status] ?? 0));
+    const none = STATUSES.every((status) => !stats.by_status?.[status]);
+    grid.hidden = figures.hidden = none;
+    if (none && !first.firstChild) put(first, firstRun());
+    if (!none) put(first);
+    showFigures(figures, stats);
+    for (const [holder, table, rows] of [
+      [queues, queueTable, stats.by_queue],
+      [types, typeTable, stats.by_type],
+    ]) {
+      if (table.parentElement !== holder) put(holder, table);
+      table.show(rows);
+    }
+  }
+
+  const runningList = h("ul", { class: "feed" });
+  function showRunning(tasks, total) {
+    if (!tasks.length) return put(running, h("p", { class: "muted" }, "Nothing runs at the moment."));
+    keyed(runningList, tasks, (task) => task.id, runningRow, (row, task) => row.update(task));
+    if (runningList.parentElement !== running) put(running, runningList);
+    running.querySelector(".more")?.remove();
+    if (total > tasks.length) running.append(h("p", { class: "more" }, h("a", { href: link("tasks?status=RUNNING") }, `All ${count(total)}`)));
+  }
+
+  const latestList = h("ul", { class: "feed" });
+  function showLatest(tasks) {
+    const sorted = tasks.toSorted((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
+    keyed(latestList, sorted, (task) => `${task.id} ${task.status}`, latestRow, (row, task) => row.update(task));
+    if (latestList.parentElement !== latest) put(latest, latestList);
+  }
+
+  return overview.now();
+}
+
+function runningRow(task) {
+  const bar = document.createElement("progress-bar");
+  const step = h("small", { class: "muted" });
+  const age = h("span", { class: "muted num" });
+  const row = h("li", null, h("div", { class: "line" }, taskLink(task), age), h("div", { class: "line" }, bar), step);
+  row.update = (now) => {
+    bar.show(now, { long: true });
+    setText(step, now.progress?.step ?? "");
+    setText(age, duration(took(now)));
+  };
+  return row;
+}
+
+function latestRow(task) {
+  const when = time(task.updated_at);
+  const row = h("li", null, h("div", { class: "line" }, badge(task.status, task.phase), taskLink(task), h("span", { class: "muted num" }, when)), task.error && task.status !== "SUCCESS" && h("small", { class: "note" }, String(task.error.message ?? task.error.code).split("\n")[0]));
+  row.update = (now) => setTime(when, now.status === "RUNNING" ? (now.started_at ?? now.updated_at) : now.updated_at);
+  return row;
+}
+
+const taskLink = (task) => h("a", { class: "grow clip", href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task), task.name && h("small", { class: "muted" }, ` ${task.type}`));
+
+// Members are missing on an idle or older server: what is not told is not shown.
+function showFigures(list, { throughput, wait_ms, run_ms }) {
+  const rate = throughput?.per_second;
+  const figure = (label, value, help) => value != null && h("div", { class: "line", title: help }, h("dt", null, label), h("dd", null, value));
+  const spread = (of) => (of?.p50 == null ? null : `${duration(of.p50)} · ${duration(of.p95)}`);
+  const perMinute = (n) => (n == null ? null : `${count(Math.round(n * 60))} / min`);
+  put(
+    list,
+    figure("Submitted", perMinute(rate?.submitted), "Over the last minute"),
+    figure("Finished", perMinute(rate?.finished), "Over the last minute"),
+    figure("Wait p50 · p95", spread(wait_ms), "Half, and 95 of 100 tasks, started within this time"),
+    figure("Run p50 · p95", spread(run_ms), "Half, and 95 of 100 tasks, ran no longer than this"),
+  );
+}
+
+// A table of counts whose rows stay when their numbers change.
+function breakdown(label, filter) {
+  const body = h("tbody");
+  const table = h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": `Tasks by ${filter}` },
+    h("table", { class: "small-table" }, h("thead", null, h("tr", null, h("th", { scope: "col" }, label), STATUSES.map((status) => h("th", { scope: "col", class: "num", title: WORDS[status] }, icon(status.toLowerCase()), h("span", { class: "sr" }, WORDS[status]))))), body),
+  );
+  const make = ([name]) => {
+    const cells = STATUSES.map(() => h("td"));
+    const row = h("tr", null, h("th", { scope: "row" }, h("a", { href: link("tasks" + query({ [filter]: name })) }, name)), cells);
+    row.update = (counts) =>
+      STATUSES.forEach((status, at) => {
+        cells[at].className = counts?.[status] ? "num" : "num muted";
+        setText(cells[at], count(counts?.[status] ?? 0));
+      });
+    return row;
+  };
+  table.show = (rows) => keyed(body, Object.entries(rows ?? {}).sort(([a], [b]) => a.localeCompare(b)), ([name]) => name, make, (row, [, counts]) => row.update(counts));
+  return table;
+}
+
+function firstRun() {
+  const line = curl("POST", "api/tasks/submit", { type: "demo", params: { name: "my first task", duration: 10000 } });
+  return h(
+    "section",
+    { class: "card settings" },
+    h("h2", null, "Ready for the first task"),
+    h("p", null, "A task handed over here is on disk before you get the answer. It survives a crash, runs when a worker is free, and keeps its history."),
+    h("div", null, h("a", { class: "button primary", href: link("submit?type=demo") }, icon("submit"), h("span", null, "Fill in a form"))),
+    h("p", null, "Or from a shell:"),
+    codeBlock(line, () => copyText(line, "curl line")),
+  );
+}

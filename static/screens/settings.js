@@ -1,0 +1,62 @@
+// Settings: what this browser remembers, and what the server says about itself.
+
+import { h, put, button } from "../dom.js";
+import { get } from "../api.js";
+import { bytes, count } from "../format.js";
+import { setting, setSetting } from "../settings.js";
+import { showHelp } from "../keys.js";
+import { errorState, skeleton } from "../elements/states.js";
+
+export const title = "Settings";
+
+const CHOICES = [
+  ["theme", "Theme", "", [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]],
+  ["density", "Density", "How much room a row takes.", [["comfortable", "Comfortable"], ["compact", "Compact"]]],
+  ["zone", "Time zone", "For exact times; relative ones are the same everywhere.", [["local", `This device (${Intl.DateTimeFormat().resolvedOptions().timeZone})`], ["utc", "UTC"]]],
+  ["keys", "Keys", "Single-letter keys, such as c to create a task.", [["on", "On"], ["off", "Off"]]],
+];
+
+export function mount(root, { signal }) {
+  const service = h("div", null, skeleton(4));
+  put(
+    root,
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Settings")),
+    h("section", { class: "card settings" }, h("h2", null, "This browser"), CHOICES.map(group), h("p", null, button("Show all keys", "help", showHelp))),
+    h("section", { class: "card settings" }, h("h2", null, "Service"), service),
+  );
+  return load();
+
+  async function load() {
+    try {
+      put(service, facts((await get("api/version", { signal })).data));
+    } catch (error) {
+      if (!signal.aborted) put(service, errorState(error, load));
+    }
+  }
+}
+
+function group([name, label, help, choices]) {
+  return h(
+    "fieldset",
+    null,
+    h("legend", null, label),
+    help && h("p", { class: "help" }, help),
+    h("div", { class: "segments" }, choices.map(([value, words]) => {
+      const input = h("input", { type: "radio", name, value, checked: setting(name) === value });
+      input.addEventListener("change", () => setSetting(name, value));
+      return h("label", null, input, h("span", null, words));
+    })),
+  );
+}
+
+// Limits and features as the server names them; nested objects one level deep.
+function facts(version) {
+  const rows = Object.entries(version).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).map(([inner, one]) => [`${name}: ${inner}`, one]) : [[name, value]]));
+  return h("dl", { class: "pairs" }, rows.map(([name, value]) => h("div", null, h("dt", null, name.replaceAll("_", " ")), h("dd", null, show(name, value)))));
+}
+
+function show(name, value) {
+  if (typeof value === "number") return /bytes/.test(name) ? `${bytes(value)} (${count(value)})` : count(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return Array.isArray(value) ? value.map(String).join(", ") : String(value);
+}

@@ -1,0 +1,254 @@
+// Submit: one request body, seen three ways at once: as a form, as JSON, as a curl line.
+// The server's dry run judges it while one types; nothing is checked twice here.
+
+import { h, put, setText, setAttr, button, icon, debounce } from "../dom.js";
+import { get, send, link, newKey } from "../api.js";
+import { parse, stringify, copy } from "../json.js";
+import { navigate } from "../router.js";
+import { alternatives, matching } from "../schema.js";
+import { copyText, curl } from "../actions.js";
+import { title as nameOf } from "../format.js";
+import { toast } from "../elements/toast-area.js";
+import { emptyState, errorState, skeleton } from "../elements/states.js";
+import "../elements/schema-form.js";
+
+export const title = "Submit";
+
+const CHECK_AFTER_MS = 350; // a pause in typing, not every letter
+const OPTIONS = {
+  schema: {
+    properties: {
+      name: { type: "string", title: "Name", maxLength: 200, description: "To find it again in the list" },
+      queue: { type: "string", title: "Queue", maxLength: 100, default: "default" },
+      priority: { type: "integer", title: "Priority", minimum: -100, maximum: 100, default: 0, description: "Higher runs first" },
+      run_at: { type: "string", format: "date-time", title: "Not before", description: "In this browser's time zone; empty: at once" },
+      max_attempts: { type: "integer", title: "Attempts at most", minimum: 1, maximum: 100, default: 1 },
+      timeout_seconds: { type: "integer", title: "Time limit in seconds", minimum: 1, description: "An attempt that takes longer is stopped" },
+      tags: { type: "array", items: { type: "string" }, title: "Tags" },
+    },
+  },
+};
+const CLONED = { name: null, queue: "default", priority: 0, max_attempts: 1, timeout_seconds: null };
+const drafts = new Map(); // "type 0" → body: leaving and coming back keeps what was typed
+
+export function mount(root, context) {
+  const { signal } = context;
+  let types = [];
+  let type = null;
+  let forms = [];
+  let form = null;
+  let body = {};
+  let checking = null;
+  let sending = false;
+  let key = { text: "", value: "" }; // one Idempotency-Key for one body, so a second try cannot run it twice
+
+  const cards = h("nav", { class: "type-cards", "aria-label": "Type" }, skeleton(3));
+  const unknown = h("div");
+  const choice = h("div", { class: "segments", role: "radiogroup", "aria-label": "Form" });
+  const about = h("p", { class: "muted" });
+  const params = document.createElement("schema-form");
+  const options = document.createElement("schema-form");
+  const others = h("ul", { class: "field-error", role: "alert", hidden: true });
+  const verdict = h("p", { class: "line", role: "status" });
+  const watch = button("Submit and watch", "submit", () => submit(true), { class: "button primary" });
+  const plain = button("Submit", null, () => submit(false));
+  const json = h("textarea", { id: "request-json", class: "mono", rows: 12, spellcheck: "false", autocomplete: "off", "aria-describedby": "request-json-error" });
+  const jsonError = h("p", { class: "field-error", id: "request-json-error", hidden: true });
+  const curlText = h("code");
+  const optional = h("details", { class: "more" }, h("summary", null, "Options: name, queue, priority, time, attempts, tags"), options);
+  const work = h(
+    "div",
+    { class: "split submit", hidden: true },
+    h("section", { class: "card grow", "aria-label": "Form" }, choice, about, params, optional, others, h("div", { class: "row submit-row" }, watch, plain, verdict)),
+    h(
+      "section",
+      { class: "card request", "aria-label": "The same as a request" },
+      h("div", { class: "line" }, h("label", { htmlFor: "request-json", class: "grow field-label" }, "As JSON"), button("Copy", "copy", () => copyText(stringify(body, 2), "JSON"), { class: "button small", "aria-label": "Copy JSON" })),
+      json,
+      jsonError,
+      h("div", { class: "line" }, h("h2", { class: "grow field-label" }, "As a curl line"), button("Copy", "copy", () => copyText(curlText.textContent, "curl line"), { class: "button small", "aria-label": "Copy curl line" })),
+      h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": "curl line" }, curlText)),
+    ),
+  );
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Submit a task")), cards, unknown, work);
+  signal.addEventListener("abort", () => checking?.abort());
+  const draftKey = () => `${type.type} ${forms.indexOf(form)}`;
+
+  params.addEventListener("edit", (event) => edited({ ...body, params: event.detail.value }));
+  options.addEventListener("edit", (event) => edited({ type: body.type, params: body.params, ...event.detail.value, ...unknownMembers() }));
+  json.addEventListener("input", () => {
+    let next;
+    try {
+      next = parse(json.value);
+      if (next === null || typeof next !== "object" || Array.isArray(next)) throw new SyntaxError("The request is an object: { … }");
+    } catch (error) {
+      return showJsonError(error.message);
+    }
+    showJsonError("");
+    if (next.type !== type?.type && types.some((one) => one.type === next.type)) {
+      open(next.type, { body: next });
+      return context.setQuery(new URLSearchParams({ type: next.type }));
+    }
+    edited(next);
+    showForms();
+  });
+
+  context.update = (query) => {
+    if (query.get("type") !== type?.type || query.get("form") !== String(forms.indexOf(form))) open(query.get("type"), { at: query.get("form") });
+  };
+  async function load() {
+    try {
+      types = (await get("api/task-types", { signal })).data.types;
+      const source = context.query.get("clone");
+      const cloned = source && (await get(`api/tasks/${encodeURIComponent(source)}`, { signal })).data;
+      if (!types.length) return void put(cards, emptyState("No task types", "A worker that offers one makes it appear here."));
+      put(cards, types.map(card));
+      if (cloned) open(cloned.type, { body: bodyOf(cloned) });
+      else open(context.query.get("type") ?? types[0].type, { at: context.query.get("form") });
+    } catch (error) {
+      if (!signal.aborted) put(cards, errorState(error, load));
+    }
+  }
+
+  // Shows a type with the form number `at`, or the one that suits `body`.
+  function open(name, { at = null, body: given } = {}) {
+    type = types.find((one) => one.type === name);
+    work.hidden = !type;
+    put(unknown, !type && emptyState("No such type", `“${name}” is not offered here. Choose one above.`));
+    if (!type) return;
+    forms = alternatives(type.params_schema);
+    const examples = type.examples?.length ? type.examples : [{}];
+    form = given ? matching(forms, given.params) : (forms[at ?? -1] ?? matching(forms, examples[0]));
+    const example = examples.find((one) => matching(forms, one) === form) ?? {};
+    body = given ?? drafts.get(draftKey()) ?? { type: type.type, params: copy(example) };
+    for (const anchor of cards.querySelectorAll("a")) setAttr(anchor, "aria-current", anchor.dataset.type === type.type ? "page" : null);
+    put(choice, forms.length > 1 && forms.map((one, index) => segment(one, index)));
+    choice.hidden = forms.length < 2;
+    setText(about, form.description ?? "");
+    about.hidden = !form.description;
+    optional.open ||= Object.keys(body).some((member) => OPTIONS.schema.properties[member]);
+    context.setTitle(`Submit ${type.type}`);
+    put(others);
+    others.hidden = true;
+    showForms();
+    edited(body, { untouched: true });
+  }
+
+  function segment(one, index) {
+    const input = h("input", { type: "radio", name: "form", checked: one === form });
+    input.addEventListener("change", () => {
+      context.setQuery(new URLSearchParams({ type: type.type, form: index }));
+      choice.querySelectorAll("input")[index]?.focus();
+    });
+    return h("label", null, input, h("span", null, one.title));
+  }
+
+  function card(one) {
+    return h("a", { class: "card", href: link(`submit?type=${encodeURIComponent(one.type)}`), data: { type: one.type } }, h("strong", null, one.type), one.builtin === false && h("small", { class: "chip" }, "worker"), h("p", { class: "muted" }, one.description ?? ""));
+  }
+
+  function showForms() {
+    params.show(form, body.params ?? {});
+    options.show(OPTIONS, Object.fromEntries(Object.entries(body).filter(([member]) => OPTIONS.schema.properties[member])));
+  }
+
+  // The body has changed, wherever: bring the other views in step and ask for a verdict.
+  function edited(next, { writeJson = true, untouched = false } = {}) {
+    body = next;
+    drafts.set(draftKey(), body);
+    if (writeJson && document.activeElement !== json) {
+      json.value = stringify(body, 2);
+      showJsonError("");
+    }
+    setText(curlText, curl("POST", "api/tasks/submit", body));
+    // An empty form needs no judge yet: everything it lacks would be called an error.
+    if (untouched && !Object.keys(body.params ?? {}).length && Object.keys(form.schema.properties ?? {}).length) return showVerdict("Fill in the form", "unknown");
+    showVerdict("", "checking");
+    check();
+  }
+
+  const check = debounce(async () => {
+    checking?.abort();
+    if (signal.aborted) return;
+    const mine = (checking = new AbortController());
+    try {
+      await send("POST", "api/tasks/submit?dry_run=true", body, { signal: mine.signal });
+      showErrors([]);
+      showVerdict("Ready to submit", "good");
+    } catch (error) {
+      if (mine.signal.aborted) return;
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) refuse(error);
+      else showVerdict("Not checked: " + error.message, "unknown");
+    }
+  }, CHECK_AFTER_MS);
+
+  function refuse(error) {
+    const errors = error.errors.length ? error.errors : [{ pointer: "", detail: error.message }];
+    showErrors(errors);
+    showVerdict(errors.length === 1 ? "One thing to mend" : `${errors.length} things to mend`, "bad");
+  }
+
+  function showErrors(errors) {
+    const rest = options.errors(params.errors(errors, "/params"), "");
+    // "required" of an untouched field names the field itself; what is left has no field to stand at.
+    put(others, rest.map((error) => h("li", null, error.pointer ? h("code", null, error.pointer) : null, error.pointer ? " " : null, error.detail)));
+    others.hidden = !rest.length;
+  }
+
+  function showVerdict(text, state) {
+    verdict.dataset.state = state;
+    if (text) put(verdict, icon(state === "good" ? "success" : state === "bad" ? "failed" : "info"), text);
+    else put(verdict, h("span", { class: "muted" }, "Checking …"));
+  }
+
+  function showJsonError(text) {
+    setText(jsonError, text && `Not valid yet: ${text}`);
+    jsonError.hidden = !text;
+    setAttr(json, "aria-invalid", text ? "true" : null);
+  }
+
+  async function submit(andWatch) {
+    if (sending || json.getAttribute("aria-invalid") || !params.readable || !options.readable) return params.showAllErrors();
+    sending = true;
+    setAttr(watch, "aria-disabled", "true");
+    setAttr(plain, "aria-disabled", "true");
+    const text = stringify(body);
+    if (key.text !== text) key = { text, value: newKey() };
+    try {
+      const task = await send("POST", "api/tasks/submit", body, { headers: { "idempotency-key": key.value } });
+      key = { text: "", value: "" };
+      if (andWatch) {
+        drafts.delete(draftKey());
+        return navigate(`tasks/${task.id}`);
+      }
+      toast("Submitted", { kind: "success", text: nameOf(task), action: { label: "Open", run: () => navigate(`tasks/${task.id}`) } });
+    } catch (error) {
+      if (error.status === 422) {
+        refuse(error);
+        options.showAllErrors();
+        params.showAllErrors();
+      } else {
+        toast(error.title || "Not submitted", { kind: "error", text: `${error.message} What you typed is still here; trying again cannot run it twice.` });
+      }
+    } finally {
+      sending = false;
+      setAttr(watch, "aria-disabled", null);
+      setAttr(plain, "aria-disabled", null);
+    }
+  }
+
+  // Members that only the JSON view knows (backoff, client_id …) stay when the form is edited.
+  function unknownMembers() {
+    return Object.fromEntries(Object.entries(body).filter(([member]) => member !== "type" && member !== "params" && !OPTIONS.schema.properties[member]));
+  }
+
+  return load();
+}
+
+// What a cloned task asks for again: only what differs from the defaults.
+function bodyOf(task) {
+  const body = { type: task.type, params: copy(task.params) };
+  for (const [member, preset] of Object.entries(CLONED)) if (task[member] !== preset && task[member] !== undefined) body[member] = task[member];
+  if (task.tags?.length) body.tags = task.tags;
+  return body;
+}

@@ -1,0 +1,50 @@
+// Artifacts: the output files, each to download and, where it is safe and useful, to look into.
+
+import { h, keyed, put, icon, sr } from "../../dom.js";
+import { get, link } from "../../api.js";
+import { bytes } from "../../format.js";
+import { copyText } from "../../actions.js";
+import { emptyState, errorState, skeleton } from "../../elements/states.js";
+import { canPreview, preview } from "../../elements/file-preview.js";
+
+export function artifactsPanel({ path, signal }) {
+  const list = h("ul", { class: "files" });
+  const element = h("div", null, skeleton(3));
+  return {
+    element,
+    async update(task) {
+      const { data } = await get(`${path}/artifacts`, { signal });
+      if (!data.artifacts.length) {
+        const over = task.status === "PENDING" || task.status === "RUNNING";
+        return put(element, emptyState(over ? "No files yet" : "No files", over ? "Output files appear when the task has succeeded." : "This task left no output files."));
+      }
+      if (list.parentElement !== element) put(element, list);
+      // Only one file: show it at once.
+      keyed(list, data.artifacts, (file) => `${file.name} ${file.sha256}`, (file) => row(file, path, signal, data.artifacts.length === 1));
+    },
+  };
+}
+
+function row(file, path, signal, open) {
+  // Built from the name, not taken from `url`: a name cannot turn into another address.
+  const address = `${path}/artifacts/${encodeURIComponent(file.name)}`;
+  const about = h("span", { class: "muted small" }, `${bytes(file.bytes)} · ${file.content_type}`);
+  const hash = file.sha256 && h("button", { type: "button", class: "plain small mono", title: `SHA-256 ${file.sha256}`, on: { click: () => copyText(file.sha256, "SHA-256") } }, file.sha256.slice(0, 8), sr(" copy the SHA-256"));
+  const download = h("a", { class: "button small", href: link(address), download: file.name }, icon("download"), h("span", null, "Download"), sr(` ${file.name}`));
+  const head = h("div", { class: "line wrap" }, icon("file"), h("strong", { class: "clip" }, file.name), about, h("span", { class: "grow" }), hash, download);
+  if (!canPreview(file)) return h("li", { class: "card" }, head);
+
+  const body = h("div", { class: "preview" });
+  const details = h("details", null, h("summary", null, "Preview", sr(` of ${file.name}`)), body);
+  const load = async () => {
+    put(body, skeleton(4));
+    try {
+      put(body, await preview(file, address, signal));
+    } catch (error) {
+      if (!signal.aborted) put(body, errorState(error, load));
+    }
+  };
+  details.addEventListener("toggle", () => details.open && !body.firstChild && load());
+  details.open = open;
+  return h("li", { class: "card" }, head, details);
+}

@@ -1,0 +1,234 @@
+// Tasks: the list. All its state stands in the address; rows never jump under the pointer.
+
+import { h, put, setText, setAttr, button, icon, announce, debounce } from "../dom.js";
+import { get, link, query as queryString } from "../api.js";
+import { poll } from "../poll.js";
+import { bind } from "../keys.js";
+import { count, plural } from "../format.js";
+import { bulk, retryTask, copyText, curl } from "../actions.js";
+import { STATUSES, WORDS } from "../elements/status-badge.js";
+import { emptyState, errorState, skeleton } from "../elements/states.js";
+import "../elements/task-table.js";
+
+export const title = "Tasks";
+
+const PAGE = 50;
+const MOST = 500; // the server's own limit of one page, so what is shown can be asked for in one go
+const FILTERS = ["status", "type", "queue", "tag", "q", "client_id"];
+const DEFAULT_SORT = "-created_at";
+
+export function mount(root, context) {
+  const { signal } = context;
+  let query = context.query;
+  let asked = 0; // grows with every change of filter; an answer to an older one is dropped
+  let rows = []; // what is shown, in its order
+  let left = new Set(); // ids of shown rows that no longer match
+  let latest = null; // the newest answer
+  let cursor = null;
+  let stats = null; // for the counts on the tabs
+
+  const table = document.createElement("task-table");
+  const tabs = h("nav", { class: "tabs", "aria-label": "Status" });
+  const type = h("select", { "aria-label": "Type" }, h("option", { value: "" }, "All types"));
+  const chips = h("div", { class: "row" });
+  const news = h("button", { type: "button", class: "button news", "aria-live": "polite", hidden: true });
+  const body = h("div", { class: "list" }, skeleton(8));
+  const moreButton = button("Load more", null, () => loadMore(), { class: "button middle", hidden: true });
+  const chosen = h("div", { class: "bulk row", role: "region", "aria-label": "Selected tasks", hidden: true });
+  put(
+    root,
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
+    h("div", { class: "filters row" }, tabs, type),
+    chips,
+    news,
+    body,
+    moreButton,
+    chosen,
+  );
+
+  const sort = () => query.get("sort") || DEFAULT_SORT;
+  const filters = () => Object.fromEntries(FILTERS.map((name) => [name, query.getAll(name)]));
+  const filtered = () => FILTERS.some((name) => query.get(name));
+  const address = (extra) => "api/tasks/" + queryString({ ...filters(), sort: query.get("sort"), ...extra });
+
+  const polling = poll(
+    async () => {
+      const mine = asked;
+      const { data } = await get(address({ limit: Math.min(MOST, Math.max(PAGE, rows.length)) }), { signal });
+      if (mine !== asked) return;
+      if (latest !== data) await merge(data);
+      else if (rows.length) table.show(rows, left);
+    },
+    { signal, failed: (error) => !latest && put(body, errorState(error, polling.now)) },
+  );
+  poll(async () => showCounts((await get("api/stats", { signal })).data), { signal, failed: () => {} });
+  loadTypes();
+  showFrame();
+
+  context.update = (next) => {
+    query = next;
+    asked += 1;
+    rows = [];
+    left = new Set();
+    latest = null;
+    table.selectAll(false);
+    put(body, skeleton(8));
+    moreButton.hidden = news.hidden = true;
+    showFrame();
+    return polling.now();
+  };
+
+  // Takes a fresh answer in: known rows are updated in place, new ones wait behind the bar.
+  async function merge(data) {
+    const first = latest === null;
+    latest = data;
+    if (first || !rows.length) return replace(data);
+    const fresh = new Map(data.tasks.map((task) => [task.id, task]));
+    const known = new Set(rows.map((task) => task.id));
+    const lastKept = rows.findLastIndex((task) => fresh.has(task.id));
+    // Missing although rows after it are there (or nothing follows): it left the filter.
+    const gone = rows.filter((task, at) => !fresh.has(task.id) && (at < lastKept || !data.next_cursor));
+    left = new Set(gone.map((task) => task.id));
+    const seen = await Promise.all(gone.slice(0, 10).map((task) => get(`api/tasks/${task.id}`, { signal }).then(({ data }) => data, () => null)));
+    for (const task of seen) if (task) fresh.set(task.id, task);
+    if (signal.aborted || latest !== data) return;
+    rows = rows.map((task) => fresh.get(task.id) ?? task);
+    table.show(rows, left);
+    const waiting = data.tasks.filter((task) => !known.has(task.id)).length;
+    const words = [waiting && `${count(waiting)} new`, left.size && `${count(left.size)} no longer match`].filter(Boolean);
+    news.hidden = !words.length;
+    setText(news, words.length ? `${words.join(" · ")} – show` : "");
+  }
+
+  function replace(data) {
+    rows = data.tasks;
+    left = new Set();
+    cursor = data.next_cursor;
+    news.hidden = true;
+    moreButton.hidden = !cursor;
+    if (!rows.length) return put(body, empty());
+    if (table.parentElement !== body) put(body, table);
+    table.show(rows);
+  }
+
+  async function loadMore() {
+    const mine = asked;
+    moreButton.disabled = true;
+    try {
+      const { data } = await get(address({ limit: PAGE, cursor }), { signal });
+      if (mine !== asked) return;
+      const known = new Set(rows.map((task) => task.id));
+      rows = [...rows, ...data.tasks.filter((task) => !known.has(task.id))];
+      cursor = data.next_cursor;
+      table.show(rows, left);
+      announce(`${plural(rows.length, "task")} shown`);
+    } catch (error) {
+      if (!signal.aborted) put(chips, errorState(error, loadMore));
+    }
+    moreButton.disabled = false;
+    moreButton.hidden = !cursor;
+  }
+
+  function empty() {
+    const curlLine = button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line"));
+    if (filtered()) return emptyState("No task matches", "Nothing has all of these filters.", h("a", { class: "button", href: link("tasks") }, "Clear filters"), curlLine);
+    return emptyState("No tasks yet", "Hand over the first one: it is kept on disk until it is done.", h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit a task")));
+  }
+
+  // Everything that follows from the address alone.
+  function showFrame() {
+    const status = query.getAll("status");
+    const tab = (value, label) =>
+      h("a", { href: link("tasks" + queryString({ ...filters(), sort: query.get("sort"), status: value })), "aria-current": (value ? status.length === 1 && status[0] === value : !status.length) ? "page" : null }, value && icon(value.toLowerCase()), label, h("span", { class: "count small", data: { status: value ?? "" } }));
+    put(tabs, tab(null, "All"), STATUSES.map((value) => tab(value, WORDS[value])));
+    showCounts(stats);
+    const types = query.getAll("type");
+    type.value = types.length === 1 ? types[0] : "";
+    const shown = FILTERS.flatMap((name) => query.getAll(name).map((value) => [name, value])).filter(([name]) => (name !== "status" || status.length > 1) && (name !== "type" || types.length > 1));
+    put(chips, shown.map(([name, value]) => h("a", { class: "chip", href: link("tasks" + without(name, value)) }, h("span", null, h("span", { class: "muted" }, `${name === "q" ? "search" : name}: `), value), icon("close"), h("span", { class: "sr" }, "remove"))));
+    table.headers(sort(), (value) => link("tasks" + queryString({ ...filters(), sort: value === DEFAULT_SORT ? null : value })));
+    const words = [status.map((one) => WORDS[one] ?? one).join(", "), types.join(", ")].filter(Boolean).join(" · ");
+    context.setTitle(words ? `Tasks: ${words}` : "Tasks");
+  }
+
+  // Exact while only status and one type are chosen; a search has no counters, so it shows none.
+  function showCounts(data) {
+    stats = data;
+    const exact = data && !["queue", "tag", "q", "client_id"].some((name) => query.get(name)) && query.getAll("type").length < 2;
+    const source = exact ? (query.get("type") ? (data.by_type?.[query.get("type")] ?? {}) : data.by_status) : null;
+    for (const element of tabs.querySelectorAll(".count")) {
+      const status = element.dataset.status;
+      const value = source && (status ? (source[status] ?? 0) : Object.values(source).reduce((sum, n) => sum + Number(n), 0));
+      setText(element, source ? count(value) : "");
+    }
+  }
+
+  async function loadTypes() {
+    const { data } = await get("api/task-types", { signal }).catch(() => ({ data: { types: [] } }));
+    type.append(...data.types.map((one) => h("option", { value: one.type }, one.type)));
+    const chosenTypes = query.getAll("type");
+    if (chosenTypes.length === 1 && !data.types.some((one) => one.type === chosenTypes[0])) type.append(h("option", { value: chosenTypes[0] }, chosenTypes[0]));
+    type.value = chosenTypes.length === 1 ? chosenTypes[0] : "";
+  }
+
+  function without(name, value) {
+    const rest = new URLSearchParams([...query].filter(([n, v]) => n !== name || v !== value));
+    return String(rest) ? `?${rest}` : "";
+  }
+
+  type.addEventListener("change", () => {
+    const next = new URLSearchParams(query);
+    next.delete("type");
+    if (type.value) next.set("type", type.value);
+    context.setQuery(next, {});
+  });
+  news.addEventListener("click", () => {
+    rows = [];
+    latest = null;
+    polling.now().then(() => table.move(0));
+  });
+
+  // The frame's search box filters as one types.
+  const search = document.querySelector("#search input");
+  const typed = debounce(() => {
+    if (signal.aborted) return;
+    const next = new URLSearchParams(query);
+    next.delete("q");
+    if (search.value.trim()) next.set("q", search.value.trim());
+    if (String(next) !== String(query)) context.setQuery(next);
+  }, 250);
+  search.addEventListener("input", typed, { signal });
+
+  async function act(kind) {
+    const ids = [...table.selected];
+    const tasks = rows.filter((task) => ids.includes(task.id));
+    const answer = await (kind === "retry" && tasks.length === 1 ? retryTask(tasks[0]) : bulk(kind, ids));
+    if (!answer) return;
+    table.selectAll(false);
+    polling.now();
+  }
+  const words = h("span");
+  const cancelButton = button("Cancel", "stop", () => act("cancel"), { class: "button danger" });
+  const retryButton = button("Retry", "retry", () => act("retry"));
+  chosen.append(words, retryButton, cancelButton, button("Clear", "close", () => table.selectAll(false)));
+  table.addEventListener("selection", () => {
+    const tasks = rows.filter((task) => table.selected.has(task.id));
+    chosen.hidden = !tasks.length;
+    setText(words, `${plural(tasks.length, "task")} selected`);
+    // Offered only where at least one of them may.
+    setAttr(cancelButton, "disabled", !tasks.some((task) => task.links?.cancel));
+    setAttr(retryButton, "disabled", !tasks.some((task) => task.links?.retry));
+  });
+
+  bind("j", "Next row", () => table.move(1), signal);
+  bind("k", "Row before", () => table.move(-1), signal);
+  bind("Enter", "Open the row", null, signal);
+  bind("x", "Select the row", () => table.current() && table.toggle(table.current().id), signal);
+  bind("r", "Retry the row, where allowed", async () => {
+    const task = table.current();
+    if (task?.links?.retry && (await retryTask(task))) polling.now();
+  }, signal);
+  bind("Escape", "Clear the selection", () => table.selectAll(false), signal);
+
+  return polling.now();
+}
