@@ -1,6 +1,11 @@
 //! Errand: a persistent task service. See ARCHITECTURE.md for the map and the laws.
 
+pub mod api;
+pub mod app;
+pub mod bench;
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod events;
 pub mod files;
 pub mod queue;

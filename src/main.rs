@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: see `errand --help`.
+
+fn main() {
+    std::process::exit(errand::app::main());
+}

@@ -295,6 +295,9 @@ pub trait Store: Send + Sync + 'static {
     /// Which database it is.
     fn database(&self) -> Database;
 
+    /// What an answered write survives here, as the database says: its own settings.
+    async fn durability(&self) -> Result<String>;
+
     /// The database's clock.
     async fn now(&self) -> Result<Time>;
 

@@ -8,6 +8,7 @@ mod connect;
 mod keep;
 mod notify;
 mod read;
+mod scratch;
 mod write;
 
 use super::{
@@ -52,6 +53,10 @@ async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
 impl Store for Postgres {
     fn database(&self) -> Database {
         Database::Postgres
+    }
+
+    async fn durability(&self) -> Result<String> {
+        bounded(read::durability(&self.pool)).await
     }
 
     async fn now(&self) -> Result<Time> {

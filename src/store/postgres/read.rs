@@ -20,6 +20,14 @@ pub async fn now(db: &PgPool) -> Result<Time> {
     Ok(Time(now.fetch_one(db).await.map_err(failed)?))
 }
 
+pub async fn durability(db: &PgPool) -> Result<String> {
+    let settings = sqlx::query_scalar!(
+        r#"SELECT string_agg(name || '=' || setting, ', ' ORDER BY name DESC) AS "settings!" FROM pg_settings
+           WHERE name IN ('synchronous_commit', 'fsync', 'server_version')"#
+    );
+    settings.fetch_one(db).await.map_err(failed)
+}
+
 pub async fn get(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
     let owner = scope.owner();
     let row = sqlx::query_as!(

@@ -47,6 +47,13 @@ pub async fn beat(db: &mut SqliteConnection, beats: &[Beat], until: Time, now: T
     Ok(held)
 }
 
+pub async fn durability(db: &mut SqliteConnection) -> Result<String> {
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *db).await.map_err(failed)?;
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(db).await.map_err(failed)?;
+    let word = ["OFF", "NORMAL", "FULL", "EXTRA"].get(synchronous as usize).copied().unwrap_or("?");
+    Ok(format!("synchronous={word}, journal_mode={journal}"))
+}
+
 pub async fn promote(db: &mut SqliteConnection, now: Time, limit: i64) -> Result<i64> {
     let promoted = sqlx::query!(
         "UPDATE tasks SET ready = 1 WHERE id IN

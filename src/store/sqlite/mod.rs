@@ -50,6 +50,10 @@ impl Store for Sqlite {
         Database::Sqlite
     }
 
+    async fn durability(&self) -> Result<String> {
+        keep::durability(&mut self.writer().await.0).await
+    }
+
     async fn now(&self) -> Result<Time> {
         read::now(&self.readers).await
     }

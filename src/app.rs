@@ -1,0 +1,227 @@
+//! Builds the parts and stops them in order.
+
+use crate::api::{self, Api, NodeInfo};
+use crate::clock::Clock;
+use crate::config::{Cli, Command, Config, DatabaseUrl, LogFormat, PageScope};
+use crate::files::Files;
+use crate::queue::Queue;
+use crate::store::{self, Postgres, Sqlite, Store};
+use crate::types::Types;
+use crate::worker::{self, Settings};
+use crate::{bench, client, config};
+use clap::Parser;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// What is left of a stop after the drain: answers under way, last words, closing the database.
+const AFTER_DRAIN: Duration = Duration::from_millis(1500);
+
+/// Why a command ended; each has its exit code.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// 1 failed, 2 usage or configuration, 3 database damaged, 4 database file in use.
+    fn exit_code(&self) -> i32 {
+        match self {
+            Failure::Usage(_) => 2,
+            Failure::Store(store::Error::Damaged(_)) => 3,
+            Failure::Store(store::Error::InUse(_)) => 4,
+            Failure::Store(_) | Failure::Other(_) => 1,
+        }
+    }
+}
+
+/// Runs the command line; answers the exit code.
+pub fn main() -> i32 {
+    let cli = Cli::parse();
+    let config = match Config::from_process(&cli.flags) {
+        Ok(config) => config,
+        Err(problems) => {
+            problems.iter().for_each(|problem| complain(problem));
+            return 2;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("no runtime: {error}"));
+            return 1;
+        }
+    };
+    runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))
+}
+
+async fn run(command: Command, config: Config) -> i32 {
+    let done = match command {
+        Command::Serve => serve(&config, true).await,
+        Command::Worker => serve(&config, false).await,
+        Command::Migrate => migrate(&config).await,
+        Command::Config(args) => return config::run(&config, &args),
+        Command::Client(command) => return client::run(&config, command).await,
+        Command::Bench(args) => bench::run(&config, &args).await.map_err(Failure::Other),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// Serves until a signal says stop; with `api` the page and the API too.
+async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
+    if api {
+        config.check_exposure().map_err(|problem| Failure::Usage(problem.to_string()))?;
+    }
+    start_log(config);
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let listener = match api {
+        true => Some(api::server::listen(config.bind).map_err(|error| Failure::Other(format!("{}: {error}", config.bind)))?),
+        false => None,
+    };
+    let queue = open_queue(config).await?;
+
+    let house_end = CancellationToken::new();
+    let house = [
+        tokio::spawn({
+            let (queue, end) = (queue.clone(), house_end.clone());
+            async move { queue.keep_house(end).await }
+        }),
+        tokio::spawn(worker::keep(queue.clone(), house_end.clone())),
+    ];
+    let pool = tokio::spawn(work(queue.clone(), config, stop.clone()));
+    let server = listener.map(|listener| serve_api(listener, &queue, config, stop.clone()));
+
+    stop.cancelled().await;
+    tracing::info!("stopping: no more is claimed or accepted; running tasks have {:?}", config.drain);
+    let _ = pool.await;
+    if let Some(server) = server {
+        let _ = timeout(AFTER_DRAIN, server).await;
+    }
+    house_end.cancel();
+    for part in house {
+        let _ = timeout(AFTER_DRAIN, part).await;
+    }
+    let _ = timeout(AFTER_DRAIN, queue.store().close()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The store, opened and up to date.
+pub async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
+    Ok(match database {
+        DatabaseUrl::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
+        DatabaseUrl::Postgres(url) => Arc::new(Postgres::open(url).await?),
+    })
+}
+
+async fn open_queue(config: &Config) -> Result<Queue, Failure> {
+    let store = open_store(&config.database).await?;
+    let clock = Clock::system();
+    if store.database() == store::Database::Postgres {
+        clock.follow(store.now().await?);
+    }
+    let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
+    Ok(Queue::open(store, clock, Types::builtin(), files))
+}
+
+async fn migrate(config: &Config) -> Result<(), Failure> {
+    let store = open_store(&config.database).await?;
+    store.close().await;
+    say("the database is up to date")
+}
+
+fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let settings = Settings {
+        name: worker_name(),
+        places: config.workers,
+        queues: config.queues.clone(),
+        lease: config.lease,
+        drain: config.drain,
+    };
+    async move {
+        if settings.places > 0 {
+            worker::work(queue, settings, stop).await;
+        }
+    }
+}
+
+fn serve_api(
+    listener: tokio::net::TcpListener,
+    queue: &Queue,
+    config: &Config,
+    stop: CancellationToken,
+) -> JoinHandle<std::io::Result<()>> {
+    let node = NodeInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        started: Instant::now(),
+        workers: config.workers,
+        page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
+        max_file_bytes: config.max_file_bytes,
+    };
+    let address = listener.local_addr().unwrap_or(config.bind);
+    tracing::info!(database = queue.store().database().word(), workers = config.workers, "listening on http://{address}");
+    tokio::spawn(api::server::serve(listener, api::router(Api::new(queue.clone(), node, stop.clone())), stop))
+}
+
+/// The first SIGTERM or SIGINT drains, the second ends at once.
+fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let no_signals = |error: std::io::Error| Failure::Other(format!("signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            if stop.is_cancelled() {
+                tracing::warn!("ending at once: what runs here will be taken over when its leases end");
+                std::process::exit(1);
+            }
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Names this process to people: the machine and four random bytes.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "node".to_owned());
+    format!("{}-{}", host.trim(), &Uuid::new_v4().simple().to_string()[..8])
+}
+
+fn start_log(config: &Config) {
+    let terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log))
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal);
+    // A second log in one process (a test) keeps the first.
+    let _ = match LogFormat::is_json(config.log_format, terminal) {
+        true => log.json().flatten_event(true).try_init(),
+        false => log.try_init(),
+    };
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::Other(error.to_string()))
+}
+
+fn complain(problem: &impl std::fmt::Display) {
+    // Nowhere is left to complain to if this fails.
+    let _ = writeln!(std::io::stderr(), "errand: {problem}");
+}

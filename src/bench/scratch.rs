@@ -1,0 +1,55 @@
+//! A database for measuring: a file in the data folder, or a database beside the one that is configured.
+
+use crate::app;
+use crate::clock::Clock;
+use crate::config::{Config, DatabaseUrl};
+use crate::files::Files;
+use crate::queue::Queue;
+use crate::store::Postgres;
+use crate::types::Types;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// The database and the folder, until removed.
+pub struct Scratch {
+    folder: PathBuf,
+    database: DatabaseUrl,
+    /// The Postgres in which the database was made.
+    server: Option<String>,
+}
+
+impl Scratch {
+    /// Makes them: nothing that is there already is touched. On Postgres the user must be allowed
+    /// to create a database.
+    pub async fn make(config: &Config) -> Result<Scratch, String> {
+        let folder = config.data_dir.join(format!("bench-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let (database, server) = match &config.database {
+            DatabaseUrl::Sqlite(_) => (DatabaseUrl::Sqlite(folder.join("errand.db")), None),
+            DatabaseUrl::Postgres(server) => {
+                let url = Postgres::create_scratch(server).await.map_err(|error| error.to_string())?;
+                (DatabaseUrl::Postgres(url), Some(server.clone()))
+            }
+        };
+        Ok(Scratch { folder, database, server })
+    }
+
+    /// The door to it.
+    pub async fn queue(&self) -> Result<Queue, String> {
+        let store = app::open_store(&self.database).await.map_err(|error| error.to_string())?;
+        let files = Files::local(&self.folder.join("files")).map_err(|error| error.to_string())?;
+        Ok(Queue::open(store, Clock::system(), Types::builtin(), files))
+    }
+
+    /// Removes them.
+    pub async fn remove(self) {
+        if let (Some(server), DatabaseUrl::Postgres(url)) = (&self.server, &self.database)
+            && let Err(error) = Postgres::drop_scratch(server, url).await
+        {
+            tracing::warn!(%error, "the database made for measuring could not be dropped");
+        }
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::warn!(%error, "the folder made for measuring could not be removed");
+        }
+    }
+}

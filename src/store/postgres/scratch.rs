@@ -1,0 +1,37 @@
+//! A database beside the configured one, for measuring.
+
+use super::connect::connect;
+use super::{Postgres, failed};
+use crate::store::{Error, Result};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Executor};
+use std::str::FromStr;
+use uuid::Uuid;
+
+impl Postgres {
+    /// Makes an empty database on the server of `url`; answers its URL. Its name is random and ours.
+    pub async fn create_scratch(url: &str) -> Result<String> {
+        let name = format!("errand_bench_{}", Uuid::new_v4().simple());
+        execute(url, format!("CREATE DATABASE {name}")).await?;
+        let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+        let server = base.rsplit_once('/').filter(|(server, _)| !server.ends_with('/')).map_or(base, |(server, _)| server);
+        Ok(format!("{server}/{name}{}", query.map(|query| format!("?{query}")).unwrap_or_default()))
+    }
+
+    /// Drops a database made by [`Postgres::create_scratch`] on the server of `url`.
+    pub async fn drop_scratch(url: &str, scratch: &str) -> Result<()> {
+        let path = scratch.split('?').next().unwrap_or_default();
+        match path.rsplit_once('/') {
+            Some((_, name)) if name.starts_with("errand_bench_") => {
+                execute(url, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+            }
+            _ => Err(Error::Internal("that is no database made for measuring".to_owned())),
+        }
+    }
+}
+
+async fn execute(url: &str, statement: String) -> Result<()> {
+    let options = PgConnectOptions::from_str(url).map_err(failed)?;
+    connect(&options).await?.execute(AssertSqlSafe(statement)).await.map_err(failed)?;
+    Ok(())
+}
