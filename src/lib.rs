@@ -1,6 +1,7 @@
 //! Errand: a persistent task service. See ARCHITECTURE.md for the map and the laws.
 
 pub mod clock;
+pub mod config;
 pub mod events;
 pub mod files;
 pub mod queue;
