@@ -1,5 +1,6 @@
 //! Errand: a persistent task service. See ARCHITECTURE.md for the map and the laws.
 
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod events;
