@@ -227,11 +227,14 @@ impl Flags {
 impl Args for Flags {
     fn augment_args(command: clap::Command) -> clap::Command {
         SETTINGS.iter().fold(command, |command, setting| {
-            let default = if setting.default.is_empty() { "none" } else { setting.default };
+            let mut help = format!("{} [env: {}]", setting.help, setting.name);
+            if !setting.default.is_empty() {
+                help += &format!(" [default: {}]", setting.default);
+            }
             let arg = Arg::new(setting.name)
                 .long(setting.flag)
                 .value_name(setting.placeholder)
-                .help(format!("{} [env: {}] [default: {default}]", setting.help, setting.name))
+                .help(help)
                 .help_heading("Settings")
                 .allow_hyphen_values(true)
                 .global(true);
