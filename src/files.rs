@@ -1,7 +1,32 @@
 //! Uploads and artifacts: a folder by default, through the object_store crate.
+//!
+//! A file is written once, whole, and never changed: under a temporary name first, then synced,
+//! renamed and its folder synced. So a name that can be read has all its bytes, after a power cut
+//! too. From blocking code both streams are used through [`Reader::into_blocking`] and
+//! [`Writer::blocking`].
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use object_store::path::Path as Location;
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, buffered::BufWriter};
+use sha2::{Digest, Sha256};
+use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
+
+/// How much is gathered before it is written: the least an S3 part may have.
+const PART_BYTES: usize = 5 * 1024 * 1024;
+/// How many parts may be on their way at once; with the one being filled, a writer's memory.
+const PARTS_IN_FLIGHT: usize = 1;
+/// How much one read of a file takes: each costs a hop to another thread.
+const READ_BYTES: usize = 256 * 1024;
+/// How much of a file's beginning is kept to tell what it is.
+const HEAD_BYTES: usize = 512;
 
 /// Why the file store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +44,27 @@ pub enum Error {
 
 /// The file store. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Files {}
+pub struct Files {
+    store: Arc<dyn ObjectStore>,
+    /// The folder, where it is a local one.
+    folder: Option<Arc<PathBuf>>,
+}
 
-/// A file's content as a stream: `AsyncRead`.
-pub struct Reader {}
+/// A file's content as a stream: `AsyncRead`. It is the file as it was when the read began, even
+/// if it is deleted meanwhile (where the store is a folder).
+pub struct Reader {
+    inner: Box<dyn AsyncRead + Send + Unpin>,
+}
 
-/// A file being written: `AsyncWrite`. Dropped before [`Writer::finish`], nothing of it remains.
-pub struct Writer {}
+/// A file being written: `AsyncWrite`. Dropped before [`Writer::finish`], nothing of it remains;
+/// shutting it down does not finish it. After a failed write every further one fails.
+pub struct Writer {
+    inner: BufWriter,
+    hash: Sha256,
+    bytes: u64,
+    head: Vec<u8>,
+    failed: bool,
+}
 
 /// What was written.
 #[derive(Debug, Clone)]
@@ -41,34 +80,302 @@ pub struct Stored {
 impl Files {
     /// The store in this folder, created if missing.
     pub fn local(folder: &Path) -> Result<Files, Error> {
-        let _ = folder;
-        Ok(Files {})
+        std::fs::create_dir_all(folder)?;
+        let folder = folder.canonicalize()?;
+        let store = object_store::local::LocalFileSystem::new_with_prefix(&folder)?;
+        let store = store.with_fsync(true).with_automatic_cleanup(true);
+        Ok(Files { store: Arc::new(store), folder: Some(Arc::new(folder)) })
     }
-    /// Begins a file.
+
+    /// Begins a file. One of that name is replaced when the new one is finished, not before.
     pub async fn create(&self, location: &str) -> Result<Writer, Error> {
-        let _ = location;
-        Ok(Writer {})
+        let inner = BufWriter::with_capacity(self.store.clone(), parse(location)?, PART_BYTES);
+        let inner = inner.with_max_concurrency(PARTS_IN_FLIGHT);
+        Ok(Writer { inner, hash: Sha256::new(), bytes: 0, head: Vec::new(), failed: false })
     }
-    /// Reads a range of a file, as a stream.
+
+    /// Reads a range of a file, as a stream; a range beyond its end is cut there.
     pub async fn read(&self, location: &str, range: Range<u64>) -> Result<Reader, Error> {
-        let _ = (location, range);
-        Ok(Reader {})
+        let location = parse(location)?;
+        // The crate refuses a range of no bytes, which is a good question to ask of an empty file.
+        if range.is_empty() {
+            self.store.head(&location).await?;
+            return Ok(Reader { inner: Box::new(tokio::io::empty()) });
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = self.store.get_opts(&location, options).await?;
+        let range = found.range.clone();
+        let inner: Box<dyn AsyncRead + Send + Unpin> = match found.payload {
+            // Its own stream of a local file makes a thread hop for every 8 KiB.
+            GetResultPayload::File(mut file, _) => {
+                file.seek(SeekFrom::Start(range.start))?;
+                let mut file = tokio::fs::File::from_std(file);
+                file.set_max_buf_size(READ_BYTES);
+                Box::new(file.take(range.end - range.start))
+            }
+            GetResultPayload::Stream(stream) => Box::new(StreamReader::new(stream.map_err(io::Error::from))),
+        };
+        Ok(Reader { inner })
     }
+
     /// Deletes a file; one that is not there is deleted already.
     pub async fn delete(&self, location: &str) -> Result<(), Error> {
-        let _ = location;
+        absent_is_deleted(self.store.delete(&parse(location)?).await)
+    }
+
+    /// Deletes every file whose location begins with `folder/`, and what a killed process left
+    /// half-written there.
+    pub async fn delete_folder(&self, folder: &str) -> Result<(), Error> {
+        let prefix = parse(folder)?;
+        if prefix.as_ref().is_empty() {
+            return Err(Error::Other("the whole store is no folder to delete".to_owned()));
+        }
+        if let Some(root) = &self.folder {
+            return match tokio::fs::remove_dir_all(root.join(prefix.as_ref())).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+                _ => Ok(()),
+            };
+        }
+        let found = self.store.list(Some(&prefix)).map_ok(|file| file.location).boxed();
+        let mut deleted = self.store.delete_stream(found);
+        while let Some(done) = deleted.next().await {
+            absent_is_deleted(done.map(drop))?;
+        }
         Ok(())
     }
-    /// Deletes every file whose location begins with `folder/`.
-    pub async fn delete_folder(&self, folder: &str) -> Result<(), Error> {
-        let _ = folder;
-        Ok(())
+}
+
+impl Reader {
+    /// The content as chunks, for a body.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+        ReaderStream::with_capacity(self.inner, READ_BYTES)
+    }
+
+    /// The content for blocking code: `Read`. To be called and read off the async threads, within
+    /// a runtime (`spawn_blocking`); panics elsewhere.
+    pub fn into_blocking(self) -> impl io::Read + Send + 'static {
+        io::BufReader::with_capacity(READ_BYTES, SyncIoBridge::new(self.inner))
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl Writer {
     /// Completes it: whole, under its name and on disk when this returns.
-    pub async fn finish(self) -> Result<Stored, Error> {
-        Ok(Stored { bytes: 0, sha256: String::new(), head: Vec::new() })
+    pub async fn finish(mut self) -> Result<Stored, Error> {
+        if self.failed {
+            return Err(Error::Other("a write before failed".to_owned()));
+        }
+        self.inner.shutdown().await?;
+        Ok(Stored { bytes: self.bytes, sha256: hex(&self.hash.finalize()), head: self.head })
+    }
+
+    /// The writer for blocking code: `Write`, to be used as [`Reader::into_blocking`]. Flush it
+    /// before it is dropped: only then does an error of the last bytes show.
+    pub fn blocking(&mut self) -> impl io::Write + Send {
+        io::BufWriter::with_capacity(READ_BYTES, SyncIoBridge::new(self))
+    }
+}
+
+impl AsyncWrite for Writer {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.failed {
+            return Poll::Ready(Err(io::Error::other("a write before failed")));
+        }
+        let done = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
+        match done {
+            Ok(written) => self.count(&buf[..written]),
+            // The crate's writer panics or leaves a hole when it is used beyond an error.
+            Err(_) => self.failed = true,
+        }
+        Poll::Ready(done)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.failed {
+            return Poll::Ready(Err(io::Error::other("a write before failed")));
+        }
+        let done = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        self.failed = done.is_err();
+        Poll::Ready(done)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl Writer {
+    fn count(&mut self, written: &[u8]) {
+        self.hash.update(written);
+        self.bytes += written.len() as u64;
+        let missing = HEAD_BYTES - self.head.len();
+        self.head.extend_from_slice(&written[..written.len().min(missing)]);
+    }
+}
+
+fn parse(location: &str) -> Result<Location, Error> {
+    Location::parse(location).map_err(|error| Error::Other(error.to_string()))
+}
+
+fn absent_is_deleted(done: Result<(), object_store::Error>) -> Result<(), Error> {
+    match done {
+        Err(object_store::Error::NotFound { .. }) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Error {
+        match error {
+            object_store::Error::NotFound { .. } => Error::NotFound,
+            error => of_cause(&error),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound,
+            _ => of_cause(&error),
+        }
+    }
+}
+
+/// `Full` where a cause, however deep, is a full disk or a spent quota.
+fn of_cause(error: &(dyn std::error::Error + 'static)) -> Error {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+            return Error::Full;
+        }
+        // An io::Error that wraps another error says so by `get_ref`, its `source` is one deeper.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    Error::Other(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::local(folder.path()).unwrap();
+        (folder, files)
+    }
+
+    fn count(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+    }
+
+    async fn write(files: &Files, location: &str, content: &[u8]) -> Stored {
+        let mut writer = files.create(location).await.unwrap();
+        writer.write_all(content).await.unwrap();
+        writer.finish().await.unwrap()
+    }
+
+    async fn read(files: &Files, location: &str, range: Range<u64>) -> Vec<u8> {
+        let mut content = Vec::new();
+        files.read(location, range).await.unwrap().read_to_end(&mut content).await.unwrap();
+        content
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_back_with_its_size_hash_and_head() {
+        let (_folder, files) = store();
+        let stored = write(&files, "uploads/a", b"abc").await;
+        assert_eq!((stored.bytes, &stored.head[..]), (3, &b"abc"[..]));
+        assert_eq!(stored.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(read(&files, "uploads/a", 0..3).await, b"abc");
+        assert_eq!(read(&files, "uploads/a", 1..2).await, b"b");
+        assert_eq!(read(&files, "uploads/a", 1..100).await, b"bc");
+        assert_eq!(read(&files, "uploads/a", 3..3).await, b"");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_many_parts_comes_back_whole() {
+        let (_folder, files) = store();
+        let content: Vec<u8> = (0..PART_BYTES * 2 + 17).map(|i| (i * 31 % 251) as u8).collect();
+        let stored = write(&files, "uploads/big", &content).await;
+        assert_eq!((stored.bytes, stored.head.len()), (content.len() as u64, HEAD_BYTES));
+        assert!(read(&files, "uploads/big", 0..u64::MAX).await == content);
+        let chunks = files.read("uploads/big", 5..content.len() as u64).await.unwrap().into_stream();
+        let sizes: Vec<usize> = chunks.map_ok(|chunk| chunk.len()).try_collect().await.unwrap();
+        assert_eq!(sizes.iter().sum::<usize>(), content.len() - 5);
+    }
+
+    #[tokio::test]
+    async fn an_unfinished_file_leaves_nothing() {
+        let (folder, files) = store();
+        for size in [10, PART_BYTES * 2] {
+            let mut writer = files.create("uploads/half").await.unwrap();
+            writer.write_all(&vec![1; size]).await.unwrap();
+            drop(writer);
+        }
+        // The removal runs on a blocking thread; a later one on the same pool need not wait for it.
+        while count(folder.path()) > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(files.read("uploads/half", 0..1).await, Err(Error::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn deleting_is_safe_to_repeat() {
+        let (folder, files) = store();
+        for name in ["artifacts/t/l/a", "artifacts/t/l/b", "artifacts/t/m/a", "artifacts/tt"] {
+            write(&files, name, b"x").await;
+        }
+        files.delete("artifacts/t/l/a").await.unwrap();
+        files.delete("artifacts/t/l/a").await.unwrap();
+        files.delete_folder("artifacts/t").await.unwrap();
+        files.delete_folder("artifacts/t").await.unwrap();
+        assert_eq!(count(folder.path()), 1);
+        assert!(files.delete_folder("").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leaves_the_store_is_refused() {
+        let (_folder, files) = store();
+        for name in ["../outside", "uploads/../../x", "/etc//passwd"] {
+            assert!(files.create(name).await.is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_however_deep_it_lies() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let deep = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(full()) };
+        assert!(matches!(Error::from(io::Error::from(deep)), Error::Full));
+        assert!(matches!(Error::from(full()), Error::Full));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn blocking_code_reads_and_writes() {
+        let (_folder, files) = store();
+        let mut writer = files.create("uploads/a").await.unwrap();
+        let writer = tokio::task::spawn_blocking(move || {
+            let mut sink = writer.blocking();
+            io::Write::write_all(&mut sink, b"hello").unwrap();
+            io::Write::flush(&mut sink).unwrap();
+            drop(sink);
+            writer
+        });
+        writer.await.unwrap().finish().await.unwrap();
+        let reader = files.read("uploads/a", 0..5).await.unwrap();
+        let text = tokio::task::spawn_blocking(move || io::read_to_string(reader.into_blocking()).unwrap());
+        assert_eq!(text.await.unwrap(), "hello");
     }
 }

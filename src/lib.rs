@@ -9,3 +9,4 @@ pub mod queue;
 pub mod store;
 pub mod task;
 pub mod types;
+pub mod worker;

@@ -55,9 +55,9 @@ impl Queue {
     /// Writes prepared tasks, all or none. On `Ok` they are on disk: they survive kill -9 and a
     /// power cut. `Ok(Some(answer))`: the key was used before with the same body; nothing was
     /// written, and that is the first answer. On `Err(Store(Unavailable))` they may or may not exist.
-    pub async fn submit(&self, prepared: Prepared, by: &str, once: Option<Once>) -> Result<Option<String>, Error> {
+    pub async fn submit(&self, prepared: Prepared, once: Option<Once>) -> Result<Option<String>, Error> {
         let fingerprint = once.as_ref().map(|once| once.fingerprint.clone());
-        let submission = Submission { tasks: prepared.tasks, by: by.to_owned(), once };
+        let submission = Submission { tasks: prepared.tasks, once };
         match self.inner.submits.write(submission).await? {
             Submitted::New => Ok(None),
             Submitted::Before { fingerprint: first, answer } if Some(&first) == fingerprint.as_ref() => {

@@ -4,22 +4,23 @@
 //! and moves the counters, or does none of it. Writes after a claim are by compare: a row that
 //! has moved on is left alone, and the answer says so.
 
+mod list;
 mod row;
 
-//#[cfg(feature = "postgres")]
-//mod postgres;
-//#[cfg(feature = "sqlite")]
-//mod sqlite;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use crate::task::{Artifact, Change, Event, Filter, Page, Progress, Scope, Status, Task, TaskError, Time};
 use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-//#[cfg(feature = "postgres")]
-//pub use postgres::Postgres;
-//#[cfg(feature = "sqlite")]
-//pub use sqlite::Sqlite;
+#[cfg(feature = "postgres")]
+pub use postgres::Postgres;
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 
 /// Which database it is, as `/health` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +70,6 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Submission {
     /// The tasks as they will stand: `PENDING`, version 1.
     pub tasks: Vec<Task>,
-    /// Who submitted, for the change log: a client id.
-    pub by: String,
     /// The caller's idempotency key, if it sent one.
     pub once: Option<Once>,
 }
@@ -245,7 +244,7 @@ pub struct Count {
 }
 
 /// What one node did in one minute with one owner's tasks of one type: for charts and percentiles.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Minute {
     /// Minutes since 1970.
     pub minute: i64,

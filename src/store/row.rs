@@ -1,13 +1,14 @@
 //! Rows as both databases give them, and the one way from a row to the domain.
 
-use super::{Entry, Error, Result};
+use super::{Count, Entry, Error, File, Result, StoredLine, Transition};
 use crate::task::{Backoff, Event, Progress, Status, Task, TaskError, Time};
+use crate::types::{Level, LogLine};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// A row of `tasks`. `params` is absent where the statement did not ask for it.
-#[derive(Debug)]
+#[derive(Debug, sqlx::FromRow)]
 pub struct TaskRow {
     pub id: Uuid,
     pub r#type: String,
@@ -40,14 +41,89 @@ pub struct TaskRow {
     pub version: i64,
 }
 
-/// What a line of the change log holds beside the task.
+/// A line of `changes` with what cannot change of its task.
 #[derive(Debug)]
-pub struct ChangeRow {
+pub struct EntryRow {
     pub seq: i64,
     pub at: i64,
     pub event: i64,
     pub from_status: Option<i64>,
     pub actor: Option<String>,
+    pub id: Uuid,
+    pub r#type: String,
+    pub name: Option<String>,
+    pub queue: String,
+    pub priority: i64,
+    pub tags: String,
+    pub owner: String,
+    pub client_id: String,
+    pub error: Option<String>,
+    pub progress: Option<String>,
+    pub status: i64,
+    pub attempt: i64,
+    pub failures: i64,
+    pub losses: i64,
+    pub max_attempts: i64,
+    pub backoff: Option<String>,
+    pub timeout_seconds: Option<i64>,
+    pub worker: Option<String>,
+    pub run_at: i64,
+    pub created_at: i64,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    pub cancel_requested_at: Option<i64>,
+    pub version: i64,
+}
+
+/// A line of `changes` on its own.
+#[derive(Debug)]
+pub struct TransitionRow {
+    pub seq: i64,
+    pub at: i64,
+    pub event: i64,
+    pub from_status: Option<i64>,
+    pub status: i64,
+    pub attempt: i64,
+    pub worker: Option<String>,
+    pub error: Option<String>,
+    pub actor: Option<String>,
+}
+
+/// A row of `log_lines`.
+#[derive(Debug)]
+pub struct LineRow {
+    pub seq: i64,
+    pub attempt: i64,
+    pub at: i64,
+    pub level: i64,
+    pub message: String,
+}
+
+/// A row of `files`.
+#[derive(Debug)]
+pub struct FileRow {
+    pub id: Uuid,
+    pub owner: String,
+    pub name: String,
+    pub bytes: i64,
+    pub content_type: String,
+    pub sha256: String,
+    pub location: String,
+    pub created_at: i64,
+}
+
+/// A sum over `counts`.
+#[derive(Debug)]
+pub struct CountRow {
+    pub queue: String,
+    pub r#type: String,
+    pub status: i64,
+    pub n: i64,
+}
+
+/// Rows to the domain, all or the first error.
+pub fn all<R, T>(rows: Vec<R>, map: impl Fn(R) -> Result<T>) -> Result<Vec<T>> {
+    rows.into_iter().map(map).collect()
 }
 
 impl TaskRow {
@@ -87,9 +163,40 @@ impl TaskRow {
     }
 }
 
-impl ChangeRow {
-    /// The entry of the change log.
-    pub fn entry(self, task: TaskRow) -> Result<Entry> {
+impl EntryRow {
+    /// The entry of the change log: the task as it was right after, without params and result.
+    pub fn entry(self) -> Result<Entry> {
+        let task = TaskRow {
+            id: self.id,
+            r#type: self.r#type,
+            name: self.name,
+            queue: self.queue,
+            priority: self.priority,
+            tags: self.tags,
+            owner: self.owner,
+            client_id: self.client_id,
+            params: None,
+            result: None,
+            error: self.error,
+            progress: self.progress,
+            status: self.status,
+            attempt: self.attempt,
+            failures: self.failures,
+            losses: self.losses,
+            max_attempts: self.max_attempts,
+            backoff: self.backoff,
+            timeout_seconds: self.timeout_seconds,
+            lease: None,
+            lease_until: None,
+            worker: self.worker,
+            run_at: self.run_at,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            updated_at: self.at,
+            cancel_requested_at: self.cancel_requested_at,
+            version: self.version,
+        };
         Ok(Entry {
             seq: self.seq,
             at: Time(self.at),
@@ -98,6 +205,56 @@ impl ChangeRow {
             by: self.actor,
             task: task.task()?,
         })
+    }
+}
+
+impl TransitionRow {
+    /// The line of a task's timeline.
+    pub fn transition(self) -> Result<Transition> {
+        Ok(Transition {
+            seq: self.seq,
+            at: Time(self.at),
+            event: event(self.event)?,
+            from: self.from_status.map(status).transpose()?,
+            to: status(self.status)?,
+            attempt: self.attempt,
+            worker: self.worker,
+            error: error(self.error.as_deref())?,
+            by: self.actor,
+        })
+    }
+}
+
+impl LineRow {
+    /// The log line.
+    pub fn line(self) -> Result<StoredLine> {
+        let known = Level::ALL.into_iter().find(|level| *level as i64 == self.level);
+        let level = known.ok_or_else(|| Error::Damaged(format!("level {}", self.level)))?;
+        let line = LogLine { at: Time(self.at), level, message: self.message };
+        Ok(StoredLine { seq: self.seq, attempt: self.attempt, line })
+    }
+}
+
+impl FileRow {
+    /// The upload.
+    pub fn file(self) -> Result<File> {
+        Ok(File {
+            id: self.id,
+            owner: self.owner,
+            name: self.name,
+            bytes: self.bytes,
+            content_type: self.content_type,
+            sha256: self.sha256,
+            location: self.location,
+            created_at: Time(self.created_at),
+        })
+    }
+}
+
+impl CountRow {
+    /// The count.
+    pub fn count(self) -> Result<Count> {
+        Ok(Count { queue: self.queue, r#type: self.r#type, status: status(self.status)?, n: self.n })
     }
 }
 

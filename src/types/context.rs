@@ -263,6 +263,15 @@ impl Context {
         (progress, std::mem::take(&mut said.lines))
     }
 
+    /// For the worker: what was taken by [`Context::take_said`] could not be written; it comes again
+    /// with the next call, before anything said since.
+    pub fn unsay(&self, progress: Option<Progress>, mut lines: Vec<LogLine>) {
+        let mut said = self.said();
+        said.progress_is_new |= progress.is_some();
+        lines.append(&mut said.lines);
+        said.lines = lines;
+    }
+
     /// For the worker: the output files kept so far.
     pub fn outputs(&self) -> Vec<Artifact> {
         self.said().outputs.clone()
@@ -300,5 +309,91 @@ impl Output {
             location: self.location,
         });
         Ok(())
+    }
+}
+
+/// For the types' own tests: one attempt in a folder that removes itself.
+#[cfg(test)]
+pub(in crate::types) mod trial {
+    use super::*;
+    use crate::types::TaskType;
+    use serde_json::Value;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// An attempt, its uploads and what it leaves.
+    pub struct Trial {
+        _folder: tempfile::TempDir,
+        files: Files,
+        inputs: Vec<Input>,
+        /// Cancelled, it tells the attempt to stop.
+        pub stop: CancellationToken,
+    }
+
+    /// What an attempt left: its result, its log and its output files by name.
+    pub struct Left {
+        pub result: Result<Value, Failure>,
+        pub log: Vec<String>,
+        pub outputs: Vec<(String, Vec<u8>)>,
+    }
+
+    impl Trial {
+        pub fn new() -> Trial {
+            let folder = tempfile::tempdir().unwrap();
+            let files = Files::local(folder.path()).unwrap();
+            Trial { _folder: folder, files, inputs: Vec::new(), stop: CancellationToken::new() }
+        }
+
+        pub async fn upload(&mut self, name: &str, content: &[u8]) -> Uuid {
+            let id = Uuid::now_v7();
+            let location = format!("uploads/{id}");
+            let mut writer = self.files.create(&location).await.unwrap();
+            writer.write_all(content).await.unwrap();
+            let bytes = writer.finish().await.unwrap().bytes;
+            self.inputs.push(Input::new(id, name.to_owned(), bytes, "application/octet-stream".to_owned(), location));
+            id
+        }
+
+        /// Checks the params as a submit does and runs the attempt with the defaults filled in.
+        pub async fn run(&self, r#type: impl TaskType, params: Value) -> Left {
+            let params = serde_json::value::to_raw_value(&params).unwrap();
+            let types = crate::types::Types::new(vec![Box::new(r#type)]);
+            let entry = types.iter().next().unwrap();
+            let checked = entry.check(&params).expect("params of a test fit");
+            let params = serde_json::value::to_raw_value(&checked.params).unwrap();
+            let draft = crate::task::Draft::new(entry.r#type.name(), params.clone(), "owner", "client");
+            let task = draft.into_task(Uuid::nil(), Time(0));
+            let clock = Clock::by_hand(Time(0));
+            let (inputs, files) = (self.inputs.clone(), self.files.clone());
+            let ctx = Context::new(task, Uuid::nil(), inputs, files, clock, self.stop.clone());
+            let result = entry.r#type.run(&params, &ctx).await;
+            let mut outputs = Vec::new();
+            for output in ctx.outputs() {
+                let mut content = Vec::new();
+                let mut reader = self.files.read(&output.location, 0..output.bytes as u64).await.unwrap();
+                reader.read_to_end(&mut content).await.unwrap();
+                outputs.push((output.name, content));
+            }
+            let log = ctx.take_said().1.into_iter().map(|line| line.message).collect();
+            let result = result.map(|result| serde_json::from_str(result.get()).unwrap());
+            Left { result, log, outputs }
+        }
+    }
+
+    impl Left {
+        pub fn result(self) -> Value {
+            self.result.expect("it worked")
+        }
+
+        pub fn code(self) -> String {
+            match self.result.expect_err("it failed") {
+                Failure::Retry { code, .. } | Failure::Fatal { code, .. } => code,
+                Failure::Stopped => "stopped".to_owned(),
+            }
+        }
+
+        pub fn output(&self, name: &str) -> &[u8] {
+            let found = self.outputs.iter().find(|output| output.0 == name);
+            &found.unwrap_or_else(|| panic!("no output {name}")).1
+        }
     }
 }

@@ -1,3 +1,6 @@
-//! The integration tests, in one binary. This file is their table of contents.
+//! Table of contents: every test that needs more than one module.
 
-mod tidy;
+mod support;
+
+mod promises; // what the queue guarantees, on both databases
+mod tidy; // the laws of the house, held against the source text

@@ -1,0 +1,126 @@
+//! What is written beside the transitions: beats, log lines, uploads, minutes. One statement each.
+
+use super::failed;
+use crate::store::row::FileRow;
+use crate::store::{Beat, File, Held, Minute, Result};
+use crate::task::{Progress, Scope, Time};
+use crate::types::LogLine;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub async fn beat(db: &mut PgConnection, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>> {
+    let lines: Vec<(&Beat, &LogLine)> =
+        beats.iter().flat_map(|beat| beat.lines.iter().map(move |line| (beat, line))).collect();
+    let held = sqlx::query!(
+        r#"WITH held AS (
+             UPDATE tasks t SET
+               lease_until = CASE WHEN t.cancel_requested_at IS NULL THEN greatest(t.lease_until, $4) ELSE t.lease_until END,
+               progress = coalesce(b.progress, t.progress),
+               updated_at = CASE WHEN b.progress IS NULL THEN t.updated_at ELSE $5 END
+             FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS b(id, lease, progress)
+             WHERE t.id = b.id AND t.lease = b.lease
+             RETURNING t.lease, t.cancel_requested_at
+           ), said AS (
+             INSERT INTO log_lines (task_id, attempt, at, level, message)
+             SELECT l.task_id, l.attempt, l.at, l.level, l.message
+             FROM unnest($6::uuid[], $7::uuid[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[])
+                  AS l(lease, task_id, attempt, at, level, message)
+             WHERE l.lease IN (SELECT lease FROM held)
+           )
+           SELECT lease AS "lease!", cancel_requested_at IS NOT NULL AS "cancel_requested!" FROM held"#,
+        &beats.iter().map(|beat| beat.id).collect::<Vec<_>>(),
+        &beats.iter().map(|beat| beat.lease).collect::<Vec<_>>(),
+        &beats.iter().map(|beat| beat.progress.as_ref().map(Progress::to_json)).collect::<Vec<_>>()
+            as &[Option<String>],
+        until.0,
+        now.0,
+        &lines.iter().map(|(beat, _)| beat.lease).collect::<Vec<_>>(),
+        &lines.iter().map(|(beat, _)| beat.id).collect::<Vec<_>>(),
+        &lines.iter().map(|(beat, _)| beat.attempt).collect::<Vec<_>>(),
+        &lines.iter().map(|(_, line)| line.at.0).collect::<Vec<_>>(),
+        &lines.iter().map(|(_, line)| line.level as i64).collect::<Vec<_>>(),
+        &lines.iter().map(|(_, line)| line.message.clone()).collect::<Vec<_>>(),
+    );
+    let held = held.fetch_all(db).await.map_err(failed)?;
+    Ok(held.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())
+}
+
+pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<i64> {
+    let promoted = sqlx::query!(
+        "WITH due AS MATERIALIZED (
+           SELECT id FROM tasks WHERE status = 0 AND ready = 0 AND run_at <= $1 ORDER BY run_at LIMIT $2
+           FOR UPDATE SKIP LOCKED)
+         UPDATE tasks t SET ready = 1 FROM due WHERE t.id = due.id",
+        now.0,
+        limit
+    );
+    Ok(promoted.execute(db).await.map_err(failed)?.rows_affected() as i64)
+}
+
+pub async fn add_file(db: &mut PgConnection, file: &File) -> Result<()> {
+    let added = sqlx::query!(
+        "INSERT INTO files (id, owner, name, bytes, content_type, sha256, location, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        file.id,
+        file.owner,
+        file.name,
+        file.bytes,
+        file.content_type,
+        file.sha256,
+        file.location,
+        file.created_at.0
+    );
+    added.execute(db).await.map_err(failed)?;
+    Ok(())
+}
+
+pub async fn remove_file(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Option<File>> {
+    let removed = sqlx::query_as!(
+        FileRow,
+        "DELETE FROM files WHERE id = $1 AND ($2::text IS NULL OR owner = $2)
+         RETURNING id, owner, name, bytes, content_type, sha256, location, created_at",
+        id,
+        scope.owner()
+    );
+    removed.fetch_optional(db).await.map_err(failed)?.map(FileRow::file).transpose()
+}
+
+pub async fn put_minutes(db: &mut PgConnection, minutes: &[Minute]) -> Result<()> {
+    let put = sqlx::query!(
+        "INSERT INTO minutes (minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs)
+         SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+                              $8::bigint[], $9::bigint[], $10::text[], $11::text[])
+         ON CONFLICT (minute, node, owner, type) DO UPDATE SET
+           submitted = excluded.submitted, started = excluded.started, succeeded = excluded.succeeded,
+           failed = excluded.failed, cancelled = excluded.cancelled, waits = excluded.waits, runs = excluded.runs",
+        &minutes.iter().map(|m| m.minute).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.node.clone()).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.owner.clone()).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.r#type.clone()).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.submitted).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.started).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.succeeded).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.failed).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.cancelled).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.waits.clone()).collect::<Vec<_>>(),
+        &minutes.iter().map(|m| m.runs.clone()).collect::<Vec<_>>(),
+    );
+    put.execute(db).await.map_err(failed)?;
+    Ok(())
+}
+
+pub async fn tidy(db: &mut PgConnection, keys_before: Time, minutes_before: i64) -> Result<()> {
+    // Rows of `counts` that another node folds at the same time are skipped here and folded there.
+    let folded = sqlx::query!(
+        "WITH old AS MATERIALIZED (SELECT ctid FROM counts FOR UPDATE SKIP LOCKED),
+              gone AS (DELETE FROM counts USING old WHERE counts.ctid = old.ctid RETURNING counts.*)
+         INSERT INTO counts (owner, queue, type, status, n)
+         SELECT owner, queue, type, status, sum(n) FROM gone GROUP BY owner, queue, type, status HAVING sum(n) <> 0"
+    );
+    folded.execute(&mut *db).await.map_err(failed)?;
+    let keys = sqlx::query!("DELETE FROM idempotency WHERE created_at < $1", keys_before.0);
+    keys.execute(&mut *db).await.map_err(failed)?;
+    let minutes = sqlx::query!("DELETE FROM minutes WHERE minute < $1", minutes_before);
+    minutes.execute(db).await.map_err(failed)?;
+    Ok(())
+}

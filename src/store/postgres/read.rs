@@ -1,0 +1,186 @@
+//! Every statement that reads from Postgres.
+
+use super::failed;
+use crate::store::list::{self, Dialect};
+use crate::store::row::{CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
+use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
+use crate::task::{Artifact, Filter, Page, Scope, Task, Time};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+const DIALECT: Dialect = Dialect {
+    // The collation makes lower() fold ASCII letters only, as SQLite does.
+    holds: ["strpos(lower(", " COLLATE \"C\"), ", ") > 0"],
+    tagged: ["jsonb_exists(tags::jsonb, ", ")"],
+    id_text: "id::text",
+};
+
+pub async fn now(db: &PgPool) -> Result<Time> {
+    let now = sqlx::query_scalar!(r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "now!""#);
+    Ok(Time(now.fetch_one(db).await.map_err(failed)?))
+}
+
+pub async fn get(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
+    let owner = scope.owner();
+    let row = sqlx::query_as!(
+        TaskRow,
+        r#"SELECT id, type, name, queue, priority, tags, owner, client_id, params AS "params?", result, error,
+                  progress, status, attempt, failures, losses, max_attempts, backoff, timeout_seconds, lease,
+                  lease_until, worker, run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version
+           FROM tasks WHERE id = $1 AND ($2::text IS NULL OR owner = $2)"#,
+        id,
+        owner
+    );
+    row.fetch_optional(db).await.map_err(failed)?.map(TaskRow::task).transpose()
+}
+
+pub async fn list(db: &PgPool, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
+    let mut query = list::compose::<sqlx::Postgres>(&DIALECT, scope, filter, page);
+    all(query.build_query_as::<TaskRow>().fetch_all(db).await.map_err(failed)?, TaskRow::task)
+}
+
+pub async fn lapsed(db: &PgPool, now: Time, limit: i64) -> Result<Vec<Task>> {
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"SELECT id, type, name, queue, priority, tags, owner, client_id, NULL::text AS params,
+                  NULL::text AS result, error, progress, status, attempt, failures, losses, max_attempts, backoff,
+                  timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, finished_at,
+                  updated_at, cancel_requested_at, version
+           FROM tasks WHERE status = 1 AND lease_until <= $1 ORDER BY lease_until LIMIT $2"#,
+        now.0,
+        limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
+}
+
+pub async fn next_due(db: &PgPool) -> Result<Option<Time>> {
+    let next = sqlx::query_scalar!(
+        "SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at FETCH FIRST ROW ONLY"
+    );
+    Ok(next.fetch_optional(db).await.map_err(failed)?.map(Time))
+}
+
+pub async fn held(db: &PgPool, leases: &[Uuid]) -> Result<Vec<Held>> {
+    let rows = sqlx::query!(
+        r#"SELECT lease AS "lease!", cancel_requested_at IS NOT NULL AS "cancel_requested!"
+           FROM tasks WHERE status = 1 AND lease = ANY($1)"#,
+        leases
+    );
+    let rows = rows.fetch_all(db).await.map_err(failed)?;
+    Ok(rows.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())
+}
+
+pub async fn changes(db: &PgPool, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        EntryRow,
+        r#"SELECT c.seq, c.at, c.event, c.from_status, c.actor, c.status, c.error, c.progress, c.attempt, c.failures, c.losses,
+                  c.worker, c.run_at, c.started_at, c.finished_at, c.cancel_requested_at, c.version, t.id,
+                  t.type, t.name, t.queue, t.priority, t.tags, t.owner, t.client_id, t.max_attempts, t.backoff,
+                  t.timeout_seconds, t.created_at
+           FROM changes c JOIN tasks t ON t.id = c.task_id
+           WHERE c.seq > $1 AND ($2::text IS NULL OR c.owner = $2) ORDER BY c.seq LIMIT $3"#,
+        after,
+        owner,
+        limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, EntryRow::entry)
+}
+
+pub async fn log_bounds(db: &PgPool) -> Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT seq FROM log_start) AS "start!",
+                  coalesce((SELECT max(seq) FROM changes), (SELECT seq FROM log_start)) AS "end!""#
+    );
+    let row = row.fetch_one(db).await.map_err(failed)?;
+    Ok((row.start, row.end))
+}
+
+pub async fn transitions(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Transition>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        TransitionRow,
+        "SELECT seq, at, event, from_status, status, attempt, worker, error, actor FROM changes
+         WHERE task_id = $1 AND ($2::text IS NULL OR owner = $2) ORDER BY seq",
+        id,
+        owner
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, TransitionRow::transition)
+}
+
+pub async fn lines(db: &PgPool, scope: &Scope, id: Uuid, query: &LineQuery) -> Result<Vec<StoredLine>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        LineRow,
+        "SELECT l.seq, l.attempt, l.at, l.level, l.message FROM log_lines l JOIN tasks t ON t.id = l.task_id
+         WHERE l.task_id = $1 AND ($2::text IS NULL OR t.owner = $2) AND l.seq > $3 AND l.level >= $4
+           AND ($5::bigint IS NULL OR l.attempt = $5)
+         ORDER BY l.seq LIMIT $6",
+        id,
+        owner,
+        query.after,
+        query.level,
+        query.attempt,
+        query.limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, LineRow::line)
+}
+
+pub async fn artifacts(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Artifact>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        Artifact,
+        "SELECT a.name, a.bytes, a.content_type, a.sha256, a.location FROM artifacts a JOIN tasks t ON t.id = a.task_id
+         WHERE a.task_id = $1 AND ($2::text IS NULL OR t.owner = $2) ORDER BY a.name COLLATE \"C\"",
+        id,
+        owner
+    );
+    rows.fetch_all(db).await.map_err(failed)
+}
+
+pub async fn files(db: &PgPool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        FileRow,
+        r#"SELECT id, owner, name, bytes, content_type, sha256, location, created_at FROM files
+           WHERE id = ANY($1) AND ($2::text IS NULL OR owner = $2)"#,
+        ids,
+        owner
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, FileRow::file)
+}
+
+pub async fn counts(db: &PgPool, scope: &Scope) -> Result<Vec<Count>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        CountRow,
+        r#"SELECT queue, type, status, sum(n)::bigint AS "n!" FROM counts WHERE ($1::text IS NULL OR owner = $1)
+           GROUP BY queue, type, status HAVING sum(n) <> 0"#,
+        owner
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, CountRow::count)
+}
+
+pub async fn minutes(db: &PgPool, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        Minute,
+        "SELECT minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs FROM minutes
+         WHERE minute >= $1 AND ($2::text IS NULL OR owner = $2)",
+        since,
+        owner
+    );
+    rows.fetch_all(db).await.map_err(failed)
+}
+
+pub async fn ahead(db: &PgPool, task: &Task, limit: i64) -> Result<i64> {
+    let ahead = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM
+             (SELECT 1 FROM tasks WHERE ready = 1 AND (priority > $1 OR (priority = $1 AND (run_at, id) < ($2, $3))) LIMIT $4) AS before"#,
+        task.priority,
+        task.run_at.0,
+        task.id,
+        limit
+    );
+    ahead.fetch_one(db).await.map_err(failed)
+}

@@ -1,0 +1,201 @@
+//! The shapes in which batches travel to SQLite: one JSON array a statement.
+
+use super::write::Transition;
+use crate::store::Beat;
+use crate::store::row::{backoff_json, error_json, tags_json};
+use crate::task::{Change, Event, Status, Task, Time};
+use crate::types::LogLine;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// A batch as its parameter.
+pub fn json(rows: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(rows).expect("plain data is JSON")
+}
+
+#[derive(Serialize)]
+pub struct TaskJson<'a> {
+    id: Hex,
+    r#type: &'a str,
+    name: Option<&'a str>,
+    queue: &'a str,
+    priority: i64,
+    tags: String,
+    owner: &'a str,
+    client_id: &'a str,
+    params: &'a str,
+    ready: i64,
+    max_attempts: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<i64>,
+    run_at: i64,
+    created_at: i64,
+}
+
+impl<'a> TaskJson<'a> {
+    pub fn of(task: &'a Task) -> TaskJson<'a> {
+        TaskJson {
+            id: Hex(task.id),
+            r#type: &task.r#type,
+            name: task.name.as_deref(),
+            queue: &task.queue,
+            priority: task.priority,
+            tags: tags_json(task),
+            owner: &task.owner,
+            client_id: &task.client_id,
+            params: task.params.as_deref().map_or("{}", |params| params.get()),
+            ready: i64::from(task.run_at <= task.created_at),
+            max_attempts: task.max_attempts,
+            backoff: backoff_json(task),
+            timeout_seconds: task.timeout_seconds,
+            run_at: task.run_at.0,
+            created_at: task.created_at.0,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct ChangeJson<'a> {
+    id: Hex,
+    from: i64,
+    to: i64,
+    ready: i64,
+    lease: Option<Hex>,
+    version: Option<i64>,
+    lapsed_by: Option<i64>,
+    unless_cancelling: i64,
+    cancels: i64,
+    at: i64,
+    error: Option<String>,
+    result: Option<&'a str>,
+    progress: Option<String>,
+    run_at: i64,
+    failures: i64,
+    losses: i64,
+}
+
+impl<'a> ChangeJson<'a> {
+    pub fn of(change: &'a Change) -> ChangeJson<'a> {
+        ChangeJson {
+            id: Hex(change.task.id),
+            from: change.task.status as i64,
+            to: change.to as i64,
+            ready: i64::from(change.makes_ready()),
+            lease: change.lease.map(Hex),
+            version: change.version,
+            lapsed_by: change.lapsed_by.map(|time| time.0),
+            unless_cancelling: i64::from(change.unless_cancelling),
+            cancels: i64::from(change.event == Event::CancelRequested),
+            at: change.at.0,
+            error: error_json(change.error.as_ref()),
+            result: change.result.as_deref().map(|result| result.get()),
+            progress: change.progress.as_ref().map(|progress| progress.to_json()),
+            run_at: change.run_at.0,
+            failures: change.failures,
+            losses: change.losses,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct LogJson<'a> {
+    at: i64,
+    event: i64,
+    task_id: Hex,
+    owner: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_status: Option<i64>,
+    status: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<String>,
+    attempt: i64,
+    failures: i64,
+    losses: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<&'a str>,
+    run_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_requested_at: Option<i64>,
+    version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+}
+
+impl<'a> LogJson<'a> {
+    pub fn of(transition: &Transition<'a>) -> LogJson<'a> {
+        let task = transition.after;
+        let millis = |time: Option<Time>| time.map(|time| time.0);
+        LogJson {
+            at: task.updated_at.0,
+            event: transition.event as i64,
+            task_id: Hex(task.id),
+            owner: &task.owner,
+            from_status: transition.from.map(|from: Status| from as i64),
+            status: task.status as i64,
+            error: error_json(task.error.as_ref()),
+            progress: (task.progress != Default::default()).then(|| task.progress.to_json()),
+            attempt: task.attempt,
+            failures: task.failures,
+            losses: task.losses,
+            worker: task.worker.as_deref(),
+            run_at: task.run_at.0,
+            started_at: millis(task.started_at),
+            finished_at: millis(task.finished_at),
+            cancel_requested_at: millis(task.cancel_requested_at),
+            version: task.version,
+            actor: transition.actor,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct BeatJson {
+    id: Hex,
+    lease: Hex,
+    progress: Option<String>,
+}
+
+impl BeatJson {
+    pub fn of(beat: &Beat) -> BeatJson {
+        let progress = beat.progress.as_ref().map(|progress| progress.to_json());
+        BeatJson { id: Hex(beat.id), lease: Hex(beat.lease), progress }
+    }
+}
+
+#[derive(Serialize)]
+pub struct LineJson<'a> {
+    task_id: Hex,
+    attempt: i64,
+    at: i64,
+    level: i64,
+    message: &'a str,
+}
+
+impl<'a> LineJson<'a> {
+    pub fn of(beat: &Beat, line: &'a LogLine) -> LineJson<'a> {
+        LineJson {
+            task_id: Hex(beat.id),
+            attempt: beat.attempt,
+            at: line.at.0,
+            level: line.level as i64,
+            message: &line.message,
+        }
+    }
+}
+
+/// An id as `unhex` reads it: JSON has no bytes.
+pub struct Hex(pub Uuid);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.simple().encode_lower(&mut Uuid::encode_buffer()))
+    }
+}

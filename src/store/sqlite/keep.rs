@@ -1,0 +1,110 @@
+//! What is written beside the transitions: beats, log lines, uploads, minutes. One statement each,
+//! or a transaction of the caller's.
+
+use super::failed;
+use super::json::{BeatJson, LineJson, json};
+use crate::store::{Beat, File, Held, Minute, Result};
+use crate::task::Time;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+pub async fn beat(db: &mut SqliteConnection, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>> {
+    let rows = json(&beats.iter().map(BeatJson::of).collect::<Vec<_>>());
+    let (until, now) = (until.0, now.0);
+    let held = sqlx::query!(
+        r#"UPDATE tasks SET
+               lease_until = CASE WHEN tasks.cancel_requested_at IS NULL THEN max(tasks.lease_until, ?2) ELSE tasks.lease_until END,
+               progress = coalesce(b.progress, tasks.progress),
+               updated_at = CASE WHEN b.progress IS NULL THEN tasks.updated_at ELSE ?3 END
+           FROM (SELECT unhex(value ->> 'id') AS id, unhex(value ->> 'lease') AS lease, value ->> 'progress' AS progress
+                 FROM json_each(?1)) AS b
+           WHERE tasks.id = b.id AND tasks.lease = b.lease
+           RETURNING tasks.lease AS "lease!: Uuid", tasks.cancel_requested_at IS NOT NULL AS "cancel_requested!: bool""#,
+        rows,
+        until,
+        now
+    )
+    .fetch_all(&mut *db)
+    .await
+    .map_err(failed)?;
+    let held: Vec<Held> =
+        held.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect();
+    let said = beats.iter().filter(|beat| held.iter().any(|held| held.lease == beat.lease));
+    let lines: Vec<LineJson> =
+        said.flat_map(|beat| beat.lines.iter().map(move |line| LineJson::of(beat, line))).collect();
+    if !lines.is_empty() {
+        let lines = json(&lines);
+        sqlx::query!(
+            "INSERT INTO log_lines (task_id, attempt, at, level, message)
+             SELECT unhex(value ->> 'task_id'), value ->> 'attempt', value ->> 'at', value ->> 'level', value ->> 'message'
+             FROM json_each(?1)",
+            lines
+        )
+        .execute(db)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(held)
+}
+
+pub async fn promote(db: &mut SqliteConnection, now: Time, limit: i64) -> Result<i64> {
+    let promoted = sqlx::query!(
+        "UPDATE tasks SET ready = 1 WHERE id IN
+             (SELECT id FROM tasks WHERE status = 0 AND ready = 0 AND run_at <= ?1 ORDER BY run_at LIMIT ?2)",
+        now.0,
+        limit
+    )
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(promoted.rows_affected() as i64)
+}
+
+pub async fn add_file(db: &mut SqliteConnection, file: &File) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO files (id, owner, name, bytes, content_type, sha256, location, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        file.id,
+        file.owner,
+        file.name,
+        file.bytes,
+        file.content_type,
+        file.sha256,
+        file.location,
+        file.created_at.0
+    )
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub async fn remove_file(db: &mut SqliteConnection, id: Uuid) -> Result<()> {
+    sqlx::query!("DELETE FROM files WHERE id = ?1", id).execute(db).await.map_err(failed)?;
+    Ok(())
+}
+
+pub async fn put_minutes(db: &mut SqliteConnection, minutes: &[Minute]) -> Result<()> {
+    let rows = json(minutes);
+    sqlx::query!(
+        "INSERT OR REPLACE INTO minutes (minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs)
+         SELECT value ->> 'minute', value ->> 'node', value ->> 'owner', value ->> 'type', value ->> 'submitted',
+                value ->> 'started', value ->> 'succeeded', value ->> 'failed', value ->> 'cancelled', value ->> 'waits',
+                value ->> 'runs'
+         FROM json_each(?1)",
+        rows
+    )
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub async fn tidy(db: &mut SqliteConnection, keys_before: Time, minutes_before: i64) -> Result<()> {
+    sqlx::query!("DELETE FROM idempotency WHERE created_at < ?1", keys_before.0)
+        .execute(&mut *db)
+        .await
+        .map_err(failed)?;
+    sqlx::query!("DELETE FROM minutes WHERE minute < ?1", minutes_before).execute(db).await.map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Every statement that reads from SQLite. Readers never wait for the writer.
+
+use super::failed;
+use crate::store::list::{self, Dialect};
+use crate::store::row::{CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
+use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
+use crate::task::{Artifact, Filter, Page, Scope, Task, Time};
+use sqlx::SqlitePool;
+use uuid::Uuid;
+
+const DIALECT: Dialect = Dialect {
+    holds: ["instr(lower(", "), ", ") > 0"],
+    tagged: ["EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ", ")"],
+    // The dashes are put where people see them.
+    id_text: "lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || \
+              substr(hex(id), 17, 4) || '-' || substr(hex(id), 21))",
+};
+
+pub async fn now(db: &SqlitePool) -> Result<Time> {
+    // One process has the file, so its own clock is the shared one; the question shows that the file can be read.
+    let now = sqlx::query_scalar!(r#"SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS "now!: i64""#);
+    Ok(Time(now.fetch_one(db).await.map_err(failed)?))
+}
+
+pub async fn get(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
+    let owner = scope.owner();
+    let row = sqlx::query_as!(
+        TaskRow,
+        r#"SELECT id AS "id!: Uuid", type, name, queue, priority, tags, owner, client_id, params AS "params?", result, error,
+                  progress, status, attempt, failures, losses, max_attempts, backoff, timeout_seconds, lease AS "lease: Uuid",
+                  lease_until, worker, run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version
+           FROM tasks WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)"#,
+        id,
+        owner
+    );
+    row.fetch_optional(db).await.map_err(failed)?.map(TaskRow::task).transpose()
+}
+
+pub async fn list(db: &SqlitePool, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
+    let mut query = list::compose::<sqlx::Sqlite>(&DIALECT, scope, filter, page);
+    all(query.build_query_as::<TaskRow>().fetch_all(db).await.map_err(failed)?, TaskRow::task)
+}
+
+pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>> {
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"SELECT id AS "id!: Uuid", type, name, queue, priority, tags, owner, client_id, NULL AS "params: String",
+                  NULL AS "result: String", error, progress, status, attempt, failures, losses, max_attempts, backoff,
+                  timeout_seconds, lease AS "lease: Uuid", lease_until, worker, run_at, created_at, started_at, finished_at,
+                  updated_at, cancel_requested_at, version
+           FROM tasks WHERE status = 1 AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2"#,
+        now.0,
+        limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
+}
+
+pub async fn next_due(db: &SqlitePool) -> Result<Option<Time>> {
+    let next = sqlx::query_scalar!("SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at LIMIT 1");
+    Ok(next.fetch_optional(db).await.map_err(failed)?.map(Time))
+}
+
+pub async fn held(db: &SqlitePool, leases: &[Uuid]) -> Result<Vec<Held>> {
+    let leases = super::json::json(&leases.iter().copied().map(super::json::Hex).collect::<Vec<_>>());
+    let rows = sqlx::query!(
+        r#"SELECT lease AS "lease!: Uuid", cancel_requested_at IS NOT NULL AS "cancel_requested!: bool"
+           FROM tasks WHERE status = 1 AND lease IN (SELECT unhex(value) FROM json_each(?1))"#,
+        leases
+    );
+    let rows = rows.fetch_all(db).await.map_err(failed)?;
+    Ok(rows.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())
+}
+
+pub async fn changes(db: &SqlitePool, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        EntryRow,
+        r#"SELECT c.seq, c.at, c.event, c.from_status, c.actor, c.status, c.error, c.progress, c.attempt, c.failures, c.losses,
+                  c.worker, c.run_at, c.started_at, c.finished_at, c.cancel_requested_at, c.version, t.id AS "id!: Uuid",
+                  t.type, t.name, t.queue, t.priority, t.tags, t.owner, t.client_id, t.max_attempts, t.backoff,
+                  t.timeout_seconds, t.created_at
+           FROM changes c CROSS JOIN tasks t ON t.id = c.task_id
+           WHERE c.seq > ?1 AND (?2 IS NULL OR c.owner = ?2) ORDER BY c.seq LIMIT ?3"#,
+        after,
+        owner,
+        limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, EntryRow::entry)
+}
+
+pub async fn log_bounds(db: &SqlitePool) -> Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT seq FROM log_start) AS "start!: i64",
+                  coalesce((SELECT max(seq) FROM changes), (SELECT seq FROM log_start)) AS "end!: i64""#
+    );
+    let row = row.fetch_one(db).await.map_err(failed)?;
+    Ok((row.start, row.end))
+}
+
+pub async fn transitions(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Vec<Transition>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        TransitionRow,
+        "SELECT seq, at, event, from_status, status, attempt, worker, error, actor FROM changes
+         WHERE task_id = ?1 AND (?2 IS NULL OR owner = ?2) ORDER BY seq",
+        id,
+        owner
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, TransitionRow::transition)
+}
+
+pub async fn lines(db: &SqlitePool, scope: &Scope, id: Uuid, query: &LineQuery) -> Result<Vec<StoredLine>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        LineRow,
+        "SELECT l.seq, l.attempt, l.at, l.level, l.message FROM log_lines l JOIN tasks t ON t.id = l.task_id
+         WHERE l.task_id = ?1 AND (?2 IS NULL OR t.owner = ?2) AND l.seq > ?3 AND l.level >= ?4
+           AND (?5 IS NULL OR l.attempt = ?5)
+         ORDER BY l.seq LIMIT ?6",
+        id,
+        owner,
+        query.after,
+        query.level,
+        query.attempt,
+        query.limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, LineRow::line)
+}
+
+pub async fn artifacts(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Vec<Artifact>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        Artifact,
+        "SELECT a.name, a.bytes, a.content_type, a.sha256, a.location FROM artifacts a JOIN tasks t ON t.id = a.task_id
+         WHERE a.task_id = ?1 AND (?2 IS NULL OR t.owner = ?2) ORDER BY a.name",
+        id,
+        owner
+    );
+    rows.fetch_all(db).await.map_err(failed)
+}
+
+pub async fn files(db: &SqlitePool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
+    let ids = super::json::json(&ids.iter().copied().map(super::json::Hex).collect::<Vec<_>>());
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        FileRow,
+        r#"SELECT id AS "id!: Uuid", owner, name, bytes, content_type, sha256, location, created_at FROM files
+           WHERE id IN (SELECT unhex(value) FROM json_each(?1)) AND (?2 IS NULL OR owner = ?2)"#,
+        ids,
+        owner
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, FileRow::file)
+}
+
+pub async fn counts(db: &SqlitePool, scope: &Scope) -> Result<Vec<Count>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        CountRow,
+        r#"SELECT queue, type, status, sum(n) AS "n!: i64" FROM counts WHERE (?1 IS NULL OR owner = ?1)
+           GROUP BY queue, type, status"#,
+        owner
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, CountRow::count)
+}
+
+pub async fn minutes(db: &SqlitePool, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
+    let owner = scope.owner();
+    let rows = sqlx::query_as!(
+        Minute,
+        "SELECT minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs FROM minutes
+         WHERE minute >= ?1 AND (?2 IS NULL OR owner = ?2)",
+        since,
+        owner
+    );
+    rows.fetch_all(db).await.map_err(failed)
+}
+
+pub async fn ahead(db: &SqlitePool, task: &Task, limit: i64) -> Result<i64> {
+    let ahead = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!: i64" FROM
+             (SELECT 1 FROM tasks WHERE ready = 1 AND (priority > ?1 OR (priority = ?1 AND (run_at, id) < (?2, ?3))) LIMIT ?4)"#,
+        task.priority,
+        task.run_at.0,
+        task.id,
+        limit
+    );
+    ahead.fetch_one(db).await.map_err(failed)
+}

@@ -1,0 +1,225 @@
+//! The transitions: every statement that changes a task's state, its log and its counters.
+//! Callers hold the one writing connection, in a transaction.
+
+use super::failed;
+use super::json::{ChangeJson, LogJson, TaskJson, json};
+use crate::store::row::TaskRow;
+use crate::store::{Claim, Result, Submission, Submitted};
+use crate::task::{Change, Event, Progress, Status, Task, Time};
+use sqlx::SqliteConnection;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// A transition as the change log and the counters need it.
+pub struct Transition<'a> {
+    pub event: Event,
+    pub from: Option<Status>,
+    pub after: &'a Task,
+    pub actor: Option<&'a str>,
+}
+
+pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission]) -> Result<Vec<Submitted>> {
+    let mut answers = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        answers.push(use_key(db, submission).await?);
+    }
+    let new = || submissions.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Submitted::New));
+    let tasks = new().flat_map(|(submission, _)| &submission.tasks);
+    let rows = json(&tasks.map(TaskJson::of).collect::<Vec<_>>());
+    sqlx::query!(
+        "INSERT INTO tasks (id, type, name, queue, priority, tags, owner, client_id, params, status, ready, attempt,
+                            failures, losses, max_attempts, backoff, timeout_seconds, run_at, created_at, updated_at, version)
+         SELECT unhex(value ->> 'id'), value ->> 'type', value ->> 'name', value ->> 'queue', value ->> 'priority',
+                value ->> 'tags', value ->> 'owner', value ->> 'client_id', value ->> 'params', 0, value ->> 'ready', 0,
+                0, 0, value ->> 'max_attempts', value ->> 'backoff', value ->> 'timeout_seconds', value ->> 'run_at',
+                value ->> 'created_at', value ->> 'created_at', 1
+         FROM json_each(?1)",
+        rows
+    )
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    let transitions: Vec<Transition> = new()
+        .flat_map(|(submission, _)| &submission.tasks)
+        .map(|after| Transition { event: Event::Queued, from: None, after, actor: Some(&after.client_id) })
+        .collect();
+    log(db, &transitions).await?;
+    Ok(answers)
+}
+
+/// `New` if the submission has no key or is the first with it.
+async fn use_key(db: &mut SqliteConnection, submission: &Submission) -> Result<Submitted> {
+    let (Some(once), Some(first)) = (&submission.once, submission.tasks.first()) else { return Ok(Submitted::New) };
+    let created_at = first.created_at.0;
+    let inserted = sqlx::query!(
+        "INSERT INTO idempotency (owner, route, key, fingerprint, answer, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO NOTHING",
+        once.owner,
+        once.route,
+        once.key,
+        once.fingerprint,
+        once.answer,
+        created_at
+    )
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Submitted::New);
+    }
+    let before = sqlx::query!(
+        "SELECT fingerprint, answer FROM idempotency WHERE owner = ?1 AND route = ?2 AND key = ?3",
+        once.owner,
+        once.route,
+        once.key
+    )
+    .fetch_one(db)
+    .await
+    .map_err(failed)?;
+    Ok(Submitted::Before { fingerprint: before.fingerprint, answer: before.answer })
+}
+
+pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>> {
+    let (types, queues) = (json(&claim.types), json(&claim.queues));
+    let (now, until) = (claim.now.0, claim.now.plus(claim.lease_ms).0);
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"UPDATE tasks SET status = 1, ready = 0, attempt = attempt + 1, lease = randomblob(16), lease_until = ?1,
+                            worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1
+           WHERE id IN (SELECT id FROM tasks
+                        WHERE ready = 1 AND type IN (SELECT value FROM json_each(?4))
+                          AND (?5 = '[]' OR queue IN (SELECT value FROM json_each(?5)))
+                        ORDER BY priority DESC, run_at, id LIMIT ?6)
+           RETURNING id AS "id!: Uuid", type AS "type!", name, queue AS "queue!", priority AS "priority!", tags AS "tags!",
+                     owner AS "owner!", client_id AS "client_id!", params AS "params?", result, error, progress,
+                     status AS "status!", attempt AS "attempt!", failures AS "failures!", losses AS "losses!",
+                     max_attempts AS "max_attempts!", backoff, timeout_seconds, lease AS "lease: Uuid", lease_until, worker,
+                     run_at AS "run_at!", created_at AS "created_at!", started_at, finished_at, updated_at AS "updated_at!",
+                     cancel_requested_at, version AS "version!""#,
+        until,
+        claim.worker,
+        now,
+        types,
+        queues,
+        claim.max
+    )
+    .fetch_all(&mut *db)
+    .await
+    .map_err(failed)?;
+    let mut tasks = rows.into_iter().map(TaskRow::task).collect::<Result<Vec<Task>>>()?;
+    tasks.sort_by_key(|task| (-task.priority, task.run_at, task.id));
+    let started = |after| Transition { event: Event::Started, from: Some(Status::Pending), after, actor: None };
+    log(db, &tasks.iter().map(started).collect::<Vec<_>>()).await?;
+    Ok(tasks)
+}
+
+pub async fn apply(db: &mut SqliteConnection, changes: &[Change]) -> Result<Vec<Option<Task>>> {
+    let rows = json(&changes.iter().map(ChangeJson::of).collect::<Vec<_>>());
+    let written = sqlx::query!(
+        r#"UPDATE tasks SET
+               status = c.to_status, ready = c.ready, error = c.error, result = c.result,
+               progress = coalesce(c.progress, tasks.progress), run_at = c.run_at, failures = c.failures, losses = c.losses,
+               lease = CASE WHEN c.to_status = 1 THEN tasks.lease END,
+               lease_until = CASE WHEN c.to_status = 1 THEN tasks.lease_until END,
+               finished_at = CASE WHEN c.to_status >= 2 THEN c.at END,
+               cancel_requested_at = CASE WHEN c.cancels THEN c.at WHEN c.to_status = 0 THEN NULL
+                                          ELSE tasks.cancel_requested_at END,
+               updated_at = c.at, version = tasks.version + 1
+           FROM (SELECT unhex(value ->> 'id') AS id, value ->> 'from' AS from_status, value ->> 'to' AS to_status,
+                        value ->> 'ready' AS ready, unhex(value ->> 'lease') AS lease, value ->> 'version' AS version,
+                        value ->> 'lapsed_by' AS lapsed_by, value ->> 'unless_cancelling' AS unless_cancelling,
+                        value ->> 'cancels' AS cancels, value ->> 'at' AS at, value ->> 'error' AS error,
+                        value ->> 'result' AS result, value ->> 'progress' AS progress, value ->> 'run_at' AS run_at,
+                        value ->> 'failures' AS failures, value ->> 'losses' AS losses
+                 FROM json_each(?1)) AS c
+           WHERE tasks.id = c.id AND +tasks.status = c.from_status
+             AND (c.lease IS NULL OR tasks.lease = c.lease)
+             AND (c.version IS NULL OR tasks.version = c.version)
+             AND (c.lapsed_by IS NULL OR tasks.lease_until <= c.lapsed_by)
+             AND (c.unless_cancelling = 0 OR tasks.cancel_requested_at IS NULL)
+           RETURNING tasks.id AS "id!: Uuid", tasks.version AS "version!: i64",
+                     tasks.cancel_requested_at AS "cancel_requested_at: i64", tasks.progress AS "progress: String""#,
+        rows
+    )
+    .fetch_all(&mut *db)
+    .await
+    .map_err(failed)?;
+    let mut written: HashMap<Uuid, _> = written.into_iter().map(|row| (row.id, row)).collect();
+    let after = |change: &Change| {
+        let row = written.remove(&change.task.id)?;
+        let progress = Progress::from_json(row.progress.as_deref());
+        Some(change.after(row.version, row.cancel_requested_at.map(Time), progress))
+    };
+    let tasks: Vec<Option<Task>> = changes.iter().map(after).collect();
+    let pairs = || changes.iter().zip(&tasks).filter_map(|(change, task)| Some((change, task.as_ref()?)));
+    let transitions: Vec<Transition> = pairs()
+        .map(|(change, after)| {
+            let (from, actor) = (Some(change.task.status), change.by.as_deref());
+            Transition { event: change.event, from, after, actor }
+        })
+        .collect();
+    log(db, &transitions).await?;
+    keep_artifacts(db, pairs().map(|(change, _)| change)).await?;
+    Ok(tasks)
+}
+
+/// The lines in the change log and the counters of these transitions.
+async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Result<()> {
+    if transitions.is_empty() {
+        return Ok(());
+    }
+    let rows = json(&transitions.iter().map(LogJson::of).collect::<Vec<_>>());
+    sqlx::query!(
+        "INSERT INTO changes (at, event, task_id, owner, from_status, status, error, progress, attempt, failures, losses,
+                              worker, run_at, started_at, finished_at, cancel_requested_at, version, actor)
+         SELECT value ->> 'at', value ->> 'event', unhex(value ->> 'task_id'), value ->> 'owner', value ->> 'from_status',
+                value ->> 'status', value ->> 'error', value ->> 'progress', value ->> 'attempt', value ->> 'failures',
+                value ->> 'losses', value ->> 'worker', value ->> 'run_at', value ->> 'started_at', value ->> 'finished_at',
+                value ->> 'cancel_requested_at', value ->> 'version', value ->> 'actor'
+         FROM json_each(?1)",
+        rows
+    )
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    let mut counts: HashMap<(&str, &str, &str, i64), i64> = HashMap::new();
+    for Transition { from, after, .. } in transitions {
+        let key = |status: Status| (after.owner.as_str(), after.queue.as_str(), after.r#type.as_str(), status as i64);
+        if let Some(from) = from {
+            *counts.entry(key(*from)).or_default() -= 1;
+        }
+        *counts.entry(key(after.status)).or_default() += 1;
+    }
+    let moved = json(&counts.iter().filter(|(_, n)| **n != 0).collect::<Vec<_>>());
+    sqlx::query!(
+        "INSERT INTO counts (owner, queue, type, status, n)
+         SELECT value ->> '$[0][0]', value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[1]'
+         FROM json_each(?1) WHERE true
+         ON CONFLICT (owner, queue, type, status) DO UPDATE SET n = n + excluded.n",
+        moved
+    )
+    .execute(db)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn keep_artifacts(db: &mut SqliteConnection, changes: impl Iterator<Item = &Change>) -> Result<()> {
+    for change in changes {
+        for artifact in &change.artifacts {
+            sqlx::query!(
+                "INSERT INTO artifacts (task_id, name, bytes, content_type, sha256, location) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                change.task.id,
+                artifact.name,
+                artifact.bytes,
+                artifact.content_type,
+                artifact.sha256,
+                artifact.location
+            )
+            .execute(&mut *db)
+            .await
+            .map_err(failed)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! What a cell is, by its text alone.
+
+use chrono::NaiveDate;
+
+/// The words that mean "no value", unless the params name others. An empty cell always does.
+const NULL_WORDS: [&str; 5] = ["NA", "N/A", "NaN", "null", "NULL"];
+
+/// A cell's value. Spaces around it do not matter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell {
+    /// No value.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction or an exponent, or beyond 64 bits. Always finite.
+    Decimal(f64),
+    /// `true` or `false`, in any case.
+    Boolean(bool),
+    /// `2026-01-31`, as days since year 0.
+    Date(i64),
+    /// `2026-01-31T12:00:00`, with a space for the `T`, fractions and a zone if they like; as
+    /// microseconds since 1970, in UTC where no zone is given.
+    DateTime(i64),
+    /// Anything else: `1,234.5`, `31/12/2026` (which could be two days) and `1e999` too.
+    Text,
+}
+
+/// Which words mean "no value".
+pub struct Nulls {
+    words: Vec<Vec<u8>>,
+}
+
+impl Nulls {
+    /// These words, or the usual ones.
+    pub fn new(words: Option<&[String]>) -> Nulls {
+        let words: Vec<&str> = match words {
+            Some(words) => words.iter().map(|word| word.trim()).collect(),
+            None => NULL_WORDS.to_vec(),
+        };
+        Nulls { words: words.into_iter().map(|word| word.as_bytes().to_vec()).collect() }
+    }
+
+    /// What the cell is.
+    pub fn read(&self, cell: &[u8]) -> Cell {
+        let cell = cell.trim_ascii();
+        if cell.is_empty() || self.words.iter().any(|word| word == cell) {
+            return Cell::Null;
+        }
+        match cell[0] {
+            b'0'..=b'9' | b'+' | b'-' | b'.' => number(cell).or_else(|| instant(cell)).unwrap_or(Cell::Text),
+            b't' | b'T' if cell.eq_ignore_ascii_case(b"true") => Cell::Boolean(true),
+            b'f' | b'F' if cell.eq_ignore_ascii_case(b"false") => Cell::Boolean(false),
+            _ => Cell::Text,
+        }
+    }
+}
+
+/// A number as programs write it, or nothing.
+pub fn number(cell: &[u8]) -> Option<Cell> {
+    let digits = cell.strip_prefix(b"-").or(cell.strip_prefix(b"+")).unwrap_or(cell);
+    if !digits.is_empty() && digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit) {
+        // At most 18 digits: no overflow.
+        let value = digits.iter().fold(0i64, |value, digit| value * 10 + i64::from(digit - b'0'));
+        return Some(Cell::Integer(if cell[0] == b'-' { -value } else { value }));
+    }
+    // The rest of the grammar is Rust's own, without its words for infinity.
+    if cell.len() > 400 || !digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
+        return None;
+    }
+    let text = std::str::from_utf8(cell).ok()?;
+    if let Ok(value) = text.parse::<i64>() {
+        return Some(Cell::Integer(value));
+    }
+    text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Cell::Decimal)
+}
+
+/// A date, or a date and time, of ISO 8601; or nothing.
+fn instant(cell: &[u8]) -> Option<Cell> {
+    if !(10..=40).contains(&cell.len()) || cell[4] != b'-' || cell[7] != b'-' {
+        return None;
+    }
+    if cell.len() == 10 {
+        let part = |digits: &[u8]| {
+            digits
+                .iter()
+                .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+        };
+        let date = NaiveDate::from_ymd_opt(part(&cell[..4])? as i32, part(&cell[5..7])?, part(&cell[8..])?)?;
+        return Some(Cell::Date(i64::from(chrono::Datelike::num_days_from_ce(&date))));
+    }
+    let text = std::str::from_utf8(cell).ok()?;
+    let text = text.replacen(' ', "T", 1);
+    let zoned = chrono::DateTime::parse_from_rfc3339(&text).map(|time| time.timestamp_micros());
+    let plain =
+        |format| chrono::NaiveDateTime::parse_from_str(&text, format).map(|time| time.and_utc().timestamp_micros());
+    let micros = zoned.or_else(|_| plain("%Y-%m-%dT%H:%M:%S%.f")).or_else(|_| plain("%Y-%m-%dT%H:%M"));
+    micros.ok().map(Cell::DateTime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(cell: &str) -> Cell {
+        Nulls::new(None).read(cell.as_bytes())
+    }
+
+    #[test]
+    fn numbers_are_what_programs_write() {
+        for (text, value) in [("0", 0), ("-17", -17), ("+5", 5), (" 42 ", 42), ("9223372036854775807", i64::MAX)] {
+            assert_eq!(read(text), Cell::Integer(value), "{text}");
+        }
+        for (text, value) in
+            [("1.5", 1.5), ("-.5", -0.5), ("1e3", 1000.0), ("9223372036854775808", 9_223_372_036_854_775_808.0)]
+        {
+            assert_eq!(read(text), Cell::Decimal(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_number_is_text() {
+        for text in ["1e999", "١٢٣", "1,234.5", "inf", "-inf", "nan", "1.2.3", "-", "+", ".", "e", "0x10", "1 2", "--1"]
+        {
+            assert_eq!(read(text), Cell::Text, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_iso_and_real() {
+        assert_eq!(read("0001-01-02"), Cell::Date(2));
+        assert_eq!(read("1970-01-01T00:00:01Z"), Cell::DateTime(1_000_000));
+        assert_eq!(read("1970-01-01 01:00:01.5+01:00"), Cell::DateTime(1_500_000));
+        assert_eq!(read("1970-01-01 00:01"), Cell::DateTime(60_000_000));
+        for text in ["2026-02-30", "31/12/2026", "12/31/2026", "2026-13-01", "2026-01-01T25:00:00", "2026-1-1"] {
+            assert_eq!(read(text), Cell::Text, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_words_for_no_value_can_be_changed() {
+        for text in ["", "  ", "NA", "N/A", "NaN", "null", "NULL"] {
+            assert_eq!(read(text), Cell::Null, "{text:?}");
+        }
+        let own = Nulls::new(Some(&["-".to_owned()]));
+        assert_eq!((own.read(b"-"), own.read(b""), own.read(b"NA")), (Cell::Null, Cell::Null, Cell::Text));
+    }
+}

@@ -1,0 +1,120 @@
+//! Sum, mean, standard deviation and extremes of numbers, in one pass and stable.
+
+use serde_json::{Number, Value, json};
+
+/// What the numbers so far come to.
+#[derive(Default)]
+pub struct Numbers {
+    count: u64,
+    /// The whole numbers' sum, exact: 2^64 of them do not overflow it.
+    integers: i128,
+    whole: Option<(i64, i64)>,
+    /// The others' sum and what rounding took from it (Neumaier).
+    decimals: f64,
+    lost: f64,
+    any_decimal: bool,
+    extremes: Option<(f64, f64)>,
+    /// Welford's running mean and sum of squared distances from it.
+    mean: f64,
+    squares: f64,
+}
+
+impl Numbers {
+    /// One more whole number.
+    pub fn add_integer(&mut self, value: i64) {
+        self.integers += i128::from(value);
+        self.whole = Some(self.whole.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
+        self.add(value as f64);
+    }
+
+    /// One more number; must be finite.
+    pub fn add_decimal(&mut self, value: f64) {
+        let sum = self.decimals + value;
+        let (large, small) =
+            if self.decimals.abs() >= value.abs() { (self.decimals, value) } else { (value, self.decimals) };
+        self.lost += (large - sum) + small;
+        self.decimals = sum;
+        self.any_decimal = true;
+        self.add(value);
+    }
+
+    /// The sum: exact for whole numbers (as JSON has them up to 64 bits; rounded beyond).
+    /// Null where it is beyond what a number can say.
+    pub fn sum(&self) -> Value {
+        if self.any_decimal {
+            return json!(self.total());
+        }
+        Number::from_i128(self.integers).map_or_else(|| json!(self.integers as f64), Value::Number)
+    }
+
+    /// The sum as a decimal number.
+    pub fn total(&self) -> f64 {
+        self.decimals + self.lost + self.integers as f64
+    }
+
+    /// The mean; `None` without numbers, or beyond what a number can say.
+    pub fn mean(&self) -> Option<f64> {
+        let mean = self.total() / self.count as f64;
+        mean.is_finite().then_some(mean)
+    }
+
+    /// The sample's standard deviation (n - 1); `None` with fewer than two numbers.
+    pub fn std(&self) -> Option<f64> {
+        let std = (self.squares / (self.count as f64 - 1.0)).sqrt();
+        (self.count > 1 && std.is_finite()).then_some(std)
+    }
+
+    /// The least and the greatest; whole numbers where all are.
+    pub fn extremes(&self) -> (Value, Value) {
+        let pair = |(min, max)| (json!(min), json!(max));
+        match self.whole.filter(|_| !self.any_decimal) {
+            Some((min, max)) => (json!(min), json!(max)),
+            None => self.extremes.map_or((Value::Null, Value::Null), pair),
+        }
+    }
+
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.extremes = Some(self.extremes.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
+        let distance = value - self.mean;
+        self.mean += distance / self.count as f64;
+        self.squares += distance * (value - self.mean);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f64]) -> Numbers {
+        let mut numbers = Numbers::default();
+        values.iter().for_each(|value| numbers.add_decimal(*value));
+        numbers
+    }
+
+    #[test]
+    fn a_sum_keeps_what_rounding_would_take() {
+        assert_eq!(of(&[1.0, 1e100, 1.0, -1e100]).total(), 2.0);
+        assert_eq!(of(&[0.1; 10]).total(), 1.0);
+    }
+
+    #[test]
+    fn a_sum_of_whole_numbers_is_exact() {
+        let mut numbers = Numbers::default();
+        [i64::MAX, 1, -1, 5 - i64::MAX].into_iter().for_each(|value| numbers.add_integer(value));
+        assert_eq!(numbers.sum(), json!(5));
+    }
+
+    #[test]
+    fn a_deviation_is_stable_far_from_zero() {
+        assert_eq!(of(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]).std(), Some(30f64.sqrt()));
+        assert_eq!(of(&[5.0]).std(), None);
+    }
+
+    #[test]
+    fn what_no_number_can_say_is_null() {
+        let numbers = of(&[f64::MAX, f64::MAX, f64::MIN]);
+        assert_eq!((numbers.mean(), numbers.std()), (None, None));
+        assert!(numbers.sum().is_null());
+    }
+}

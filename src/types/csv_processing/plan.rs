@@ -1,0 +1,195 @@
+//! What becomes of each row: deduplicated, sorted, cut, its columns selected and renamed.
+
+use super::Own;
+use super::cell::{Cell, Nulls};
+use crate::types::{Context, Failure};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+
+/// Rows to sort are held in memory, up to this.
+const MAX_SORT_BYTES: usize = 64 * 1024 * 1024;
+/// Distinct rows that can be told apart, at about 32 bytes each.
+const MAX_DISTINCT_ROWS: usize = 2_000_000;
+
+/// Which rows are duplicates.
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum Deduplicate {
+    /// Rows equal in every column, or none.
+    Rows(bool),
+    /// Rows equal in these columns.
+    Columns(Vec<String>),
+}
+
+/// The params' columns as indices.
+pub struct Plan {
+    /// Each output column: its index in the file, and its name.
+    pub selected: Vec<(usize, String)>,
+    /// Rows equal in these columns are duplicates.
+    pub deduplicate: Option<Vec<usize>>,
+    /// The columns to sort by, each with whether it descends.
+    pub sort: Vec<(usize, bool)>,
+}
+
+impl Plan {
+    /// Finds the columns in the header. Fatal `unknown_column` for one that is not there,
+    /// `duplicate_column` where a new name is taken.
+    pub fn new(own: &Own, header: &[String]) -> Result<Plan, Failure> {
+        let all = || (0..header.len()).collect::<Vec<usize>>();
+        let find = |name: &String| column(header, name);
+        let mut selected: Vec<(usize, String)> = match &own.select {
+            Some(names) => names.iter().map(|name| Ok((find(name)?, name.clone()))).collect::<Result<_, Failure>>()?,
+            None => header.iter().cloned().enumerate().collect(),
+        };
+        for (old, new) in &own.rename {
+            let index = find(old)?;
+            selected.iter_mut().filter(|column| column.0 == index).for_each(|column| column.1.clone_from(new));
+        }
+        let mut names = HashSet::new();
+        if let Some((_, twice)) = selected.iter().find(|(_, name)| !names.insert(name.as_str())) {
+            return Err(Failure::fatal("duplicate_column", format!("two columns would be named {}", shown(twice))));
+        }
+        let deduplicate = match &own.deduplicate {
+            Some(Deduplicate::Rows(true)) => Some(all()),
+            Some(Deduplicate::Columns(names)) => Some(names.iter().map(find).collect::<Result<_, Failure>>()?),
+            Some(Deduplicate::Rows(false)) | None => None,
+        };
+        let sort = own.sort.iter().map(|name| match name.strip_prefix('-') {
+            // A column may itself be called "-x".
+            Some(name) if !header.contains(&format!("-{name}")) => Ok((column(header, name)?, true)),
+            _ => Ok((find(name)?, false)),
+        });
+        Ok(Plan { sort: sort.collect::<Result<_, Failure>>()?, selected, deduplicate })
+    }
+}
+
+/// Tells rows apart by a hash of 128 bits of SHA-256: that two differing rows are taken for one
+/// is beyond chance and beyond malice.
+pub struct Seen {
+    columns: Vec<usize>,
+    rows: HashSet<[u8; 16]>,
+}
+
+impl Seen {
+    /// Nothing seen; rows will be compared by `columns`.
+    pub fn new(columns: Vec<usize>) -> Seen {
+        Seen { columns, rows: HashSet::new() }
+    }
+
+    /// Whether a row like it has been here before.
+    pub fn before<'r>(&mut self, cell: impl Fn(usize) -> &'r [u8]) -> Result<bool, Failure> {
+        let mut hash = Sha256::new();
+        for column in &self.columns {
+            let cell = cell(*column);
+            // With its length, so that "a" "bc" is not "ab" "c".
+            hash.update((cell.len() as u64).to_le_bytes());
+            hash.update(cell);
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        let new = self.rows.insert(key);
+        if self.rows.len() > MAX_DISTINCT_ROWS {
+            let message = format!("deduplicating works up to {MAX_DISTINCT_ROWS} distinct rows");
+            return Err(Failure::fatal("deduplicate_too_large", message));
+        }
+        Ok(!new)
+    }
+}
+
+/// Rows held to be sorted.
+pub struct Sorter {
+    by: Vec<(usize, bool)>,
+    width: usize,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    lines: Vec<u64>,
+}
+
+impl Sorter {
+    /// Nothing to sort yet; rows will have `width` cells.
+    pub fn new(by: Vec<(usize, bool)>, width: usize) -> Sorter {
+        Sorter { by, width, bytes: Vec::new(), ends: Vec::new(), lines: Vec::new() }
+    }
+
+    /// Holds one more row. Fatal `sort_too_large` beyond 64 MiB.
+    pub fn hold<'r>(&mut self, line: u64, cell: impl Fn(usize) -> &'r [u8]) -> Result<(), Failure> {
+        for i in 0..self.width {
+            self.bytes.extend_from_slice(cell(i));
+            self.ends.push(self.bytes.len() as u32);
+        }
+        self.lines.push(line);
+        if self.bytes.len() + self.ends.len() * 4 + self.lines.len() * 40 > MAX_SORT_BYTES {
+            let message = "sorting works up to 64 MiB of rows; sort a part of them, or fewer columns";
+            return Err(Failure::fatal("sort_too_large", message));
+        }
+        Ok(())
+    }
+
+    /// The rows in order: numbers before texts, cells without a value last whichever way it goes;
+    /// equal rows as they came.
+    pub fn order(&self, nulls: &Nulls, ctx: &Context) -> Result<Vec<usize>, Failure> {
+        let mut order: Vec<usize> = (0..self.lines.len()).collect();
+        // Sorting by the last column first, stably, sorts by all of them.
+        for &(column, descending) in self.by.iter().rev() {
+            ctx.check()?;
+            let key = |row: usize| Key::of(self.cell(row, column), nulls);
+            let keys: Vec<Key> = (0..self.lines.len()).map(key).collect();
+            order.sort_by(|a, b| keys[*a].compare(&keys[*b], descending));
+        }
+        Ok(order)
+    }
+
+    /// The line a held row was on.
+    pub fn line(&self, row: usize) -> u64 {
+        self.lines[row]
+    }
+
+    /// A cell of a held row.
+    pub fn cell(&self, row: usize, i: usize) -> &[u8] {
+        let at = row * self.width + i;
+        let from = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[from as usize..self.ends[at] as usize]
+    }
+}
+
+/// What a cell is sorted by.
+enum Key<'r> {
+    Number(f64),
+    Text(&'r [u8]),
+    Null,
+}
+
+impl Key<'_> {
+    fn of<'r>(cell: &'r [u8], nulls: &Nulls) -> Key<'r> {
+        match nulls.read(cell) {
+            Cell::Null => Key::Null,
+            Cell::Integer(value) => Key::Number(value as f64),
+            Cell::Decimal(value) => Key::Number(value),
+            _ => Key::Text(cell),
+        }
+    }
+
+    fn compare(&self, other: &Key<'_>, descending: bool) -> std::cmp::Ordering {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        let upwards = match (self, other) {
+            (Key::Null, Key::Null) => return Equal,
+            (Key::Null, _) => return Greater,
+            (_, Key::Null) => return Less,
+            (Key::Number(a), Key::Number(b)) => a.total_cmp(b),
+            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            (Key::Number(_), Key::Text(_)) => Less,
+            (Key::Text(_), Key::Number(_)) => Greater,
+        };
+        if descending { upwards.reverse() } else { upwards }
+    }
+}
+
+fn column(header: &[String], name: &str) -> Result<usize, Failure> {
+    let found = header.iter().position(|column| column == name);
+    found.ok_or_else(|| Failure::fatal("unknown_column", format!("there is no column {}", shown(name))))
+}
+
+fn shown(name: &str) -> String {
+    crate::task::text::clip(name, 200)
+}

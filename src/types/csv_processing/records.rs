@@ -1,0 +1,240 @@
+//! Records of cells out of text, with bounds on everything, and the line each began on.
+
+use super::source::Source;
+use crate::types::Failure;
+use csv_core::ReadRecordResult;
+use encoding_rs::WINDOWS_1252;
+use std::borrow::Cow;
+
+/// A longer cell fails the task.
+pub const MAX_CELL_BYTES: usize = 1024 * 1024;
+/// A longer record fails the task.
+const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// More columns fail the task.
+pub const MAX_COLUMNS: usize = 4096;
+/// A cell too long with so many line breaks in it is a quote that was never closed.
+const LINES_OF_AN_OPEN_QUOTE: usize = 1000;
+
+/// Reads record after record into the same buffers. Empty lines are no records.
+pub struct Records<'a> {
+    source: Source<'a>,
+    core: csv_core::Reader,
+    cells: Vec<u8>,
+    ends: Vec<usize>,
+    used: usize,
+    count: usize,
+    /// The byte that ends a line: CR in files that know no LF.
+    line_end: u8,
+    line: u64,
+    began: u64,
+    told: Told,
+}
+
+/// What was mended on the way, for the result to tell.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Records that were no UTF-8 and were read as Windows-1252, and the first one's line.
+    pub legacy: Option<(u64, u64)>,
+    /// Records with NUL characters, which were replaced, and the first one's line.
+    pub nuls: Option<(u64, u64)>,
+}
+
+impl<'a> Records<'a> {
+    /// The records of `source`, with cells between `delimiter`s.
+    pub fn new(source: Source<'a>, delimiter: u8) -> Records<'a> {
+        let text = source.text();
+        let line_end = if text.contains(&b'\r') && !text.contains(&b'\n') { b'\r' } else { b'\n' };
+        Records {
+            core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            source,
+            cells: vec![0; 64 * 1024],
+            ends: vec![0; 256],
+            used: 0,
+            count: 0,
+            line_end,
+            line: 1,
+            began: 1,
+            told: Told::default(),
+        }
+    }
+
+    /// Reads the next record; `false` at the end. A quote that is never closed is fatal
+    /// (`unclosed_quote`), as is a cell or record beyond the bounds.
+    pub fn next(&mut self) -> Result<bool, Failure> {
+        (self.used, self.count, self.began) = (0, 0, self.line);
+        let mut in_record = false;
+        loop {
+            if self.source.text().is_empty() && !self.source.more()? {
+                return self.end();
+            }
+            let text = self.source.text();
+            let (result, read, written, ended) =
+                self.core.read_record(text, &mut self.cells[self.used..], &mut self.ends[self.count..]);
+            let line_end = self.line_end;
+            let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == line_end).count() as u64;
+            if !in_record {
+                // The rest of the last record's line end, and empty lines, come first.
+                let before = text[..read].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                in_record = before < read;
+                self.began += lines(&text[..before]);
+            }
+            self.line += lines(&text[..read]);
+            self.source.used(read);
+            (self.used, self.count) = (self.used + written, self.count + ended);
+            self.check_bounds()?;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => {
+                    self.mend();
+                    return Ok(true);
+                }
+                ReadRecordResult::End => return Ok(false),
+            }
+        }
+    }
+
+    /// How many cells the record has.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Its `i`-th cell.
+    pub fn cell(&self, i: usize) -> &[u8] {
+        let from = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.cells[from..self.ends[i]]
+    }
+
+    /// Its cells, in order.
+    pub fn cells(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.count).map(|i| self.cell(i))
+    }
+
+    /// The lines it began and ended on, from 1.
+    pub fn lines(&self) -> (u64, u64) {
+        let inside = self.cells[..self.used].iter().filter(|byte| **byte == self.line_end).count() as u64;
+        (self.began, self.began + inside)
+    }
+
+    /// Where in the record the first byte is that is no UTF-8. Only where the params promised
+    /// UTF-8: otherwise such a record has been mended.
+    pub fn invalid_at(&self) -> Option<usize> {
+        let wrong = || std::str::from_utf8(&self.cells[..self.used]).map_or_else(|error| error.valid_up_to(), str::len);
+        (!self.is_utf8()).then(wrong)
+    }
+
+    /// What was mended so far.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// The source, for what it knows of the encoding.
+    pub fn source(&self) -> &Source<'a> {
+        &self.source
+    }
+
+    /// The end of the input: the last record may lack its line end, but not a closing quote.
+    fn end(&mut self) -> Result<bool, Failure> {
+        let (quiet, ..) = self.feed(b"\n");
+        self.check_bounds()?;
+        if matches!(quiet, ReadRecordResult::Record) {
+            self.mend();
+            return Ok(true);
+        }
+        // Nothing came out: either there was nothing, or the line end stands within quotes. A
+        // record of one letter tells.
+        let (result, ..) = self.feed(b"x\n");
+        if matches!(result, ReadRecordResult::Record) {
+            self.core.reset();
+            return Ok(false);
+        }
+        Err(self.unclosed())
+    }
+
+    fn feed(&mut self, text: &[u8]) -> (ReadRecordResult, usize) {
+        self.cells.resize(self.used + 64, 0);
+        self.ends.resize(self.count + 4, 0);
+        let (result, read, written, ended) =
+            self.core.read_record(text, &mut self.cells[self.used..], &mut self.ends[self.count..]);
+        (self.used, self.count) = (self.used + written, self.count + ended);
+        (result, read)
+    }
+
+    fn check_bounds(&self) -> Result<(), Failure> {
+        if self.count > MAX_COLUMNS {
+            let message = format!("line {} has more than {MAX_COLUMNS} cells", self.began);
+            return Err(Failure::fatal("too_many_columns", message));
+        }
+        if self.used <= MAX_CELL_BYTES {
+            return Ok(());
+        }
+        let starts = std::iter::once(0).chain(self.ends[..self.count].iter().copied());
+        let ends = self.ends[..self.count].iter().copied().chain([self.used]);
+        let Some(long) = starts.zip(ends).find(|(start, end)| end - start > MAX_CELL_BYTES) else {
+            let message = format!("the record that begins on line {} is longer than 16 MiB", self.began);
+            return if self.used > MAX_RECORD_BYTES {
+                Err(Failure::fatal("record_too_large", message))
+            } else {
+                Ok(())
+            };
+        };
+        let lines = self.cells[long.0..long.1].iter().filter(|byte| **byte == self.line_end).count();
+        if lines >= LINES_OF_AN_OPEN_QUOTE {
+            return Err(self.unclosed());
+        }
+        let message = format!("a cell of the record that begins on line {} is longer than 1 MiB", self.began);
+        Err(Failure::fatal("field_too_large", message))
+    }
+
+    fn unclosed(&self) -> Failure {
+        let open = if self.count == 0 { 0 } else { self.ends[self.count - 1] };
+        let before = self.cells[..open].iter().filter(|byte| **byte == self.line_end).count() as u64;
+        let line = self.began + before;
+        Failure::fatal("unclosed_quote", format!("the quote that opens on line {line} is never closed"))
+    }
+
+    /// Makes the record's cells text that every database can keep: UTF-8 without NUL.
+    fn mend(&mut self) {
+        if self.source.guessed() && !self.is_utf8() {
+            count(&mut self.told.legacy, self.began);
+            self.rewrite(|cell| match WINDOWS_1252.decode_without_bom_handling(cell).0 {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            });
+        }
+        if self.cells[..self.used].contains(&0) {
+            count(&mut self.told.nuls, self.began);
+            self.rewrite(|cell| {
+                let parts: Vec<&[u8]> = cell.split(|byte| *byte == 0).collect();
+                Cow::Owned(parts.join("\u{fffd}".as_bytes()))
+            });
+        }
+    }
+
+    /// Whether each cell is UTF-8, for which it is not enough that all of them together are.
+    fn is_utf8(&self) -> bool {
+        let bytes = &self.cells[..self.used];
+        let begins_char = |end: &usize| bytes.get(*end).is_none_or(|byte| byte & 0xc0 != 0x80);
+        bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() && self.ends[..self.count].iter().all(begins_char)
+    }
+
+    fn rewrite(&mut self, new: impl Fn(&[u8]) -> Cow<'_, [u8]>) {
+        let mut cells = Vec::with_capacity(self.cells.len());
+        let ends: Vec<usize> = (0..self.count)
+            .map(|i| {
+                cells.extend_from_slice(&new(self.cell(i)));
+                cells.len()
+            })
+            .collect();
+        self.ends[..ends.len()].copy_from_slice(&ends);
+        self.used = cells.len();
+        cells.resize(self.cells.len().max(cells.len()), 0);
+        self.cells = cells;
+    }
+}
+
+fn count(told: &mut Option<(u64, u64)>, line: u64) {
+    let (count, first) = told.unwrap_or((0, line));
+    *told = Some((count + 1, first));
+}

@@ -1,0 +1,90 @@
+//! The type as a whole; single pictures are tested in `picture.rs`.
+
+use super::*;
+use crate::types::context::trial::Trial;
+
+fn jpeg(width: u32, height: u32) -> Vec<u8> {
+    picture::encode(draw::picture(1, width, height), Format::Jpeg, 80).unwrap()
+}
+
+#[tokio::test]
+async fn pictures_are_drawn_and_resized() {
+    let params = json!({ "num_images": 2, "target_width": 120, "target_height": 100 });
+    let left = Trial::new().run(ImageProcessing, params).await;
+    let decoded = picture::decode(left.output("image-02.png")).unwrap().pixels;
+    assert_eq!((decoded.width(), decoded.height()), (120, 100));
+    let result = left.result();
+    assert_eq!(result["images_processed"], 2);
+    assert_eq!(
+        (&result["images"][0]["artifact"], &result["images"][0]["original"]["width"]),
+        (&json!("image-01.png"), &json!(180))
+    );
+}
+
+#[tokio::test]
+async fn a_bad_file_among_good_ones_is_listed() {
+    let mut trial = Trial::new();
+    let good = trial.upload("photo.jpeg", &jpeg(200, 100)).await;
+    let bad = trial.upload("notes.jpg", b"no picture").await;
+    let result = trial.run(ImageProcessing, json!({ "file_ids": [bad, good], "target_width": 100 })).await.result();
+    assert_eq!(result["images_processed"], 1);
+    assert_eq!(result["images"][0]["error"]["code"], "unknown_format");
+    assert_eq!(result["images"][1]["artifact"], "photo-100x50.jpg");
+    assert_eq!(result["images"][1]["original"]["format"], "jpeg");
+}
+
+#[tokio::test]
+async fn without_a_single_good_file_the_task_fails() {
+    let mut trial = Trial::new();
+    let bad = trial.upload("notes.jpg", b"no picture").await;
+    assert_eq!(trial.run(ImageProcessing, json!({ "file_ids": [bad] })).await.code(), "no_image_processed");
+}
+
+#[tokio::test]
+async fn names_of_artifacts_are_plain_and_unique() {
+    let mut trial = Trial::new();
+    let mut ids = Vec::new();
+    for name in ["../../été 1.jpg", "photo.jpg", "photo.jpeg", "...", "C:\\x\\photo.png"] {
+        ids.push(trial.upload(name, &jpeg(20, 10)).await);
+    }
+    let left = trial.run(ImageProcessing, json!({ "file_ids": ids, "format": "webp" })).await;
+    let names: Vec<&str> = left.outputs.iter().map(|output| output.0.as_str()).collect();
+    let expected =
+        ["t--1-20x10.webp", "photo-20x10.webp", "photo-20x10-2.webp", "image-20x10.webp", "photo-20x10-3.webp"];
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn it_stops_when_told() {
+    let trial = Trial::new();
+    trial.stop.cancel();
+    assert_eq!(trial.run(ImageProcessing, json!({})).await.code(), "stopped");
+}
+
+#[test]
+fn the_defaults_of_the_schema_are_those_of_the_code() {
+    let schema = schema::Schema::new(ImageProcessing.params_schema());
+    assert_eq!(schema.defaults(), json!({ "num_images": 3, "target_width": 800, "target_height": 600 }));
+    let own: Own = serde_json::from_value(json!({ "file_ids": [] })).unwrap();
+    let params = serde_json::value::to_raw_value(&json!({ "file_ids": [Uuid::nil()] })).unwrap();
+    let filled = schema.check(&params).unwrap();
+    let expected = json!({ "file_ids": [Uuid::nil()], "target_width": own.target_width, "target_height": own.target_height,
+        "fit": "fit", "enlarge": own.enlarge, "quality": own.quality });
+    assert_eq!((filled.params, filled.files.len(), own.fit), (expected, 1, Fitting::Fit));
+}
+
+#[test]
+fn sizes_out_of_range_are_refused() {
+    let schema = schema::Schema::new(ImageProcessing.params_schema());
+    for params in [
+        json!({ "target_width": 99 }),
+        json!({ "num_images": 21 }),
+        json!({ "file_ids": [], "target_width": 10 }),
+        json!({ "file_ids": [Uuid::nil()], "target_width": 0 }),
+        json!({ "file_ids": [Uuid::nil()], "quality": 101 }),
+        json!({ "file_ids": [Uuid::nil()], "format": "heic" }),
+    ] {
+        let raw = serde_json::value::to_raw_value(&params).unwrap();
+        assert_eq!(schema.check(&raw).expect_err("out of range").len(), 1, "{params}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What every node does beside its tasks: takes lapsed leases back, makes due tasks ready, follows
+//! the database's clock, hears other nodes.
+
+use crate::queue::Queue;
+use crate::store::{Database, Wake};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How often lapsed leases are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How often due tasks are looked for, if no earlier one is known.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the clock is set by the database's.
+const SET_CLOCK: Duration = Duration::from_secs(60);
+
+/// Keeps house until `stop`. Every node runs it; they do not get in each other's way.
+pub async fn keep(queue: Queue, stop: CancellationToken) {
+    let all = async {
+        tokio::join!(sweep(&queue), promote(&queue), follow_clock(&queue), hear(&queue));
+    };
+    stop.run_until_cancelled(all).await;
+}
+
+async fn sweep(queue: &Queue) {
+    loop {
+        if let Err(error) = queue.rescue().await {
+            tracing::warn!(%error, "lapsed leases could not be taken back; trying again");
+        }
+        sleep(SWEEP).await;
+    }
+}
+
+async fn promote(queue: &Queue) {
+    loop {
+        let wait = match queue.promote().await {
+            Ok(due) => due
+                .next
+                .map_or(LOOK, |next| Duration::from_millis(next.since(queue.clock().now()).max(1) as u64).min(LOOK)),
+            Err(error) => {
+                tracing::debug!(%error, "due tasks could not be looked for; trying again");
+                LOOK
+            }
+        };
+        let _ = timeout(wait, queue.events().until_due()).await;
+    }
+}
+
+async fn follow_clock(queue: &Queue) {
+    if queue.store().database() == Database::Sqlite {
+        return;
+    }
+    loop {
+        if let Err(error) = queue.follow_clock().await {
+            tracing::debug!(%error, "the database's clock could not be read; trying again");
+        }
+        sleep(SET_CLOCK).await;
+    }
+}
+
+async fn hear(queue: &Queue) {
+    let mut wakes = queue.store().wakes();
+    loop {
+        match wakes.recv().await {
+            Ok(Wake::Ready) => queue.events().ready(),
+            Ok(Wake::Cancel) => queue.events().cancel(),
+            Err(RecvError::Lagged(_)) => {
+                queue.events().ready();
+                queue.events().cancel();
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The pool: claims as many tasks as it has free places, runs them, and drains when told to.
+
+mod janitor;
+mod run;
+mod running;
+
+use crate::queue::Queue;
+use running::{Running, Stop};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use janitor::keep;
+
+/// How long an idle pool waits for a signal before it looks anyway.
+const POLL: Duration = Duration::from_secs(1);
+/// After a claim that failed; twice as long at most, drawn by chance, so that nodes do not return in step.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+/// What is released at the end of a drain gets this long to write it down.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+
+/// How a pool works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name, as tasks and attempts show it.
+    pub name: String,
+    /// Tasks run at once.
+    pub places: usize,
+    /// Only these queues; empty is any.
+    pub queues: Vec<String>,
+    /// How long a lease lasts; beats come three times as often.
+    pub lease: Duration,
+    /// How long running tasks get to finish once the pool drains.
+    pub drain: Duration,
+}
+
+/// Claims and runs tasks until `stop`, then drains: claiming ends at once, running tasks get
+/// [`Settings::drain`], the rest are released without burning an attempt. Returns when none runs.
+pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
+    let running = Arc::new(Running::default());
+    let attempts = TaskTracker::new();
+    let beats_end = CancellationToken::new();
+    let beats = tokio::spawn(running::beat(queue.clone(), running.clone(), settings.lease, beats_end.clone()));
+
+    stop.run_until_cancelled(claim(&queue, &settings, &running, &attempts)).await;
+
+    attempts.close();
+    if timeout(settings.drain, attempts.wait()).await.is_err() {
+        running.stop_all(Stop::Drain);
+        let _ = timeout(LAST_WORDS, attempts.wait()).await;
+    }
+    beats_end.cancel();
+    let _ = beats.await;
+}
+
+async fn claim(queue: &Queue, settings: &Settings, running: &Arc<Running>, attempts: &TaskTracker) {
+    let places = Arc::new(Semaphore::new(settings.places));
+    loop {
+        let mut free = vec![place(&places).await];
+        while let Ok(permit) = places.clone().try_acquire_owned() {
+            free.push(permit);
+        }
+        let (max, lease_ms) = (free.len(), settings.lease.as_millis() as i64);
+        let tasks = match queue.claim(&settings.name, max as i64, &settings.queues, lease_ms).await {
+            Ok(tasks) => tasks,
+            Err(error) => {
+                tracing::warn!(%error, "could not claim; trying again");
+                sleep(AFTER_FAILURE.mul_f64(1.0 + rand::random::<f64>())).await;
+                continue;
+            }
+        };
+        let found_all = tasks.len() < max;
+        for (task, permit) in tasks.into_iter().zip(free) {
+            let attempt = run::attempt(queue.clone(), running.clone(), task, settings.lease);
+            attempts.spawn(async move {
+                attempt.await;
+                drop(permit);
+            });
+        }
+        if found_all {
+            let _ = timeout(POLL, queue.events().until_ready()).await;
+        }
+    }
+}
+
+async fn place(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    places.clone().acquire_owned().await.expect("the pool never closes its places")
+}

@@ -1,0 +1,153 @@
+//! One attempt, from claim to report.
+
+use super::running::{Attempt, Running, Stop, beat_of};
+use crate::queue::{Error, Queue, Reported};
+use crate::store;
+use crate::task::{Outcome, Task, text};
+use crate::types::{Context, Failure};
+use futures_util::FutureExt;
+use serde_json::value::RawValue;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A handler that was told to stop gets this long; then its future is dropped.
+const GRACE: Duration = Duration::from_secs(2);
+/// A longer result is refused.
+const MAX_RESULT_BYTES: usize = 1024 * 1024;
+/// A longer error message is cut.
+const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// Runs a claimed task and reports how it ended. Never panics; a handler's panic is a failure of
+/// the attempt. If the database is away at the end, the report is tried until the lease has run out.
+pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time: Duration) {
+    let began = Instant::now();
+    let Some(lease) = task.lease else { return };
+    let inputs = match queue.inputs(&task).await {
+        Ok(inputs) => inputs,
+        Err(error) => {
+            tracing::warn!(task = %task.id, %error, "its files could not be looked up; giving it back");
+            report(&queue, &task, lease, &Outcome::Released, began + lease_time).await;
+            return;
+        }
+    };
+    let token = CancellationToken::new();
+    let (files, clock) = (queue.file_store().clone(), queue.clock().clone());
+    let ctx = Context::new(task.summary(), lease, inputs, files, clock, token.clone());
+    let attempt = Arc::new(Attempt::new(ctx, token));
+    running.add(lease, attempt.clone());
+
+    let ended = handle(&queue, &task, &attempt).await;
+    if let Some(outcome) = outcome(&attempt, ended) {
+        // The last words first, under the same lease.
+        if let Some(beat) = beat_of(lease, &attempt, Duration::MAX)
+            && let Err(error) = queue.beat(&[beat], lease_time.as_millis() as i64).await
+        {
+            tracing::warn!(task = %task.id, %error, "its last progress and log lines could not be written");
+        }
+        let claimed = Task { progress: attempt.ctx.last_progress(), ..task.summary() };
+        report(&queue, &claimed, lease, &outcome, began + lease_time).await;
+        tidy(&queue, &attempt, &outcome).await;
+    } else {
+        tidy(&queue, &attempt, &Outcome::Released).await;
+    }
+    running.remove(lease);
+}
+
+/// How the handler ended: its answer, a panic's message, or `None` if it did not stop when told to.
+type Ended = Option<Result<Result<Box<RawValue>, Failure>, String>>;
+
+async fn handle(queue: &Queue, task: &Task, attempt: &Attempt) -> Ended {
+    let Some((entry, params)) = queue.types().get(&task.r#type).zip(task.params.as_deref()) else {
+        return Some(Ok(Err(Failure::retry("unknown_task_type", "this worker does not know the type"))));
+    };
+    let handler = AssertUnwindSafe(entry.r#type.run(params, &attempt.ctx)).catch_unwind();
+    tokio::pin!(handler);
+    let time_limit = async {
+        match task.timeout_seconds {
+            Some(seconds) => sleep(Duration::from_secs(seconds as u64)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = &mut handler => return Some(ended.map_err(panic_message)),
+        () = attempt.token.cancelled() => {}
+        () = time_limit => attempt.stop(Stop::Timeout),
+    }
+    tokio::select! {
+        ended = &mut handler => Some(ended.map_err(panic_message)),
+        () = sleep(GRACE) => None,
+    }
+}
+
+/// What to report; `None` if the lease is lost and nothing may be written.
+fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
+    let failure = |code: &str, message: &str, retryable| Outcome::Failure {
+        code: text::clip(code, 100),
+        message: text::clip(message, MAX_MESSAGE_BYTES),
+        retryable,
+        retry_after_ms: None,
+    };
+    let stopped = || match attempt.stopped() {
+        Some(Stop::Cancel) => Some(Outcome::Cancelled),
+        Some(Stop::Timeout) => Some(failure("timeout", "it ran longer than its timeout_seconds", true)),
+        Some(Stop::Drain) => Some(Outcome::Released),
+        Some(Stop::Lost) => None,
+        None => Some(failure("stopped", "it stopped without being told to", true)),
+    };
+    if attempt.stopped() == Some(Stop::Lost) {
+        return None;
+    }
+    match ended {
+        None | Some(Ok(Err(Failure::Stopped))) => stopped(),
+        Some(Err(message)) => Some(failure("panic", &format!("the handler panicked: {message}"), true)),
+        Some(Ok(Err(Failure::Retry { code, message }))) => Some(failure(&code, &message, true)),
+        Some(Ok(Err(Failure::Fatal { code, message }))) => Some(failure(&code, &message, false)),
+        Some(Ok(Ok(result))) if result.get().len() > MAX_RESULT_BYTES => {
+            Some(failure("result_too_large", "its result is larger than 1 MiB", false))
+        }
+        Some(Ok(Ok(result))) => Some(Outcome::Success(result, attempt.ctx.outputs())),
+    }
+}
+
+/// Reports, again and again while the database is away, until the lease has run out: from then on
+/// the task is another worker's.
+async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, until: Instant) {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match queue.report(task, lease, outcome).await {
+            Ok(Reported::Written(_)) => return,
+            Ok(Reported::Lost) => {
+                tracing::warn!(task = %task.id, "its lease was lost: its outcome is not kept");
+                return;
+            }
+            Err(Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) if Instant::now() < until => {
+                sleep(wait.mul_f64(0.5 + rand::random::<f64>())).await;
+                wait = (wait * 2).min(Duration::from_secs(2));
+            }
+            Err(error) => {
+                tracing::error!(task = %task.id, %error, "its outcome could not be written; it will run again");
+                return;
+            }
+        }
+    }
+}
+
+/// Output files of an attempt that did not succeed are nobody's.
+async fn tidy(queue: &Queue, attempt: &Attempt, outcome: &Outcome) {
+    if matches!(outcome, Outcome::Success(..)) || attempt.ctx.outputs().is_empty() {
+        return;
+    }
+    if let Err(error) = queue.file_store().delete_folder(&attempt.ctx.output_folder()).await {
+        tracing::warn!(task = %attempt.task, %error, "the files of a failed attempt could not be deleted");
+    }
+}
+
+fn panic_message(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,167 @@
+//! What runs here, and the beat that keeps its leases: one write for all of them.
+
+use crate::queue::Queue;
+use crate::store::{Beat, Held};
+use crate::types::Context;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How often progress and log lines are written: four times a second at most.
+const TICK: Duration = Duration::from_millis(250);
+/// How often leases are looked at for a cancel whose signal was lost.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why an attempt was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// A caller asked for the task's end.
+    Cancel,
+    /// Its time is up.
+    Timeout,
+    /// The node drains.
+    Drain,
+    /// Its lease is no longer current: whatever it does is not kept.
+    Lost,
+}
+
+/// One attempt that runs here.
+pub struct Attempt {
+    pub task: Uuid,
+    pub number: i64,
+    pub ctx: Context,
+    pub token: CancellationToken,
+    why: Mutex<Option<Stop>>,
+    last_beat: Mutex<Instant>,
+}
+
+impl Attempt {
+    pub fn new(ctx: Context, token: CancellationToken) -> Attempt {
+        let (task, number) = (ctx.task_id(), ctx.attempt());
+        Attempt { task, number, ctx, token, why: Mutex::new(None), last_beat: Mutex::new(Instant::now()) }
+    }
+
+    /// Tells it to stop; the first reason counts, but a lost lease outweighs all.
+    pub fn stop(&self, why: Stop) {
+        let mut first = lock(&self.why);
+        if first.is_none() || why == Stop::Lost {
+            *first = Some(why);
+        }
+        self.token.cancel();
+    }
+
+    /// Why it was told to stop, if it was.
+    pub fn stopped(&self) -> Option<Stop> {
+        *lock(&self.why)
+    }
+}
+
+/// The attempts of one pool, by lease.
+#[derive(Default)]
+pub struct Running {
+    attempts: Mutex<HashMap<Uuid, Arc<Attempt>>>,
+}
+
+impl Running {
+    pub fn add(&self, lease: Uuid, attempt: Arc<Attempt>) {
+        lock(&self.attempts).insert(lease, attempt);
+    }
+
+    pub fn remove(&self, lease: Uuid) {
+        lock(&self.attempts).remove(&lease);
+    }
+
+    pub fn stop_all(&self, why: Stop) {
+        self.all().values().for_each(|attempt| attempt.stop(why));
+    }
+
+    fn all(&self) -> HashMap<Uuid, Arc<Attempt>> {
+        lock(&self.attempts).clone()
+    }
+}
+
+/// Beats until `end`: writes what was said, extends leases in time, hears of cancels and of lost leases.
+pub async fn beat(queue: Queue, running: Arc<Running>, lease: Duration, end: CancellationToken) {
+    let mut cancels = queue.events().cancels();
+    let mut last_look = Instant::now();
+    loop {
+        let cancel_heard = tokio::select! {
+            () = end.cancelled() => return,
+            () = tokio::time::sleep(TICK) => false,
+            _ = cancels.recv() => true,
+        };
+        let attempts = running.all();
+        if attempts.is_empty() {
+            continue;
+        }
+        if cancel_heard || last_look.elapsed() >= LOOK {
+            last_look = Instant::now();
+            look(&queue, &attempts).await;
+        }
+        let beats: Vec<Beat> =
+            attempts.iter().filter_map(|(lease_id, attempt)| beat_of(*lease_id, attempt, lease / 3)).collect();
+        if !beats.is_empty() {
+            write(&queue, &attempts, &beats, lease).await;
+        }
+    }
+}
+
+/// What an attempt has to say now, if its time for a beat has come or it said something new.
+pub fn beat_of(lease: Uuid, attempt: &Attempt, every: Duration) -> Option<Beat> {
+    let (progress, lines) = attempt.ctx.take_said();
+    let silent = progress.is_none() && lines.is_empty();
+    (!silent || lock(&attempt.last_beat).elapsed() >= every).then(|| Beat {
+        id: attempt.task,
+        lease,
+        attempt: attempt.number,
+        progress,
+        lines,
+    })
+}
+
+/// Writes beats; whatever of them is no longer held is stopped. A failure is tried again with the
+/// next tick: what was said is kept until then.
+async fn write(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>, beats: &[Beat], lease: Duration) {
+    match queue.beat(beats, lease.as_millis() as i64).await {
+        Ok(held) => {
+            heed(attempts, beats.iter().map(|beat| beat.lease), &held);
+            for attempt in beats.iter().filter_map(|beat| attempts.get(&beat.lease)) {
+                *lock(&attempt.last_beat) = Instant::now();
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a beat failed; it is tried again");
+            for beat in beats {
+                if let Some(attempt) = attempts.get(&beat.lease) {
+                    attempt.ctx.unsay(beat.progress.clone(), beat.lines.clone());
+                }
+            }
+        }
+    }
+}
+
+async fn look(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>) {
+    let leases: Vec<Uuid> = attempts.keys().copied().collect();
+    match queue.held(&leases).await {
+        Ok(held) => heed(attempts, leases.into_iter(), &held),
+        Err(error) => tracing::debug!(%error, "could not look for cancels; trying again"),
+    }
+}
+
+fn heed(attempts: &HashMap<Uuid, Arc<Attempt>>, asked: impl Iterator<Item = Uuid>, held: &[Held]) {
+    let held: HashMap<Uuid, bool> = held.iter().map(|held| (held.lease, held.cancel_requested)).collect();
+    for (lease, attempt) in asked.filter_map(|lease| Some((lease, attempts.get(&lease)?))) {
+        match held.get(&lease) {
+            Some(false) => {}
+            Some(true) => attempt.stop(Stop::Cancel),
+            // It may just have been reported by its own run, which is then no loss: nobody reads this any more.
+            None => attempt.stop(Stop::Lost),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
