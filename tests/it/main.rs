@@ -3,3 +3,4 @@
 mod support;
 
 mod promises; // what the queue guarantees, on both databases
+mod tidy; // the laws of the house, held against the source text

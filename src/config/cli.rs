@@ -1,0 +1,294 @@
+//! The command line: one flag a setting, and the subcommands.
+
+use super::settings::SETTINGS;
+use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A persistent task service: hand over long work by REST, watch it, trust its history.
+///
+/// Without a subcommand it serves: page, API and workers in one process.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 database damaged, 4 database file in use.
+#[derive(Debug, Parser)]
+#[command(name = "errand", version, max_term_width = 120)]
+pub struct Cli {
+    /// Settings given as flags.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// What to do; nothing is `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The settings given as flags, as text, by their names in the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags(BTreeMap<&'static str, String>);
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the page, the API and workers (the default)
+    Serve,
+    /// Run workers only, without the API
+    Worker,
+    /// Bring the database up to date and stop
+    Migrate,
+    /// Print each setting, its value and where it came from
+    Config(ConfigArgs),
+    /// Measure this machine and this database
+    Bench(BenchArgs),
+    /// The client's subcommands, against `ERRAND_URL`
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// What `errand config` takes.
+#[derive(Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print an example of a .env file instead, with every setting and its default
+    #[arg(long, conflicts_with = "json")]
+    pub example: bool,
+}
+
+/// What `errand bench` takes.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure
+    #[arg(long, value_enum, default_value_t = Scenario::All)]
+    pub scenario: Scenario,
+    /// Tasks in each scenario
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub tasks: u64,
+    /// Tasks in each batch of the scenario `batch`
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub batch: u64,
+    /// Callers at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub connections: u64,
+    /// Finished tasks that are there before the measuring begins
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub history: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// Single submits
+    Submit,
+    /// Submits by the batch
+    Batch,
+    /// From submit to finish
+    Life,
+    /// How soon a waiting worker starts a task
+    Pickup,
+    /// All of them
+    All,
+}
+
+/// The client's subcommands.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Submit a task and print its id
+    Submit(Box<SubmitArgs>),
+    /// List tasks, newest first
+    List(ListArgs),
+    /// Show one task
+    Get {
+        /// The task's id
+        id: String,
+        /// Print the server's JSON, unchanged
+        #[arg(long)]
+        json: bool,
+    },
+    /// Cancel tasks
+    Cancel {
+        /// The tasks' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Run failed or cancelled tasks again
+    Retry {
+        /// The tasks' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Follow a task until it is finished; exit code 0 on SUCCESS, else 1
+    Watch {
+        /// The task's id
+        id: String,
+        /// Print the server's JSON at each change, unchanged
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a task's log
+    Logs {
+        /// The task's id
+        id: String,
+        /// Go on until the task is finished
+        #[arg(long, short)]
+        follow: bool,
+        /// Print the server's JSON, unchanged
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `errand submit` takes.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The task's type, as csv_processing
+    pub r#type: String,
+    /// Its params: JSON, @FILE for a file with JSON, or - for standard input
+    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true, allow_hyphen_values = true)]
+    pub params: String,
+    /// What people call it
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where it waits
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// -100 to 100, higher first
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+    /// Not before this time, as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub run_at: Option<String>,
+    /// How many failures end it
+    #[arg(long, value_name = "N")]
+    pub max_attempts: Option<i64>,
+    /// How many seconds one attempt may run
+    #[arg(long, value_name = "N")]
+    pub timeout_seconds: Option<i64>,
+    /// A word to find it by; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// A file to upload as its input, for types that take one; may be given again where they take several
+    #[arg(long = "file", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+    /// Follow it until it is finished; exit code 0 on SUCCESS, else 1
+    #[arg(long)]
+    pub wait: bool,
+    /// Submitting again with the same key makes no second task
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Print the server's JSON, unchanged
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `errand list` takes.
+#[derive(Debug, Default, Args)]
+pub struct ListArgs {
+    /// Only tasks in this status, as FAILED; may be given again
+    #[arg(long, ignore_case = true, value_parser = ["PENDING", "RUNNING", "SUCCESS", "FAILED", "CANCELLED"])]
+    pub status: Vec<String>,
+    /// Only tasks of this type; may be given again
+    #[arg(long)]
+    pub r#type: Vec<String>,
+    /// Only tasks in this queue
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// Only tasks with this tag
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Only tasks with these words in their name, id, tags or error
+    #[arg(short, long = "query", value_name = "WORDS")]
+    pub q: Option<String>,
+    /// How many at most, 1 to 500
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: u64,
+    /// Go on where an earlier list ended
+    #[arg(long)]
+    pub cursor: Option<String>,
+    /// Print the server's JSON, unchanged
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Flags {
+    /// Sets a setting as its flag would; `name` is its name in the environment. For tests and tools.
+    pub fn set(mut self, name: &'static str, value: &str) -> Flags {
+        self.0.insert(name, value.to_owned());
+        self
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+impl Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        SETTINGS.iter().fold(command, |command, setting| {
+            let mut help = format!("{} [env: {}]", setting.help, setting.name);
+            if !setting.default.is_empty() {
+                help += &format!(" [default: {}]", setting.default);
+            }
+            let arg = Arg::new(setting.name)
+                .long(setting.flag)
+                .value_name(setting.placeholder)
+                .help(help)
+                .help_heading("Settings")
+                .allow_hyphen_values(true)
+                .global(true);
+            command.arg(arg)
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Flags::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Flags, clap::Error> {
+        let mut flags = Flags::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for setting in SETTINGS {
+            if let Some(value) = matches.get_one::<String>(setting.name) {
+                self.0.insert(setting.name, value.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_stand_before_or_behind_the_subcommand() {
+        let cli = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.flags);
+        let expected = Flags::default().set("ERRAND_WORKERS", "3");
+        assert_eq!(cli("errand --workers 3 worker").ok(), Some(expected.clone()));
+        assert_eq!(cli("errand worker --workers 3").ok(), Some(expected));
+        assert_eq!(cli("errand worker").ok(), Some(Flags::default()));
+        assert!(cli("errand worker --wokers 3").is_err());
+    }
+
+    #[test]
+    fn a_client_command_is_one_of_the_commands() {
+        let cli = Cli::try_parse_from(["errand", "submit", "noop", "--priority", "-5", "--tag", "a", "--tag", "b"]);
+        let Ok(Cli { command: Some(Command::Client(ClientCommand::Submit(args))), .. }) = cli else {
+            panic!("{cli:?}");
+        };
+        assert_eq!((args.r#type.as_str(), args.priority, args.tags.len()), ("noop", Some(-5), 2));
+    }
+}

@@ -1,0 +1,151 @@
+//! From text to values. An error is the second half of a sentence: what is allowed.
+
+use super::{DatabaseUrl, LogFormat, PageScope};
+use crate::task::text;
+use reqwest::Url;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) fn bind(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let problem = "must be an address and a port, as 127.0.0.1:8080 or [::1]:8080";
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| problem.to_owned())
+}
+
+pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+    match text.contains('\0') || text.is_empty() {
+        true => Err("must be the path of a folder".to_owned()),
+        false => Ok(PathBuf::from(text)),
+    }
+}
+
+/// A path is taken as it stands: nothing in it is percent-decoded.
+pub(super) fn database(text: &str) -> Result<DatabaseUrl, String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        let problem = |error| format!("must be postgres://USER:PASSWORD@HOST:PORT/DATABASE: {error}");
+        return Url::parse(text).map(|_| DatabaseUrl::Postgres(text.to_owned())).map_err(problem);
+    }
+    let Some(path) = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")) else {
+        return Err("must begin with sqlite:// or postgres://".to_owned());
+    };
+    // `mode=rwc`, to make the file if it is missing, is what we do anyway.
+    let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
+    if path.is_empty() || path == ":memory:" || path.contains(['?', '\0']) {
+        return Err("must be sqlite:// and the path of a file, without options".to_owned());
+    }
+    Ok(DatabaseUrl::Sqlite(PathBuf::from(path)))
+}
+
+pub(super) fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| {
+        let problem = || format!("must be a whole number from {} to {}", range.start(), range.end());
+        text.parse().ok().filter(|n| range.contains(n)).ok_or_else(problem)
+    }
+}
+
+pub(super) fn workers(text: &str) -> Result<usize, String> {
+    whole(0..=1024)(text).map(|n| n as usize)
+}
+
+pub(super) fn seconds(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<Duration, String> {
+    let whole = whole(range);
+    move |text| whole(text).map(Duration::from_secs)
+}
+
+pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> =
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    match names.iter().find_map(|name| text::label(name, 100)) {
+        Some(problem) => Err(format!("must be names of queues, separated by commas; each {problem}")),
+        None => Ok(names),
+    }
+}
+
+/// A bare word that is no level would be read as the name of a target, and silence all else.
+pub(super) fn log(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| part.contains(['=', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str());
+    match text.split(',').all(|part| known(part.trim())) && tracing_subscriber::EnvFilter::try_new(text).is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must be one of {}, or directives as info,errand::queue=debug", LEVELS.join(", "))),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be auto, text or json".to_owned()),
+    }
+}
+
+pub(super) fn page_scope(text: &str) -> Result<PageScope, String> {
+    match text {
+        "all" => Ok(PageScope::All),
+        "mine" => Ok(PageScope::Mine),
+        _ => Err("must be all or mine".to_owned()),
+    }
+}
+
+/// Without a slash at its end, so that paths can be appended.
+pub(super) fn url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match url.filter(|url| url.query().is_none() && url.fragment().is_none()) {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => Err("must be an address as http://127.0.0.1:8080".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_a_file_or_a_postgres() {
+        assert_eq!(database("sqlite://a/b.db"), Ok(DatabaseUrl::Sqlite("a/b.db".into())));
+        assert_eq!(database("sqlite:///a/b.db?mode=rwc"), Ok(DatabaseUrl::Sqlite("/a/b.db".into())));
+        assert_eq!(database("sqlite:b.db"), Ok(DatabaseUrl::Sqlite("b.db".into())));
+        let socket = "postgres:///errand?host=/run/postgresql";
+        assert_eq!(database(socket), Ok(DatabaseUrl::Postgres(socket.to_owned())));
+        for bad in ["", "mysql://h/d", "sqlite::memory:", "sqlite://", "sqlite://a?mode=ro", "postgres://h:port/d"] {
+            assert!(database(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_needs_a_port() {
+        assert_eq!(bind("localhost:1"), Ok(SocketAddr::from(([127, 0, 0, 1], 1))));
+        assert!(bind("[::1]:0").is_ok());
+        assert!(bind("127.0.0.1").is_err() && bind("example.org:80").is_err() && bind("127.0.0.1:65536").is_err());
+    }
+
+    #[test]
+    fn a_number_is_whole_and_within_its_range() {
+        assert_eq!((workers("0"), workers("1024")), (Ok(0), Ok(1024)));
+        for bad in ["1025", "-1", "1.5", "", "1e3", "many"] {
+            assert_eq!(workers(bad), Err("must be a whole number from 0 to 1024".to_owned()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn queues_are_names_between_commas() {
+        assert_eq!(queues(" mails, ,reports "), Ok(vec!["mails".to_owned(), "reports".to_owned()]));
+        assert_eq!(queues(""), Ok(Vec::new()));
+        assert!(queues("a\u{1b}[31m").is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_no_log_setting() {
+        assert!(log("INFO").is_ok() && log("warn,errand::queue=debug").is_ok());
+        assert!(log("verbose").is_err() && log("errand=loud").is_err());
+    }
+
+    #[test]
+    fn an_address_to_call_may_have_a_path() {
+        assert_eq!(url("https://host/errand/"), Ok("https://host/errand".to_owned()));
+        assert!(url("127.0.0.1:8080").is_err() && url("ftp://host").is_err() && url("http://host/?a").is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! The table of settings: the flags, the environment's names, `.env.example`, the help and
+//! `errand config` are all read from here.
+
+/// One setting: how it is spelled, what it is when nobody says, and what it means.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in the environment and in `.env`.
+    pub name: &'static str,
+    /// Its flag, without the dashes.
+    pub flag: &'static str,
+    /// What stands for the value in the help.
+    pub placeholder: &'static str,
+    /// The value when nobody gives one; words where it depends on the machine or another setting.
+    pub default: &'static str,
+    /// One sentence: what it is, with its unit and what is allowed.
+    pub help: &'static str,
+    /// May hold a secret: shown with `***` in its place, and never in an error.
+    pub secret: bool,
+}
+
+/// Where tasks are kept.
+pub static DATABASE_URL: Setting = Setting {
+    name: "DATABASE_URL",
+    flag: "database-url",
+    placeholder: "URL",
+    default: "sqlite://<data dir>/errand.db",
+    help: "Where tasks are kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
+    secret: true,
+};
+
+/// The listener.
+pub static BIND: Setting = Setting {
+    name: "ERRAND_BIND",
+    flag: "bind",
+    placeholder: "ADDRESS:PORT",
+    default: "127.0.0.1:8080",
+    help: "Address and port to listen on; port 0 takes a free one",
+    secret: false,
+};
+
+/// The one folder Errand writes to.
+pub static DATA_DIR: Setting = Setting {
+    name: "ERRAND_DATA_DIR",
+    flag: "data-dir",
+    placeholder: "FOLDER",
+    default: "./data",
+    help: "Folder for the database file, uploads, artifacts and the .eml outbox; made if missing",
+    secret: false,
+};
+
+/// The size of the pool.
+pub static WORKERS: Setting = Setting {
+    name: "ERRAND_WORKERS",
+    flag: "workers",
+    placeholder: "N",
+    default: "2 × cores",
+    help: "Tasks run at once by this node, 0 to 1024; 0 serves the API only",
+    secret: false,
+};
+
+/// What the pool takes from.
+pub static QUEUES: Setting = Setting {
+    name: "ERRAND_QUEUES",
+    flag: "queues",
+    placeholder: "NAME,…",
+    default: "",
+    help: "Queues this node takes tasks from, separated by commas; empty takes from all",
+    secret: false,
+};
+
+/// How long a silent worker keeps its task.
+pub static LEASE_SECONDS: Setting = Setting {
+    name: "ERRAND_LEASE_SECONDS",
+    flag: "lease-seconds",
+    placeholder: "N",
+    default: "30",
+    help: "Seconds a worker may be silent before its task goes to another, 5 to 3600",
+    secret: false,
+};
+
+/// How long a stopping node waits.
+pub static DRAIN_SECONDS: Setting = Setting {
+    name: "ERRAND_DRAIN_SECONDS",
+    flag: "drain-seconds",
+    placeholder: "N",
+    default: "25",
+    help: "Seconds that running tasks get to finish after SIGTERM, 0 to 3600; then they are handed back",
+    secret: false,
+};
+
+/// The limit of an upload.
+pub static MAX_FILE_BYTES: Setting = Setting {
+    name: "ERRAND_MAX_FILE_BYTES",
+    flag: "max-file-bytes",
+    placeholder: "N",
+    default: "2147483648",
+    help: "Largest upload in bytes, 1 to 1099511627776 (1 TiB); the default is 2 GiB",
+    secret: false,
+};
+
+/// What is logged.
+pub static LOG: Setting = Setting {
+    name: "ERRAND_LOG",
+    flag: "log",
+    placeholder: "LEVEL",
+    default: "info",
+    help: "What is logged: off, error, warn, info, debug, trace, or directives as info,errand::queue=debug",
+    secret: false,
+};
+
+/// How it is logged.
+pub static LOG_FORMAT: Setting = Setting {
+    name: "ERRAND_LOG_FORMAT",
+    flag: "log-format",
+    placeholder: "FORMAT",
+    default: "auto",
+    help: "How it is logged: text, json, or auto for text on a terminal and json elsewhere",
+    secret: false,
+};
+
+/// What the page shows at first.
+pub static PAGE_SCOPE: Setting = Setting {
+    name: "ERRAND_PAGE_SCOPE",
+    flag: "page-scope",
+    placeholder: "SCOPE",
+    default: "all",
+    help: "Whose tasks the page shows at first: all, or mine for those sent from the same browser",
+    secret: false,
+};
+
+/// Where the client's subcommands look for the service.
+pub static URL: Setting = Setting {
+    name: "ERRAND_URL",
+    flag: "url",
+    placeholder: "URL",
+    default: "http://127.0.0.1:8080",
+    help: "Where submit, list, get, cancel, retry, watch and logs find the service",
+    secret: true,
+};
+
+/// Every setting, in the order people read them.
+pub static SETTINGS: [&Setting; 12] = [
+    &DATABASE_URL,
+    &BIND,
+    &DATA_DIR,
+    &WORKERS,
+    &QUEUES,
+    &LEASE_SECONDS,
+    &DRAIN_SECONDS,
+    &MAX_FILE_BYTES,
+    &LOG,
+    &LOG_FORMAT,
+    &PAGE_SCOPE,
+    &URL,
+];
+
+/// The text of `.env.example`: every setting with its sentence, its default commented out.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Errand's settings. Copy this file to .env and uncomment what should differ from the default.\n\
+         # A flag wins over the environment, the environment over this file; `errand config` shows the outcome.\n",
+    );
+    for setting in SETTINGS {
+        // A default in words is told in words: the line must work when it is uncommented.
+        let (words, value) = match setting.default.contains(' ') {
+            true => (format!(" The default is {}.", setting.default), ""),
+            false => (String::new(), setting.default),
+        };
+        text.push_str(&format!("\n# {}.{words}\n# {}={value}\n", setting.help, setting.name));
+    }
+    text
+}
+
+/// The known name that `unknown` begins, else the one that is the fewest edits away.
+pub(super) fn nearest(unknown: &str) -> &'static str {
+    let distance = |setting: &&&Setting| (!setting.name.starts_with(unknown), edits(unknown, setting.name));
+    SETTINGS.iter().min_by_key(distance).map_or(BIND.name, |setting| setting.name)
+}
+
+/// How many characters must be added, removed or replaced to make `a` into `b`.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replace = corner + usize::from(from != *to);
+            corner = row[j + 1];
+            row[j + 1] = replace.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_setting() {
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(nearest("ERRAND_WORKER"), "ERRAND_WORKERS");
+        assert_eq!(nearest("ERRAND_LOGFORMAT"), "ERRAND_LOG_FORMAT");
+        assert_eq!(nearest("ERRAND_LEASE"), "ERRAND_LEASE_SECONDS");
+    }
+}
