@@ -124,7 +124,7 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
 }
 
 /// The store, opened and up to date.
-pub async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
+async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
     Ok(match database {
         DatabaseUrl::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
         DatabaseUrl::Postgres(url) => Arc::new(Postgres::open(url).await?),

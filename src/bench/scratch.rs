@@ -1,13 +1,13 @@
 //! A database for measuring: a file in the data folder, or a database beside the one that is configured.
 
-use crate::app;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
 use crate::files::Files;
 use crate::queue::Queue;
-use crate::store::Postgres;
+use crate::store::{Postgres, Sqlite, Store};
 use crate::types::Types;
 use std::path::PathBuf;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The database and the folder, until removed.
@@ -36,7 +36,11 @@ impl Scratch {
 
     /// The door to it.
     pub async fn queue(&self) -> Result<Queue, String> {
-        let store = app::open_store(&self.database).await.map_err(|error| error.to_string())?;
+        let failed = |error: crate::store::Error| error.to_string();
+        let store: Arc<dyn Store> = match &self.database {
+            DatabaseUrl::Sqlite(path) => Arc::new(Sqlite::open(path).await.map_err(failed)?),
+            DatabaseUrl::Postgres(url) => Arc::new(Postgres::open(url).await.map_err(failed)?),
+        };
         let files = Files::local(&self.folder.join("files")).map_err(|error| error.to_string())?;
         Ok(Queue::open(store, Clock::system(), Types::builtin(), files))
     }

@@ -2,5 +2,6 @@
 
 mod support;
 
+mod processes; // the real binary, killed and drained
 mod promises; // what the queue guarantees, on both databases
 mod tidy; // the laws of the house, held against the source text

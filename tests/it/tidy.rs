@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("api", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("worker", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
-    ("bench", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
+    ("bench", &["api", "worker", "config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("client", &["config", "task"]),
     ("config", &["task"]),
     ("queue", &["store", "events", "types", "files", "clock", "task"]),

@@ -1,6 +1,7 @@
 //! What tests stand on: a queue over a fresh database, with a clock that is moved by hand.
 
 pub mod bed;
+pub mod node;
 
 /// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests.
 macro_rules! on_both_databases {

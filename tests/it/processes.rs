@@ -1,0 +1,137 @@
+//! The real binary: killed, drained, doubled, on both databases.
+
+use crate::support::node::{Home, Node};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The shortest lease there is, so that what a killed node held comes back soon.
+const SHORT_LEASE: &[&str] = &["--lease-seconds", "5", "--workers", "8"];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_killed_again_and_again_loses_nothing_and_finishes_each_task_once_on_sqlite() {
+    survives_kills(Home::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_killed_again_and_again_loses_nothing_and_finishes_each_task_once_on_postgres() {
+    survives_kills(Home::postgres().await).await;
+}
+
+async fn survives_kills(home: Home) {
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    for kill in 0..5 {
+        let node = Arc::new(home.start(SHORT_LEASE));
+        let submitters: Vec<_> =
+            (0..8).map(|n| tokio::spawn(submit_until_it_dies(node.clone(), acknowledged.clone(), n))).collect();
+        tokio::time::sleep(Duration::from_millis(400 + 150 * kill)).await;
+        node.signal("KILL");
+        for submitter in submitters {
+            submitter.await.unwrap();
+        }
+    }
+    let node = home.start(SHORT_LEASE);
+    let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
+    assert!(acknowledged.len() > 100, "only {} tasks were acknowledged", acknowledged.len());
+    for id in &acknowledged {
+        let task = node.until(id, PATIENCE, |task| task["finished_at"].is_string()).await;
+        assert_eq!(task["status"], "SUCCESS", "{task}");
+        let timeline = node.get(&format!("/api/tasks/{id}/timeline")).await;
+        let successes = lines(&timeline).filter(|line| line["event"] == "succeeded").count();
+        assert_eq!(successes, 1, "{timeline}");
+    }
+    let stats = node.get("/api/stats").await;
+    let known = stats["by_status"]["SUCCESS"].as_u64().unwrap();
+    assert!(known >= acknowledged.len() as u64);
+    assert_eq!(stats["by_status"]["RUNNING"], 0, "{stats}");
+}
+
+async fn submit_until_it_dies(node: Arc<Node>, acknowledged: Arc<Mutex<Vec<String>>>, n: usize) {
+    let body = match n {
+        0 => json!({"type": "csv_processing", "params": {"num_rows": 2000}}),
+        _ => json!({"type": "noop", "params": {"n": n}}),
+    };
+    while let Ok((201, task)) = node.post("/api/tasks/submit", body.clone()).await {
+        acknowledged.lock().unwrap().push(task["id"].as_str().unwrap().to_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_share_one_postgres_and_each_task_runs_once() {
+    let home = Home::postgres().await;
+    let (one, other) = (home.start(&["--workers", "2"]), home.start(&["--workers", "2"]));
+    let tasks: Vec<Value> = (0..40).map(|_| json!({"type": "demo", "params": {"duration": 1000, "steps": 2}})).collect();
+    let (status, batch) = one.post("/api/tasks/batch", json!({"tasks": tasks})).await.unwrap();
+    assert_eq!(status, 201, "{batch}");
+    let mut workers = HashSet::new();
+    for task in batch["tasks"].as_array().unwrap() {
+        let id = task["id"].as_str().unwrap();
+        let task = other.until(id, PATIENCE, |task| task["status"] == "SUCCESS").await;
+        assert_eq!(task["attempt"], 1, "{task}");
+        workers.insert(task["worker"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(workers.len(), 2, "both nodes worked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_at_one_node_stops_a_task_at_another_within_two_seconds() {
+    let home = Home::postgres().await;
+    let (api, worker) = (home.start(&["--workers", "0"]), home.start(&["--workers", "2"]));
+    let id = api.submit(json!({"type": "demo", "params": {"duration": 30000, "steps": 1}})).await;
+    api.until(&id, PATIENCE, |task| task["status"] == "RUNNING").await;
+    let asked = Instant::now();
+    let (status, _) = api.delete(&format!("/api/tasks/{id}")).await;
+    assert_eq!(status, 202);
+    worker.until(&id, PATIENCE, |task| task["status"] == "CANCELLED").await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_finishes_what_it_can_and_burns_no_attempt_of_the_rest() {
+    let home = Home::sqlite();
+    let mut node = home.start(&["--drain-seconds", "2", "--workers", "2"]);
+    let short = node.submit(json!({"type": "demo", "params": {"duration": 1000, "steps": 1}})).await;
+    let long = node.submit(json!({"type": "demo", "params": {"duration": 30000, "steps": 1}})).await;
+    node.until(&long, PATIENCE, |task| task["status"] == "RUNNING").await;
+    let told = Instant::now();
+    node.signal("TERM");
+    assert_eq!(node.ended(PATIENCE).await.code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
+
+    let node = home.start(&["--workers", "0"]);
+    assert_eq!(node.get(&format!("/api/tasks/{short}")).await["status"], "SUCCESS");
+    let attempts = node.get(&format!("/api/tasks/{long}/attempts")).await;
+    assert_eq!(attempts["attempts"][0]["outcome"], "released", "{attempts}");
+    assert_eq!(node.get(&format!("/api/tasks/{long}")).await["status"], "PENDING");
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_file_ends_with_code_4() {
+    let home = Home::sqlite();
+    let _first = home.start(&[]);
+    let second = home.command(&[]).output().unwrap();
+    assert_eq!(second.status.code(), Some(4), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_ends_with_code_3_and_is_left_alone() {
+    let home = Home::sqlite();
+    let content = "this was never a database ".repeat(1000);
+    fs::write(home.database_file(), &content).unwrap();
+    let refused = home.command(&[]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    assert_eq!(fs::read_to_string(home.database_file()).unwrap(), content);
+}
+
+#[tokio::test]
+async fn to_listen_beyond_loopback_without_keys_ends_with_code_2() {
+    let refused = Home::sqlite().command(&["--bind", "0.0.0.0:0"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+}
+
+fn lines(timeline: &Value) -> impl Iterator<Item = &Value> {
+    timeline["timeline"].as_array().unwrap().iter()
+}

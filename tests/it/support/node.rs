@@ -1,0 +1,138 @@
+//! The real binary, started and killed.
+
+use super::bed::{DatabaseUrl, Dropped, fresh_postgres};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Where nodes keep their things; gone after the test.
+pub struct Home {
+    pub folder: tempfile::TempDir,
+    pub database: DatabaseUrl,
+    _dropped: Option<Dropped>,
+}
+
+impl Home {
+    pub fn sqlite() -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let database = DatabaseUrl::Sqlite(folder.path().join("errand.db"));
+        Home { folder, database, _dropped: None }
+    }
+
+    pub async fn postgres() -> Home {
+        let (url, dropped) = fresh_postgres().await;
+        Home { folder: tempfile::tempdir().unwrap(), database: DatabaseUrl::Postgres(url), _dropped: Some(dropped) }
+    }
+
+    /// The command that starts a node here, on a free port.
+    pub fn command(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+        command.env_clear().current_dir(self.folder.path()).arg("--data-dir").arg(self.folder.path());
+        if let DatabaseUrl::Postgres(url) = &self.database {
+            command.args(["--database-url", url]);
+        }
+        command.args(["--bind", "127.0.0.1:0", "--log-format", "text"]).args(flags);
+        command
+    }
+
+    pub fn start(&self, flags: &[&str]) -> Node {
+        Node::start(self.command(flags))
+    }
+
+    pub fn database_file(&self) -> &Path {
+        match &self.database {
+            DatabaseUrl::Sqlite(path) => path,
+            DatabaseUrl::Postgres(_) => panic!("this home is on Postgres"),
+        }
+    }
+}
+
+/// A running node; killed when dropped.
+pub struct Node {
+    child: Child,
+    pub url: String,
+    http: reqwest::Client,
+}
+
+impl Node {
+    fn start(mut command: Command) -> Node {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (found, address) = mpsc::channel();
+        // The log is read to its end, so that the node never waits for it.
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Some((_, after)) = line.split_once("http://") {
+                    let _ = found.send(format!("http://{}", after.split_whitespace().next().unwrap_or_default()));
+                }
+            }
+        });
+        let url = address.recv_timeout(Duration::from_secs(30)).expect("the node says where it listens");
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        Node { child, url, http }
+    }
+
+    /// What a POST answers: status and body.
+    pub async fn post(&self, path: &str, body: Value) -> reqwest::Result<(u16, Value)> {
+        let answer = self.http.post(format!("{}{path}", self.url)).json(&body).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
+    }
+
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        let answer = self.http.delete(format!("{}{path}", self.url)).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Submits and answers the id.
+    pub async fn submit(&self, body: Value) -> String {
+        let (status, task) = self.post("/api/tasks/submit", body).await.unwrap();
+        assert_eq!(status, 201, "{task}");
+        task["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The task once `done` says so; fails after `patience`.
+    pub async fn until(&self, id: &str, patience: Duration, done: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let task = self.get(&format!("/api/tasks/{id}?wait=1")).await;
+            if done(&task) {
+                return task;
+            }
+            assert!(began.elapsed() < patience, "still {task} after {patience:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Sends it a signal, as `TERM` or `KILL`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// The exit status, once it has ended by itself within `patience`.
+    pub async fn ended(&mut self, patience: Duration) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < patience, "it still runs after {patience:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
