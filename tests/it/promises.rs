@@ -63,7 +63,8 @@ async fn a_batch_is_all_or_nothing_and_keeps_its_order(bed: Bed) {
     let prepared = bed.queue.prepare((0..100).map(|_| noop()).collect()).await.unwrap();
     let mut ids: Vec<Uuid> = prepared.tasks.iter().map(|task| task.id).collect();
     bed.queue.submit(prepared.clone(), None).await.unwrap();
-    let listed: Vec<Uuid> = list(&bed, Filter::default(), Sort::CreatedAsc, 500).await.iter().map(|task| task.id).collect();
+    let listed: Vec<Uuid> =
+        list(&bed, Filter::default(), Sort::CreatedAsc, 500).await.iter().map(|task| task.id).collect();
     assert_eq!(listed, ids);
     // The second batch repeats one id: none of it is kept.
     let mut second = bed.queue.prepare(vec![noop(), noop()]).await.unwrap();
@@ -330,11 +331,8 @@ async fn the_change_log_has_every_transition_once_in_order(bed: Bed) {
     assert!(all.is_sorted_by(|a, b| a.seq < b.seq));
     for id in [first, second] {
         let of: Vec<_> = all.iter().filter(|entry| entry.task.id == id).map(|e| (e.event, e.task.status)).collect();
-        let expected = [
-            (Event::Queued, Status::Pending),
-            (Event::Started, Status::Running),
-            (Event::Succeeded, Status::Success),
-        ];
+        let expected =
+            [(Event::Queued, Status::Pending), (Event::Started, Status::Running), (Event::Succeeded, Status::Success)];
         assert_eq!(of, expected);
     }
     assert!(bed.queue.changes(&Scope::Everyone, rest.next, 100, Duration::ZERO).await.unwrap().entries.is_empty());
@@ -420,7 +418,9 @@ async fn filters_find_what_they_name(bed: Bed) {
         let found: Vec<Uuid> = list(&bed, filter.clone(), Sort::CreatedDesc, 10).await.iter().map(|t| t.id).collect();
         assert_eq!(found, [id], "{filter:?}");
     }
-    for filter in [words("%"), words("_"), words("\\"), tag("blu"), Filter { queue: Some("x".into()), ..Filter::default() }] {
+    for filter in
+        [words("%"), words("_"), words("\\"), tag("blu"), Filter { queue: Some("x".into()), ..Filter::default() }]
+    {
         let expected = usize::from(filter.words == ["%"] || filter.words == ["_"]);
         assert_eq!(list(&bed, filter.clone(), Sort::CreatedDesc, 10).await.len(), expected, "{filter:?}");
     }
@@ -460,6 +460,36 @@ async fn concurrent_writers_lose_no_entry_for_a_reader_that_follows(bed: Bed) {
     };
     let ((), seen) = tokio::join!(writers, reader);
     assert!(seen.is_sorted_by(|a, b| a < b));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_claim_each_task_once_and_a_reader_at_either_misses_no_entry() {
+    let bed = Bed::postgres().await;
+    let other = bed.another_node().await;
+    bed.submit_many((0..400).map(|_| noop()).collect(), None).await.unwrap();
+    let work = |queue: errand::queue::Queue| async move {
+        let mut done = Vec::new();
+        while let tasks @ [_, ..] = &queue.claim("tester", 3, &[], 30_000).await.unwrap()[..] {
+            for task in tasks {
+                let reported = queue.report(task, task.lease.unwrap(), &success()).await.unwrap();
+                assert!(matches!(reported, Reported::Written(_)));
+                done.push(task.id);
+            }
+        }
+        done
+    };
+    let follow = async {
+        let (mut after, mut seen) = (0, HashSet::new());
+        while seen.len() < 1200 {
+            let page = other.changes(&Scope::Everyone, after, 20, Duration::from_secs(5)).await.unwrap();
+            assert!(page.next > after, "nothing came for 5 s after {} entries", seen.len());
+            after = page.next;
+            seen.extend(page.entries.into_iter().map(|entry| entry.seq));
+        }
+    };
+    let (one, two, ()) = tokio::join!(work(bed.queue.clone()), work(other.clone()), follow);
+    assert_eq!(one.iter().chain(&two).collect::<HashSet<_>>().len(), 400);
+    assert_eq!(one.len() + two.len(), 400);
 }
 
 fn success() -> Outcome {
