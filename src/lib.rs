@@ -1,7 +1,9 @@
 //! Errand: a persistent task service. See ARCHITECTURE.md for the map and the laws.
 
 pub mod api;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub mod app;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub mod bench;
 pub mod client;
 pub mod clock;

@@ -14,6 +14,8 @@ const CHART_MINUTES: i64 = 7 * 24 * 60;
 const MAX_POINTS: i64 = 500;
 /// How often what this node did is written.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// Counters are folded and old keys forgotten with every sixth of those writes: twice a minute.
+const TIDY_EVERY: u64 = 6;
 /// Idempotency keys are kept this long: 24 h and some.
 const KEEP_KEYS_MS: i64 = 25 * 3_600_000;
 
@@ -104,23 +106,31 @@ impl Queue {
 
     /// House-keeping until stopped: writes this node's pace, folds counters, forgets old keys.
     pub async fn keep_house(&self, stop: tokio_util::sync::CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_some() {
-            self.tidy().await;
+        for turn in 1_u64.. {
+            let stopped = stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_none();
+            self.write_pace().await;
+            if stopped {
+                return;
+            }
+            if turn % TIDY_EVERY == 0 {
+                self.tidy().await;
+            }
         }
-        self.tidy().await;
+    }
+
+    async fn write_pace(&self) {
+        let minutes = self.inner.pace.take(self.inner.clock.now());
+        if !minutes.is_empty()
+            && let Err(error) = self.inner.store.put_minutes(&minutes).await
+        {
+            tracing::warn!(%error, "the pace could not be written; it is tried again in a moment");
+        }
     }
 
     async fn tidy(&self) {
         let now = self.inner.clock.now();
-        let minutes = self.inner.pace.take(now);
-        if minutes.is_empty() {
-            return;
-        }
-        let written = async {
-            self.inner.store.put_minutes(&minutes).await?;
-            self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - CHART_MINUTES).await
-        };
-        if let Err(error) = written.await {
+        let tidied = self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - CHART_MINUTES).await;
+        if let Err(error) = tidied {
             tracing::warn!(%error, "house-keeping failed; it is tried again in a moment");
         }
     }

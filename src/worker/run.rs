@@ -25,13 +25,12 @@ const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 /// Runs a claimed task and reports how it ended. Never panics; a handler's panic is a failure of
 /// the attempt. If the database is away at the end, the report is tried until the lease has run out.
 pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time: Duration) {
-    let began = Instant::now();
     let Some(lease) = task.lease else { return };
     let inputs = match queue.inputs(&task).await {
         Ok(inputs) => inputs,
         Err(error) => {
             tracing::warn!(task = %task.id, %error, "its files could not be looked up; giving it back");
-            report(&queue, &task, lease, &Outcome::Released, began + lease_time).await;
+            report(&queue, &task, lease, &Outcome::Released, lease_time).await;
             return;
         }
     };
@@ -50,7 +49,7 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
             tracing::warn!(task = %task.id, %error, "its last progress and log lines could not be written");
         }
         let claimed = Task { progress: attempt.ctx.last_progress(), ..task.summary() };
-        report(&queue, &claimed, lease, &outcome, began + lease_time).await;
+        report(&queue, &claimed, lease, &outcome, lease_time).await;
         tidy(&queue, &attempt, &outcome).await;
     } else {
         tidy(&queue, &attempt, &Outcome::Released).await;
@@ -114,9 +113,10 @@ fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
     }
 }
 
-/// Reports, again and again while the database is away, until the lease has run out: from then on
-/// the task is another worker's.
-async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, until: Instant) {
+/// Reports, again and again while the database is away, until the lease has surely run out: from
+/// then on the task is another worker's.
+async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, lease_time: Duration) {
+    let until = Instant::now() + lease_time;
     let mut wait = Duration::from_millis(100);
     loop {
         match queue.report(task, lease, outcome).await {

@@ -17,7 +17,7 @@ pub async fn beat(db: &mut SqliteConnection, beats: &[Beat], until: Time, now: T
                progress = coalesce(b.progress, tasks.progress),
                updated_at = CASE WHEN b.progress IS NULL THEN tasks.updated_at ELSE ?3 END
            FROM (SELECT unhex(value ->> 'id') AS id, unhex(value ->> 'lease') AS lease, value ->> 'progress' AS progress
-                 FROM json_each(?1)) AS b
+                 FROM jsonb_each(?1)) AS b
            WHERE tasks.id = b.id AND tasks.lease = b.lease
            RETURNING tasks.lease AS "lease!: Uuid", tasks.cancel_requested_at IS NOT NULL AS "cancel_requested!: bool""#,
         rows,
@@ -37,7 +37,7 @@ pub async fn beat(db: &mut SqliteConnection, beats: &[Beat], until: Time, now: T
         sqlx::query!(
             "INSERT INTO log_lines (task_id, attempt, at, level, message)
              SELECT unhex(value ->> 'task_id'), value ->> 'attempt', value ->> 'at', value ->> 'level', value ->> 'message'
-             FROM json_each(?1)",
+             FROM jsonb_each(?1)",
             lines
         )
         .execute(db)
@@ -98,7 +98,7 @@ pub async fn put_minutes(db: &mut SqliteConnection, minutes: &[Minute]) -> Resul
          SELECT value ->> 'minute', value ->> 'node', value ->> 'owner', value ->> 'type', value ->> 'submitted',
                 value ->> 'started', value ->> 'succeeded', value ->> 'failed', value ->> 'cancelled', value ->> 'waits',
                 value ->> 'runs'
-         FROM json_each(?1)",
+         FROM jsonb_each(?1)",
         rows
     )
     .execute(db)

@@ -33,7 +33,7 @@ pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission]) -> Re
                 value ->> 'tags', value ->> 'owner', value ->> 'client_id', value ->> 'params', 0, value ->> 'ready', 0,
                 0, 0, value ->> 'max_attempts', value ->> 'backoff', value ->> 'timeout_seconds', value ->> 'run_at',
                 value ->> 'created_at', value ->> 'created_at', 1
-         FROM json_each(?1)",
+         FROM jsonb_each(?1)",
         rows
     )
     .execute(&mut *db)
@@ -131,7 +131,7 @@ pub async fn apply(db: &mut SqliteConnection, changes: &[Change]) -> Result<Vec<
                         value ->> 'cancels' AS cancels, value ->> 'at' AS at, value ->> 'error' AS error,
                         value ->> 'result' AS result, value ->> 'progress' AS progress, value ->> 'run_at' AS run_at,
                         value ->> 'failures' AS failures, value ->> 'losses' AS losses
-                 FROM json_each(?1)) AS c
+                 FROM jsonb_each(?1)) AS c
            WHERE tasks.id = c.id AND +tasks.status = c.from_status
              AND (c.lease IS NULL OR tasks.lease = c.lease)
              AND (c.version IS NULL OR tasks.version = c.version)
@@ -176,7 +176,7 @@ async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Resul
                 value ->> 'status', value ->> 'error', value ->> 'progress', value ->> 'attempt', value ->> 'failures',
                 value ->> 'losses', value ->> 'worker', value ->> 'run_at', value ->> 'started_at', value ->> 'finished_at',
                 value ->> 'cancel_requested_at', value ->> 'version', value ->> 'actor'
-         FROM json_each(?1)",
+         FROM jsonb_each(?1)",
         rows
     )
     .execute(&mut *db)
@@ -194,7 +194,7 @@ async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Resul
     sqlx::query!(
         "INSERT INTO counts (owner, queue, type, status, n)
          SELECT value ->> '$[0][0]', value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[1]'
-         FROM json_each(?1) WHERE true
+         FROM jsonb_each(?1) WHERE true
          ON CONFLICT (owner, queue, type, status) DO UPDATE SET n = n + excluded.n",
         moved
     )
