@@ -17,8 +17,6 @@ use utoipa_axum::routes;
 
 /// The first page; how large rows are is not known yet.
 const FIRST_PAGE: i64 = 16;
-/// The largest page.
-const MAX_PAGE: i64 = 500;
 /// A page should hold about so many bytes.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -134,8 +132,7 @@ impl Export {
             Format::Ndjson => tasks.iter().fold(String::new(), |text, task| text + &line(task, self.now)).into_bytes(),
             Format::Csv => csv(&tasks.iter().map(cells).collect::<Vec<_>>())?,
         };
-        let row_bytes = text.len() / tasks.len() + 1;
-        self.page.limit = ((PAGE_BYTES / row_bytes) as i64).clamp(1, MAX_PAGE);
+        self.page.limit = list::fitting(PAGE_BYTES, text.len(), tasks.len(), FIRST_PAGE);
         Ok(Some(text))
     }
 }

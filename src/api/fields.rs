@@ -51,9 +51,10 @@ impl<'a> Fields<'a> {
         self.errors.extend(errors);
     }
 
-    /// Says that a member is missing, unless the whole is no object anyway.
+    /// Says that a member is missing, unless the whole is no object anyway or it is there and wrong.
     pub fn missing(&mut self, name: &str) {
-        if self.is_object {
+        let pointer = format!("{}/{name}", self.at);
+        if self.is_object && self.errors.iter().all(|error| error.pointer != pointer) {
             self.fail(name, "is required");
         }
     }

@@ -20,8 +20,10 @@ use utoipa_axum::routes;
 pub const MAX_LIMIT: i64 = 500;
 /// The rows on a page when nothing is said.
 const DEFAULT_LIMIT: i64 = 50;
-/// The most rows on one page with params and result, which may be 2 MiB a row.
-const MAX_FULL_LIMIT: i64 = 500;
+/// The first rows read with params and result; how large they are is not known yet.
+const FIRST_FULL: i64 = 16;
+/// A page with params and result ends early, with a cursor, when it has so many bytes of them.
+const FULL_BYTES: usize = 8 * 1024 * 1024;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
@@ -56,7 +58,7 @@ impl Asked {
             _ => None,
         });
         let full = full.unwrap_or(false);
-        let limit = query.integer("limit", 1..=if full { MAX_FULL_LIMIT } else { MAX_LIMIT }).unwrap_or(DEFAULT_LIMIT);
+        let limit = query.integer("limit", 1..=MAX_LIMIT).unwrap_or(DEFAULT_LIMIT);
         let cursor = query.one("cursor");
         query.done()?;
         Ok(Asked { filter, sort, limit, full, cursor })
@@ -112,10 +114,8 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
         Some(text) => Some(Cursor::read(text, &query).ok_or_else(bad_cursor)?),
     };
     let as_of = from.filter(|_| sort.by_finish()).unwrap_or(first).as_of;
-    let page = Page { sort, limit: limit + 1, after: from.map(|cursor| cursor.after), as_of, full };
-    let mut tasks = api.queue.list(&caller.scope, &filter, &page).await?;
-    let more = tasks.len() as i64 > limit;
-    tasks.truncate(limit as usize);
+    let page = Page { sort, limit, after: from.map(|cursor| cursor.after), as_of, full };
+    let (tasks, more) = rows(&api, &caller, &filter, page).await?;
     let next = tasks.last().filter(|_| more).map(|last| {
         let as_of = if sort.by_finish() { as_of } else { Time(0) };
         Cursor { after: behind(last, sort, as_of), as_of }.write(&query)
@@ -135,6 +135,42 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
         response.headers_mut().insert(header::LINK, link);
     }
     Ok(response)
+}
+
+/// The rows of a page, and whether there is another one. Rows with params and result may have 2 MiB
+/// each: they are read as far as they fit into memory.
+async fn rows(api: &Api, caller: &Caller, filter: &Filter, mut page: Page) -> Result<(Vec<Task>, bool)> {
+    let wanted = page.limit as usize;
+    let (mut tasks, mut bytes) = (Vec::new(), 0);
+    loop {
+        let missing = wanted - tasks.len();
+        let fitting = if page.full { fitting(FULL_BYTES, bytes, tasks.len(), FIRST_FULL) as usize } else { missing };
+        let chunk = missing.min(fitting);
+        // One more tells whether there is another page.
+        page.limit = chunk as i64 + 1;
+        let mut read = api.queue.list(&caller.scope, filter, &page).await?;
+        let more = read.len() > chunk;
+        read.truncate(chunk);
+        bytes += read.iter().map(weight).sum::<usize>();
+        page.after = read.last().map(|last| behind(last, page.sort, page.as_of));
+        tasks.append(&mut read);
+        if !more || tasks.len() >= wanted || bytes > FULL_BYTES {
+            return Ok((tasks, more));
+        }
+    }
+}
+
+/// How many rows fit into `budget` bytes, when so many had so many `bytes`; `first` while nothing is known.
+pub fn fitting(budget: usize, bytes: usize, rows: usize, first: i64) -> i64 {
+    match rows {
+        0 => first,
+        rows => ((budget / (bytes / rows + 1)) as i64).clamp(1, MAX_LIMIT),
+    }
+}
+
+fn weight(task: &Task) -> usize {
+    let json = |json: &Option<Box<serde_json::value::RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
+    json(&task.params) + json(&task.result)
 }
 
 fn bad_cursor() -> Problem {

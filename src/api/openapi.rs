@@ -1,7 +1,8 @@
 //! The OpenAPI document: made from the handlers; here is only what they read by hand.
 
 use serde_json::Value;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{OpenApi, ToSchema};
 
 /// The document before the handlers add themselves.
@@ -29,12 +30,34 @@ pub fn base() -> Document {
     Base::openapi()
 }
 
-/// The document as text. The list is told by its address in the contract.
+/// The document as text. The list is told by its address in the contract, the export takes the
+/// list's filters, and each operation has a name of its own.
 pub fn text(mut document: Document) -> String {
-    if let Some(list) = document.paths.paths.remove("/api/tasks") {
-        document.paths.paths.insert("/api/tasks/".to_owned(), list);
+    let paths = &mut document.paths.paths;
+    if let Some(list) = paths.remove("/api/tasks") {
+        let filters = list.get.iter().flat_map(|get| get.parameters.clone().unwrap_or_default());
+        let filters: Vec<_> = filters.filter(is_filter).collect();
+        if let Some(export) = paths.get_mut("/api/tasks/export").and_then(|item| item.get.as_mut()) {
+            export.parameters.get_or_insert_default().extend(filters);
+        }
+        paths.insert("/api/tasks/".to_owned(), list);
+    }
+    for (path, item) in paths {
+        let words: Vec<&str> = path.split(['/', '{', '}', '-']).filter(|word| !word.is_empty()).collect();
+        for (verb, operation) in [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{verb}_{}", words.join("_")));
+            }
+        }
     }
     document.to_json().unwrap_or_default()
+}
+
+/// The list's parameters that are no filters, and the one the export tells itself.
+const PAGING: [&str; 5] = ["limit", "cursor", "view", "sort", "if-none-match"];
+
+fn is_filter(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if !PAGING.contains(&parameter.name.as_str()))
 }
 
 /// A task to be submitted.
@@ -133,4 +156,28 @@ pub struct BulkFilter {
     created_before: Option<String>,
     /// Needed where nothing else is said: every task is meant.
     all: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{bulk, export, files, list, tasks};
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_the_export_has_the_filters() {
+        let routers = [bulk::router(), export::router(), files::router(), list::router(), tasks::router()];
+        let all = routers
+            .into_iter()
+            .fold(utoipa_axum::router::OpenApiRouter::with_openapi(base()), |all, one| all.merge(one));
+        let text = text(all.into_openapi());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let items = document["paths"].as_object().unwrap().values();
+        let names = items.flat_map(|item| item.as_object().unwrap().values());
+        let names: Vec<&str> = names.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
+        let parameters = document["paths"]["/api/tasks/export"]["get"]["parameters"].as_array().unwrap();
+        let named = |name| parameters.iter().filter(|parameter| parameter["name"] == name).count();
+        assert_eq!((named("created_after"), named("sort"), named("cursor")), (1, 1, 0));
+    }
 }
