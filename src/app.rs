@@ -51,7 +51,7 @@ pub fn main() -> i32 {
     let config = match Config::from_process(&cli.flags) {
         Ok(config) => config,
         Err(problems) => {
-            problems.iter().for_each(|problem| complain(problem));
+            problems.iter().for_each(complain);
             return 2;
         }
     };
@@ -92,7 +92,9 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let listener = match api {
-        true => Some(api::server::listen(config.bind).map_err(|error| Failure::Other(format!("{}: {error}", config.bind)))?),
+        true => Some(
+            api::server::listen(config.bind).map_err(|error| Failure::Other(format!("{}: {error}", config.bind)))?,
+        ),
         false => None,
     };
     let queue = open_queue(config).await?;
@@ -176,7 +178,11 @@ fn serve_api(
         max_file_bytes: config.max_file_bytes,
     };
     let address = listener.local_addr().unwrap_or(config.bind);
-    tracing::info!(database = queue.store().database().word(), workers = config.workers, "listening on http://{address}");
+    tracing::info!(
+        database = queue.store().database().word(),
+        workers = config.workers,
+        "listening on http://{address}"
+    );
     tokio::spawn(api::server::serve(listener, api::router(Api::new(queue.clone(), node, stop.clone())), stop))
 }
 

@@ -16,7 +16,8 @@ const PIPELINES: u64 = 2;
 /// A worker's lease, far longer than any batch takes.
 const LEASE: Duration = Duration::from_secs(300);
 /// About as large as a small real task's params.
-const PARAMS: &str = r#"{"customer":"c-1029384756","document":"d-5647382910","pages":[1,2,3,4],"urgent":false,"note":"hello"}"#;
+const PARAMS: &str =
+    r#"{"customer":"c-1029384756","document":"d-5647382910","pages":[1,2,3,4],"urgent":false,"note":"hello"}"#;
 
 /// The whole life of `tasks` noop tasks: submitted in batches, claimed, finished one by one (the
 /// door gathers them).
@@ -87,7 +88,14 @@ pub async fn pickup(queue: &Queue, tasks: u64) -> Result<Measured, String> {
     stop.cancel();
     pool.await.map_err(|error| error.to_string())?;
     let what = "single submits to an idle pool, one every 5 ms";
-    Ok(measured("pickup", what, tasks, took, "submit returned to task started (claim committed and handed out)", latencies))
+    Ok(measured(
+        "pickup",
+        what,
+        tasks,
+        took,
+        "submit returned to task started (claim committed and handed out)",
+        latencies,
+    ))
 }
 
 async fn picked_up(queue: &Queue) -> Result<Duration, String> {

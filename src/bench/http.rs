@@ -34,7 +34,13 @@ pub async fn batch(queue: &Queue, tasks: u64, batch: u64, connections: u64) -> R
     Ok(measured("batch", what, requests * batch, took, "one batch", latencies))
 }
 
-async fn load(queue: &Queue, path: &'static str, body: String, requests: u64, connections: u64) -> Result<(Duration, Vec<Duration>), String> {
+async fn load(
+    queue: &Queue,
+    path: &'static str,
+    body: String,
+    requests: u64,
+    connections: u64,
+) -> Result<(Duration, Vec<Duration>), String> {
     let stop = CancellationToken::new();
     let listener = api::server::listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -68,7 +74,12 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, String
     Ok(client)
 }
 
-async fn send(mut client: SendRequest<Full<Bytes>>, path: &str, body: Bytes, left: Arc<AtomicU64>) -> Result<Vec<Duration>, String> {
+async fn send(
+    mut client: SendRequest<Full<Bytes>>,
+    path: &str,
+    body: Bytes,
+    left: Arc<AtomicU64>,
+) -> Result<Vec<Duration>, String> {
     let mut latencies = Vec::new();
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
         let request = Request::post(path)

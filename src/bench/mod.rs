@@ -127,14 +127,33 @@ fn json(report: &Report) -> String {
 fn table(report: &Report) -> String {
     let mut text = format!(
         "Errand {} ({} build), {} cores, {}: {}, {} finished tasks before\n\n{:<8} {:>10} {:>9} {:>12} {:>9} {:>9} {:>9}\n",
-        report.version, report.build, report.cores, report.database, report.durability, report.history,
-        "scenario", "tasks", "seconds", "tasks/s", "p50 ms", "p99 ms", "max ms"
+        report.version,
+        report.build,
+        report.cores,
+        report.database,
+        report.durability,
+        report.history,
+        "scenario",
+        "tasks",
+        "seconds",
+        "tasks/s",
+        "p50 ms",
+        "p99 ms",
+        "max ms"
     );
     for result in &report.results {
         let Latencies { p50, p99, max } = result.latency_ms;
         text += &format!(
             "{:<8} {:>10} {:>9.2} {:>12.0} {:>9.2} {:>9.2} {:>9.2}   {}; latency of {}\n",
-            result.scenario, result.tasks, result.seconds, result.per_second, p50, p99, max, result.what, result.latency_of
+            result.scenario,
+            result.tasks,
+            result.seconds,
+            result.per_second,
+            p50,
+            p99,
+            max,
+            result.what,
+            result.latency_of
         );
     }
     text.trim_end().to_owned()

@@ -112,7 +112,7 @@ pub async fn beat(queue: Queue, running: Arc<Running>, lease: Duration, end: Can
 pub fn beat_of(lease: Uuid, attempt: &Attempt, every: Duration) -> Option<Beat> {
     let (progress, lines) = attempt.ctx.take_said();
     let silent = progress.is_none() && lines.is_empty();
-    (!silent || lock(&attempt.last_beat).elapsed() >= every).then(|| Beat {
+    (!silent || lock(&attempt.last_beat).elapsed() >= every).then_some(Beat {
         id: attempt.task,
         lease,
         attempt: attempt.number,

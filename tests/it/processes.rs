@@ -63,7 +63,8 @@ async fn submit_until_it_dies(node: Arc<Node>, acknowledged: Arc<Mutex<Vec<Strin
 async fn two_nodes_share_one_postgres_and_each_task_runs_once() {
     let home = Home::postgres().await;
     let (one, other) = (home.start(&["--workers", "2"]), home.start(&["--workers", "2"]));
-    let tasks: Vec<Value> = (0..40).map(|_| json!({"type": "demo", "params": {"duration": 1000, "steps": 2}})).collect();
+    let tasks: Vec<Value> =
+        (0..40).map(|_| json!({"type": "demo", "params": {"duration": 1000, "steps": 2}})).collect();
     let (status, batch) = one.post("/api/tasks/batch", json!({"tasks": tasks})).await.unwrap();
     assert_eq!(status, 201, "{batch}");
     let mut workers = HashSet::new();

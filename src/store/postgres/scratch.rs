@@ -14,7 +14,8 @@ impl Postgres {
         let name = format!("errand_bench_{}", Uuid::new_v4().simple());
         execute(url, format!("CREATE DATABASE {name}")).await?;
         let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
-        let server = base.rsplit_once('/').filter(|(server, _)| !server.ends_with('/')).map_or(base, |(server, _)| server);
+        let server =
+            base.rsplit_once('/').filter(|(server, _)| !server.ends_with('/')).map_or(base, |(server, _)| server);
         Ok(format!("{server}/{name}{}", query.map(|query| format!("?{query}")).unwrap_or_default()))
     }
 

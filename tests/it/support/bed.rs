@@ -61,7 +61,11 @@ impl Bed {
         task
     }
 
-    pub async fn submit_many(&self, drafts: Vec<Draft>, once: Option<Once>) -> Result<Option<String>, errand::queue::Error> {
+    pub async fn submit_many(
+        &self,
+        drafts: Vec<Draft>,
+        once: Option<Once>,
+    ) -> Result<Option<String>, errand::queue::Error> {
         let prepared = self.queue.prepare(drafts).await.unwrap();
         self.queue.submit(prepared, once).await
     }

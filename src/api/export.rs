@@ -1,0 +1,204 @@
+//! `GET /api/tasks/export`: the list, whole, as NDJSON or CSV; read page by page while it is sent.
+
+use super::caller::Caller;
+use super::problem::{Body as ProblemBody, Code, Problem, Result};
+use super::query::Query;
+use super::wire::TaskView;
+use super::{Api, filter, list, to_json};
+use crate::task::{Filter, Page, Scope, Task, Time};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::Response;
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The first page; how large rows are is not known yet.
+const FIRST_PAGE: i64 = 16;
+/// The largest page.
+const MAX_PAGE: i64 = 500;
+/// A page should hold about so many bytes.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// The columns of the CSV form.
+const COLUMNS: [&str; 23] = [
+    "id",
+    "type",
+    "name",
+    "status",
+    "queue",
+    "priority",
+    "tags",
+    "owner",
+    "client_id",
+    "worker",
+    "attempt",
+    "max_attempts",
+    "percent",
+    "error_code",
+    "error_message",
+    "run_at",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "updated_at",
+    "cancel_requested_at",
+    "params",
+    "result",
+];
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(export))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Ndjson,
+    Csv,
+}
+
+/// Where an export stands.
+struct Export {
+    api: Api,
+    scope: Scope,
+    filter: Filter,
+    page: Page,
+    format: Format,
+    now: Time,
+    ended: bool,
+}
+
+/// Every task that the list's filters name, with params and result. The answer breaks off, and is
+/// not complete, if the database is lost half-way.
+#[utoipa::path(
+    get, path = "/api/tasks/export", tag = "tasks",
+    params(
+        ("format" = Option<String>, Query, description = "`ndjson` (default) or `csv`; or by the accept header"),
+        ("sort" = Option<String>, Query, description = "As in the list; so are all its filters"),
+    ),
+    responses(
+        (status = 200, description = "The tasks", content_type = "application/x-ndjson"),
+        (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn export(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderMap) -> Result<Response> {
+    let mut query = Query::of(&uri, Code::InvalidFilter)?;
+    let filter = filter::of_query(&mut query);
+    let sort = list::sort(&mut query);
+    let format = query.read("format", "must be ndjson or csv", |word| match word {
+        "ndjson" => Some(Format::Ndjson),
+        "csv" => Some(Format::Csv),
+        _ => None,
+    });
+    query.done()?;
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accepted = if accept.contains("text/csv") { Format::Csv } else { Format::Ndjson };
+    let format = format.unwrap_or(accepted);
+    let now = api.now();
+    let page = Page { sort, limit: FIRST_PAGE, after: None, as_of: now, full: true };
+    let mut export = Export { api, scope: caller.scope, filter, page, format, now, ended: false };
+    // The first page before the answer begins: what fails here is still an error with a status.
+    let first = export.next().await?.unwrap_or_default();
+    let first = if format == Format::Csv { [csv(&[COLUMNS.map(str::to_owned)])?, first].concat() } else { first };
+    let pages = futures_util::stream::try_unfold((Some(first), export), |(first, mut export)| async move {
+        let next = match first {
+            Some(first) => Some(first),
+            None => export.next().await.map_err(|_| std::io::Error::other("the export broke off"))?,
+        };
+        std::io::Result::Ok(next.map(|bytes| (Bytes::from(bytes), (None, export))))
+    });
+    let (media, name) = match format {
+        Format::Ndjson => ("application/x-ndjson", "attachment; filename=\"tasks.ndjson\""),
+        Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"tasks.csv\""),
+    };
+    let mut response = Response::new(Body::from_stream(pages));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
+    Ok(response)
+}
+
+impl Export {
+    /// The next page as text; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let tasks = self.api.queue.list(&self.scope, &self.filter, &self.page).await?;
+        self.ended = (tasks.len() as i64) < self.page.limit;
+        let Some(last) = tasks.last() else { return Ok(None) };
+        self.page.after = Some(list::behind(last, self.page.sort, self.page.as_of));
+        let text = match self.format {
+            Format::Ndjson => tasks.iter().fold(String::new(), |text, task| text + &line(task, self.now)).into_bytes(),
+            Format::Csv => csv(&tasks.iter().map(cells).collect::<Vec<_>>())?,
+        };
+        let row_bytes = text.len() / tasks.len() + 1;
+        self.page.limit = ((PAGE_BYTES / row_bytes) as i64).clamp(1, MAX_PAGE);
+        Ok(Some(text))
+    }
+}
+
+fn line(task: &Task, now: Time) -> String {
+    to_json(&TaskView::whole(task, now)) + "\n"
+}
+
+fn cells(task: &Task) -> [String; 23] {
+    let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
+    let json = |json: &Option<Box<RawValue>>| json.as_ref().map(|json| json.get().to_owned()).unwrap_or_default();
+    let error = task.error.as_ref();
+    [
+        task.id.to_string(),
+        safe(&task.r#type),
+        safe(task.name.as_deref().unwrap_or_default()),
+        task.status.word().to_owned(),
+        safe(&task.queue),
+        task.priority.to_string(),
+        safe(&task.tags.join(" ")),
+        safe(&task.owner),
+        safe(&task.client_id),
+        safe(task.worker.as_deref().unwrap_or_default()),
+        task.attempt.to_string(),
+        task.max_attempts.to_string(),
+        task.progress.percent.to_string(),
+        safe(error.map_or("", |error| &error.code)),
+        safe(error.map_or("", |error| &error.message)),
+        time(Some(task.run_at)),
+        time(Some(task.created_at)),
+        time(task.started_at),
+        time(task.finished_at),
+        time(Some(task.updated_at)),
+        time(task.cancel_requested_at),
+        json(&task.params),
+        safe(&json(&task.result)),
+    ]
+}
+
+/// Text that no spreadsheet takes for a formula.
+fn safe(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\0') => format!("'{text}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn csv(rows: &[[String; 23]]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).map_err(Problem::internal)?;
+    }
+    writer.into_inner().map_err(Problem::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_a_formula_is_quoted_and_numbers_stay() {
+        assert_eq!(safe("=cmd|'/c calc'!A1"), "'=cmd|'/c calc'!A1");
+        assert_eq!(safe("-1"), "'-1");
+        assert_eq!(safe("plain"), "plain");
+    }
+}

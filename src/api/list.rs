@@ -1,0 +1,170 @@
+//! `GET /api/tasks/`: filtered, sorted, page by page.
+
+use super::caller::Caller;
+use super::cursor::{Cursor, query_hash};
+use super::problem::{Body as ProblemBody, Code, Problem, Result};
+use super::query::Query;
+use super::wire::TaskView;
+use super::{Api, etag, filter, to_json};
+use crate::task::filter::After;
+use crate::task::{Filter, Page, Sort, Task, Time};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The most rows on one page.
+pub const MAX_LIMIT: i64 = 500;
+/// The rows on a page when nothing is said.
+const DEFAULT_LIMIT: i64 = 50;
+/// The most rows on one page with params and result, which may be 2 MiB a row.
+const MAX_FULL_LIMIT: i64 = 500;
+
+/// The routes.
+pub fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// A page of tasks.
+#[derive(Serialize, ToSchema)]
+struct TaskList<'a> {
+    tasks: Vec<TaskView<'a>>,
+    /// For the next page; null on the last one.
+    next_cursor: Option<&'a str>,
+}
+
+/// What a caller asks for.
+struct Asked {
+    filter: Filter,
+    sort: Sort,
+    limit: i64,
+    full: bool,
+    cursor: Option<String>,
+}
+
+impl Asked {
+    fn of(uri: &Uri) -> Result<Asked> {
+        let mut query = Query::of(uri, Code::InvalidFilter)?;
+        let filter = filter::of_query(&mut query);
+        let sort = sort(&mut query);
+        let full = query.read("view", "must be full or summary", |view| match view {
+            "full" => Some(true),
+            "summary" => Some(false),
+            _ => None,
+        });
+        let full = full.unwrap_or(false);
+        let limit = query.integer("limit", 1..=if full { MAX_FULL_LIMIT } else { MAX_LIMIT }).unwrap_or(DEFAULT_LIMIT);
+        let cursor = query.one("cursor");
+        query.done()?;
+        Ok(Asked { filter, sort, limit, full, cursor })
+    }
+}
+
+/// The order a query asks for.
+pub fn sort(query: &mut Query) -> Sort {
+    let wrong = format!("must be one of {}", Sort::ALL.map(|(word, _)| word).join(", "));
+    let of_word = |word: &str| Sort::ALL.into_iter().find(|(known, _)| *known == word).map(|(_, sort)| sort);
+    query.read("sort", wrong, of_word).unwrap_or_default()
+}
+
+/// Where a page that begins behind this row would begin.
+pub fn behind(task: &Task, sort: Sort, as_of: Time) -> After {
+    let finished_at = task.finished_at.filter(|at| sort.by_finish() && *at <= as_of);
+    After { finished_at, id: task.id }
+}
+
+/// Lists tasks, newest first. Stable while tasks come and go: a row that was there from the start
+/// is shown exactly once.
+#[utoipa::path(
+    get, path = "/api/tasks", tag = "tasks",
+    params(
+        ("status" = Option<Vec<super::wire::StatusView>>, Query, description = "One of these"),
+        ("type" = Option<Vec<String>>, Query, description = "One of these"),
+        ("queue" = Option<String>, Query, max_length = 100),
+        ("tag" = Option<String>, Query, max_length = 100),
+        ("client_id" = Option<String>, Query, max_length = 200),
+        ("owner" = Option<String>, Query, max_length = 100),
+        ("q" = Option<String>, Query, max_length = 200, description = "Words that all stand in name, id, tags or error"),
+        ("created_after" = Option<String>, Query, format = DateTime, description = "Inclusive"),
+        ("created_before" = Option<String>, Query, format = DateTime, description = "Exclusive"),
+        ("sort" = Option<String>, Query, description = "-created_at (default), created_at, -finished_at or finished_at"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "Default 50"),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before, of the same query"),
+        ("view" = Option<String>, Query, description = "`full` adds params and result"),
+        ("if-none-match" = Option<String>, Header),
+    ),
+    responses(
+        (status = 200, description = "A page", body = TaskList, headers(("etag" = String), ("link" = String))),
+        (status = 304, description = "The caller has it"),
+        (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderMap) -> Result<Response> {
+    let Asked { filter, sort, limit, full, cursor } = Asked::of(&uri)?;
+    let query = query_hash(&caller.scope, &filter, sort);
+    let now = api.now();
+    let first = Cursor { after: After { finished_at: None, id: uuid::Uuid::nil() }, as_of: now };
+    let from = match &cursor {
+        None => None,
+        Some(text) => Some(Cursor::read(text, &query).ok_or_else(bad_cursor)?),
+    };
+    let as_of = from.filter(|_| sort.by_finish()).unwrap_or(first).as_of;
+    let page = Page { sort, limit: limit + 1, after: from.map(|cursor| cursor.after), as_of, full };
+    let mut tasks = api.queue.list(&caller.scope, &filter, &page).await?;
+    let more = tasks.len() as i64 > limit;
+    tasks.truncate(limit as usize);
+    let next = tasks.last().filter(|_| more).map(|last| {
+        let as_of = if sort.by_finish() { as_of } else { Time(0) };
+        Cursor { after: behind(last, sort, as_of), as_of }.write(&query)
+    });
+    let view = if full { TaskView::whole } else { TaskView::row };
+    let rows = tasks.iter().map(|task| view(task, now)).collect();
+    let body = to_json(&TaskList { tasks: rows, next_cursor: next.as_deref() });
+    let tag = match (sort.by_finish(), &next) {
+        // The cursor holds the first page's instant: what is the same list is never the same text.
+        (true, Some(next)) => format!("W/{}", etag::of(body.replace(next.as_str(), "more").as_bytes())),
+        _ => etag::of(body.as_bytes()),
+    };
+    let mut response = etag::json(&headers, &tag, body);
+    if let Some(next) = next
+        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next_page(&uri, &next)))
+    {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+fn bad_cursor() -> Problem {
+    Problem::new(Code::InvalidCursor, "the cursor is not one of this query; begin with the first page")
+}
+
+/// The same query with another cursor.
+fn next_page(uri: &Uri, cursor: &str) -> String {
+    let others = uri.query().unwrap_or_default().split('&');
+    let kept: Vec<&str> = others.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=")).collect();
+    let kept = kept.iter().map(|pair| format!("{pair}&")).collect::<String>();
+    format!("/api/tasks/?{kept}cursor={cursor}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_the_same_query_with_its_cursor() {
+        let next = |uri: &str| next_page(&uri.parse().unwrap(), "NEW");
+        assert_eq!(next("/api/tasks"), "/api/tasks/?cursor=NEW");
+        assert_eq!(next("/api/tasks?status=FAILED&cursor=OLD&limit=2"), "/api/tasks/?status=FAILED&limit=2&cursor=NEW");
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for query in ["limit=0", "limit=501", "sort=id;drop", "view=all", "offset=10", "status=DONE"] {
+            let refused = Asked::of(&format!("/api/tasks?{query}").parse().unwrap());
+            assert_eq!(refused.err().unwrap().code(), Code::InvalidFilter, "{query}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The page: the files of `static/`, inside the binary (from disk in debug builds).
+
+use super::problem::Result;
+use super::{Api, common, etag, json_response};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use rust_embed::{Embed, EmbeddedFile};
+use serde_json::json;
+
+/// What the page may do: nothing inline, nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+    connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self'";
+
+/// The page's addresses: all of them are `index.html`, which reads its own address.
+const ADDRESSES: [&str; 10] = [
+    "/tasks",
+    "/tasks/{id}",
+    "/submit",
+    "/settings",
+    "/insights",
+    "/activity",
+    "/notifications",
+    "/docs",
+    "/docs/{*chapter}",
+    "/index.html",
+];
+
+#[derive(Embed)]
+#[folder = "static/"]
+#[allow_missing = true]
+struct Assets;
+
+/// The routes.
+pub fn router() -> Router<Api> {
+    let router =
+        Router::new().route("/", get(root)).route("/static/{*path}", get(asset)).route("/favicon.ico", get(favicon));
+    ADDRESSES.into_iter().fold(router, |router, address| router.route(address, get(index)))
+}
+
+/// The page for people, the service's name for programs.
+async fn root(State(api): State<Api>, headers: HeaderMap) -> Result<Response> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let vary = (header::VARY, HeaderValue::from_static("accept"));
+    let mut response = if accept.contains("application/json") && !accept.contains("text/html") {
+        let about = json!({
+            "name": "errand",
+            "version": api.node.version,
+            "endpoints": {
+                "tasks": "/api/tasks/", "submit": "/api/tasks/submit", "batch": "/api/tasks/batch",
+                "changes": "/api/tasks/changes", "types": "/api/task-types", "files": "/api/files",
+                "stats": "/api/stats", "health": "/api/health", "version": "/api/version",
+                "openapi": "/api/openapi.json", "docs": "/docs", "metrics": "/metrics",
+            },
+        });
+        json_response(StatusCode::OK, Body::from(about.to_string()))
+    } else {
+        index(headers).await?
+    };
+    response.headers_mut().insert(vary.0, vary.1);
+    Ok(response)
+}
+
+async fn index(headers: HeaderMap) -> Result<Response> {
+    serve("index.html", &headers)
+}
+
+async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Result<Response> {
+    serve(&path, &headers)
+}
+
+async fn favicon(headers: HeaderMap) -> Result<Response> {
+    serve("favicon.svg", &headers)
+}
+
+fn serve(path: &str, headers: &HeaderMap) -> Result<Response> {
+    let EmbeddedFile { data, metadata } = Assets::get(path).ok_or_else(common::not_found)?;
+    let tag = format!("\"{}\"", etag::hex(&metadata.sha256_hash()[..16]));
+    let mut response = match etag::matches(headers, &tag) {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => Response::new(Body::from(data.into_owned())),
+    };
+    let media = metadata.mimetype();
+    let media = if media.starts_with("text/") { format!("{media}; charset=utf-8") } else { media.to_owned() };
+    let values = [
+        (header::CONTENT_TYPE, media.as_str()),
+        (header::ETAG, &tag),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, text) in values {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}

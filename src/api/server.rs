@@ -1,0 +1,174 @@
+//! Connections: HTTP/1.1 over hyper itself, because `axum::serve` waits for everybody for ever.
+
+use super::common::Peer;
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+/// A request whose headers are not whole after so long, and a connection without a request for so
+/// long, are closed.
+const HEADERS: Duration = Duration::from_secs(10);
+/// A client that takes nothing of an answer for so long is cut off.
+const STALLED: Duration = Duration::from_secs(60);
+/// More connections wait in the kernel until others end. Each costs about 10 KiB.
+const MAX_CONNECTIONS: usize = 10_000;
+/// How many connections wait in the kernel.
+const BACKLOG: u32 = 1024;
+/// Memory for a request's headers; the common layer refuses less than that with a problem.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// More headers are refused here, without a word; the common layer refuses fewer with a problem.
+const MAX_HEADERS: usize = 250;
+/// How long to wait when a connection cannot be accepted (no file descriptors left).
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// What is under way when the server stops has so long to end.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Listens on an address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves until `stop`, then takes no more connections, lets what is under way end, and cuts off
+/// what has not ended after 20 s. No error of a connection ends it.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
+    while let Some(Ok(place)) = stop.run_until_cancelled(places.clone().acquire_owned()).await {
+        match stop.run_until_cancelled(listener.accept()).await {
+            None => break,
+            Some(Ok((stream, peer))) => {
+                let connection = Connection { peer, stop: stop.clone(), cut: cut.clone(), _place: place };
+                connections.spawn(connection.serve(stream, router.clone()));
+            }
+            // The one who came is gone again: nothing is wrong with us.
+            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if timeout(GRACE, connections.wait()).await.is_err() {
+        cut.cancel();
+        connections.wait().await;
+    }
+    Ok(())
+}
+
+struct Connection {
+    peer: SocketAddr,
+    stop: CancellationToken,
+    cut: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, router: Router) {
+        let _ = stream.set_nodelay(true);
+        let peer = self.peer;
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            let mut router = router.clone();
+            async move {
+                poll_fn(|cx| Service::<Request>::poll_ready(&mut router, cx)).await?;
+                router.call(request.map(axum::body::Body::new)).await
+            }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+        builder.max_buf_size(BUFFER_BYTES).max_headers(MAX_HEADERS);
+        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service).with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = self.cut.cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "a connection broke off");
+        }
+    }
+}
+
+/// A stream that gives up on a reader who takes nothing.
+struct Patient {
+    stream: TcpStream,
+    until: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patient {
+    fn new(stream: TcpStream) -> Patient {
+        Patient { stream, until: None }
+    }
+
+    /// A write that got on starts the patience anew; one that did not uses it up.
+    fn patiently<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.until = None;
+            return written;
+        }
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALLED)));
+        ready!(until.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.patiently(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.patiently(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

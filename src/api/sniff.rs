@@ -1,0 +1,81 @@
+//! What a file is, by its first bytes; what its sender calls it is only believed of text.
+
+use super::problem::{Code, Problem, Result};
+
+/// What text may call itself.
+const TEXTUAL: [&str; 6] = [
+    "application/json",
+    "application/csv",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/xml",
+    "application/yaml",
+];
+
+/// The media type of a file with this beginning, declared as `declared` (in lower case, without
+/// parameters). 415 where the two contradict each other.
+pub fn content_type(declared: Option<&str>, head: &[u8]) -> Result<String> {
+    let found = infer::get(head);
+    let textual = |media: &str| media.starts_with("text/") || TEXTUAL.contains(&media);
+    let declared = declared.filter(|media| !media.is_empty() && *media != "application/octet-stream");
+    if let Some(declared) = declared {
+        let contradicted = match found {
+            Some(found) if textual(declared) => !textual(found.mime_type()),
+            Some(found) => declared.starts_with("image/") && found.matcher_type() != infer::MatcherType::Image,
+            None => declared.starts_with("image/") || (textual(declared) && !is_text(head)),
+        };
+        if contradicted {
+            return Err(Problem::new(Code::UnsupportedMediaType, format!("the file is not {declared}")));
+        }
+    }
+    Ok(match found {
+        Some(found) => found.mime_type().to_owned(),
+        None if is_text(head) => declared.filter(|media| textual(media)).unwrap_or("text/plain").to_owned(),
+        None => "application/octet-stream".to_owned(),
+    })
+}
+
+/// Whether it begins like text: UTF-8 (perhaps cut within a character), UTF-16 with its mark, or a
+/// text in some single-byte encoding; without control characters that no text has.
+fn is_text(head: &[u8]) -> bool {
+    if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+        return true;
+    }
+    let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+    !head.iter().any(control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+    const ZIP: &[u8] = b"PK\x03\x04\x14\0\0\0";
+    const ELF: &[u8] = b"\x7fELF\x02\x01\x01\0";
+
+    #[test]
+    fn what_the_bytes_say_goes_before_what_is_declared() {
+        assert_eq!(content_type(Some("application/octet-stream"), PNG).unwrap(), "image/png");
+        assert_eq!(content_type(None, PNG).unwrap(), "image/png");
+        assert_eq!(content_type(Some("image/jpeg"), PNG).unwrap(), "image/png");
+        assert_eq!(content_type(Some("text/csv"), b"a,b\n1,2\n").unwrap(), "text/csv");
+        assert_eq!(content_type(None, "a,ü\n".as_bytes()).unwrap(), "text/plain");
+        assert_eq!(content_type(Some("application/pdf"), b"a\0b").unwrap(), "application/octet-stream");
+    }
+
+    #[test]
+    fn a_contradiction_is_refused() {
+        for (declared, head) in [
+            ("image/png", &b"<!DOCTYPE html><script>"[..]),
+            ("image/png", ELF),
+            ("image/svg+xml", b"<svg onload=alert(1)>"),
+            ("image/png", b"a,b\n"),
+            ("text/csv", ZIP),
+            ("text/csv", PNG),
+            ("text/csv", b"a\0b"),
+        ] {
+            let refused = content_type(Some(declared), head);
+            assert_eq!(refused.unwrap_err().code(), Code::UnsupportedMediaType, "{declared}");
+        }
+    }
+}
