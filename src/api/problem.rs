@@ -14,9 +14,6 @@ use std::borrow::Cow;
 /// No more errors than this are listed.
 pub const MAX_ERRORS: usize = 100;
 
-/// How the door begins to say that a type is unknown.
-const NO_TYPE: &str = "is no task type";
-
 /// What a caller should wait before it tries again, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -277,7 +274,7 @@ impl From<files::Error> for Problem {
 /// The 422 of drafts that did not pass, from the errors of each.
 pub fn of_errors(drafts: impl Iterator<Item = Vec<FieldError>>) -> Problem {
     let all: Vec<FieldError> = drafts.flatten().collect();
-    let unknown_type = |error: &FieldError| error.pointer.ends_with("/type") && error.detail.starts_with(NO_TYPE);
+    let unknown_type = |error: &FieldError| error.pointer.ends_with("/type") && error.detail.starts_with(queue::UNKNOWN_TYPE);
     let code = if all.iter().all(unknown_type) { Code::UnknownTaskType } else { Code::InvalidRequest };
     Problem::invalid(code, all)
 }

@@ -28,7 +28,7 @@ pub use bulk::Bulk;
 pub use explain::Reason;
 pub use read::{Attempt, ChangePage};
 pub use stats::{Pair, Quantiles, Series, Stats};
-pub use submit::{Invalid, Prepared};
+pub use submit::{Invalid, Prepared, UNKNOWN_TYPE};
 pub use work::Reported;
 
 /// One write takes at most about this many tasks.

@@ -8,6 +8,9 @@ use crate::types::Checked;
 use std::collections::HashSet;
 use uuid::Uuid;
 
+/// How the error of a draft with an unknown type begins, at `/type`.
+pub const UNKNOWN_TYPE: &str = "is no task type";
+
 /// Drafts that passed, as the tasks they will be.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -70,7 +73,7 @@ impl Queue {
     fn check_type(&self, draft: &Draft) -> Result<Checked, Vec<FieldError>> {
         let Some(entry) = self.inner.types.get(&draft.r#type) else {
             let known = self.inner.types.names().join(", ");
-            return Err(vec![FieldError::new("/type", format!("is no task type; the types are {known}"))]);
+            return Err(vec![FieldError::new("/type", format!("{UNKNOWN_TYPE}; the types are {known}"))]);
         };
         entry.check(&draft.params).map_err(|errors| {
             let below = |error: FieldError| FieldError::new(format!("/params{}", error.pointer), error.detail);

@@ -1,9 +1,8 @@
 //! The shapes in which batches travel to SQLite: one JSON array a statement.
 
-use super::write::Transition;
 use crate::store::Beat;
 use crate::store::row::{backoff_json, error_json, tags_json};
-use crate::task::{Change, Event, Status, Task, Time};
+use crate::task::{Change, Event, Task};
 use crate::types::LogLine;
 use serde::Serialize;
 use uuid::Uuid;
@@ -17,6 +16,7 @@ pub fn json(rows: &(impl Serialize + ?Sized)) -> String {
 pub struct TaskJson<'a> {
     id: Hex,
     r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     queue: &'a str,
     priority: i64,
@@ -62,14 +62,20 @@ pub struct ChangeJson<'a> {
     from: i64,
     to: i64,
     ready: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lapsed_by: Option<i64>,
     unless_cancelling: i64,
     cancels: i64,
     at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<String>,
     run_at: i64,
     failures: i64,
@@ -95,63 +101,6 @@ impl<'a> ChangeJson<'a> {
             run_at: change.run_at.0,
             failures: change.failures,
             losses: change.losses,
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub struct LogJson<'a> {
-    at: i64,
-    event: i64,
-    task_id: Hex,
-    owner: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from_status: Option<i64>,
-    status: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<String>,
-    attempt: i64,
-    failures: i64,
-    losses: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker: Option<&'a str>,
-    run_at: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finished_at: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cancel_requested_at: Option<i64>,
-    version: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a str>,
-}
-
-impl<'a> LogJson<'a> {
-    pub fn of(transition: &Transition<'a>) -> LogJson<'a> {
-        let task = transition.after;
-        let millis = |time: Option<Time>| time.map(|time| time.0);
-        LogJson {
-            at: task.updated_at.0,
-            event: transition.event as i64,
-            task_id: Hex(task.id),
-            owner: &task.owner,
-            from_status: transition.from.map(|from: Status| from as i64),
-            status: task.status as i64,
-            error: error_json(task.error.as_ref()),
-            progress: (task.progress != Default::default()).then(|| task.progress.to_json()),
-            attempt: task.attempt,
-            failures: task.failures,
-            losses: task.losses,
-            worker: task.worker.as_deref(),
-            run_at: task.run_at.0,
-            started_at: millis(task.started_at),
-            finished_at: millis(task.finished_at),
-            cancel_requested_at: millis(task.cancel_requested_at),
-            version: task.version,
-            actor: transition.actor,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Callers hold the one writing connection, in a transaction.
 
 use super::failed;
-use super::json::{ChangeJson, LogJson, TaskJson, json};
+use super::json::{ChangeJson, Hex, TaskJson, json};
 use crate::store::row::TaskRow;
 use crate::store::{Claim, Result, Submission, Submitted};
 use crate::task::{Change, Event, Progress, Status, Task, Time};
@@ -11,11 +11,18 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A transition as the change log and the counters need it.
-pub struct Transition<'a> {
-    pub event: Event,
-    pub from: Option<Status>,
-    pub after: &'a Task,
-    pub actor: Option<&'a str>,
+struct Transition<'a> {
+    event: Event,
+    from: Option<Status>,
+    after: &'a Task,
+    actor: Option<&'a str>,
+}
+
+impl Transition<'_> {
+    /// What the log's line needs beside the row: id, event, status before, who did it.
+    fn row(&self) -> (Hex, i64, Option<i64>, Option<&str>) {
+        (Hex(self.after.id), self.event as i64, self.from.map(|from| from as i64), self.actor)
+    }
 }
 
 pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission]) -> Result<Vec<Submitted>> {
@@ -168,15 +175,14 @@ async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Resul
     if transitions.is_empty() {
         return Ok(());
     }
-    let rows = json(&transitions.iter().map(LogJson::of).collect::<Vec<_>>());
+    let rows = json(&transitions.iter().map(Transition::row).collect::<Vec<_>>());
     sqlx::query!(
         "INSERT INTO changes (at, event, task_id, owner, from_status, status, error, progress, attempt, failures, losses,
                               worker, run_at, started_at, finished_at, cancel_requested_at, version, actor)
-         SELECT value ->> 'at', value ->> 'event', unhex(value ->> 'task_id'), value ->> 'owner', value ->> 'from_status',
-                value ->> 'status', value ->> 'error', value ->> 'progress', value ->> 'attempt', value ->> 'failures',
-                value ->> 'losses', value ->> 'worker', value ->> 'run_at', value ->> 'started_at', value ->> 'finished_at',
-                value ->> 'cancel_requested_at', value ->> 'version', value ->> 'actor'
-         FROM jsonb_each(?1)",
+         SELECT t.updated_at, l.value ->> 1, t.id, t.owner, l.value ->> 2, t.status, t.error, t.progress, t.attempt,
+                t.failures, t.losses, t.worker, t.run_at, t.started_at, t.finished_at, t.cancel_requested_at, t.version,
+                l.value ->> 3
+         FROM jsonb_each(?1) AS l CROSS JOIN tasks AS t ON t.id = unhex(l.value ->> 0)",
         rows
     )
     .execute(&mut *db)
