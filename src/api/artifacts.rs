@@ -32,7 +32,7 @@ struct Artifacts<'a> {
 
 /// The output files of a task, by name; only a task in `SUCCESS` has any.
 #[utoipa::path(
-    get, path = "/api/tasks/{id}/artifacts", tag = "files",
+    get, path = "/api/tasks/{id}/artifacts", tag = "files", operation_id = "list_artifacts",
     params(("id" = String, Path, format = "uuid")),
     responses(
         (status = 200, description = "The files", body = Artifacts),
@@ -49,7 +49,7 @@ async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>, ur
 
 /// One output file, or a range of it.
 #[utoipa::path(
-    get, path = "/api/tasks/{id}/artifacts/{name}", tag = "files",
+    get, path = "/api/tasks/{id}/artifacts/{name}", tag = "files", operation_id = "get_artifact",
     params(("id" = String, Path, format = "uuid"), ("name" = String, Path), ("range" = Option<String>, Header)),
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream"),

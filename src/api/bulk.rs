@@ -34,7 +34,7 @@ struct BulkDone {
 
 /// Cancels every task that the filter names and that can be cancelled.
 #[utoipa::path(
-    post, path = "/api/tasks/cancel", tag = "tasks", request_body = super::openapi::BulkFilter,
+    post, path = "/api/tasks/cancel", tag = "tasks", operation_id = "cancel_tasks", request_body = super::openapi::BulkFilter,
     responses(
         (status = 200, description = "Done", body = BulkDone),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
@@ -47,7 +47,7 @@ async fn cancel(State(api): State<Api>, caller: Caller, request: Request) -> Res
 
 /// Retries every task that the filter names and that can be retried.
 #[utoipa::path(
-    post, path = "/api/tasks/retry", tag = "tasks", request_body = super::openapi::BulkFilter,
+    post, path = "/api/tasks/retry", tag = "tasks", operation_id = "retry_tasks", request_body = super::openapi::BulkFilter,
     responses(
         (status = 200, description = "Done", body = BulkDone),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),

@@ -204,7 +204,7 @@ fn digest(headers: &HeaderMap) -> Result<Option<Vec<u8>>> {
 
 /// An upload, or a range of it.
 #[utoipa::path(
-    get, path = "/api/files/{id}", tag = "files",
+    get, path = "/api/files/{id}", tag = "files", operation_id = "get_file",
     params(("id" = String, Path, format = "uuid"), ("range" = Option<String>, Header)),
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream"),
@@ -232,7 +232,7 @@ async fn get(
 
 /// Deletes an upload.
 #[utoipa::path(
-    delete, path = "/api/files/{id}", tag = "files",
+    delete, path = "/api/files/{id}", tag = "files", operation_id = "delete_file",
     params(("id" = String, Path, format = "uuid")),
     responses(
         (status = 204, description = "It is gone"),

@@ -79,7 +79,7 @@ pub fn behind(task: &Task, sort: Sort, as_of: Time) -> After {
 /// Lists tasks, newest first. Stable while tasks come and go: a row that was there from the start
 /// is shown exactly once.
 #[utoipa::path(
-    get, path = "/api/tasks", tag = "tasks",
+    get, path = "/api/tasks", tag = "tasks", operation_id = "list_tasks",
     params(
         ("status" = Option<Vec<super::wire::StatusView>>, Query, description = "One of these"),
         ("type" = Option<Vec<String>>, Query, description = "One of these"),

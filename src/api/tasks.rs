@@ -29,7 +29,7 @@ enum WaitFor {
 /// One task, whole. `wait` holds the answer until it is finished, or with `wait_for=change` until
 /// it differs from what `if-none-match` names (from what it is now, where that is not sent).
 #[utoipa::path(
-    get, path = "/api/tasks/{id}", tag = "tasks",
+    get, path = "/api/tasks/{id}", tag = "tasks", operation_id = "get_task",
     params(
         ("id" = String, Path, format = "uuid"),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 60, description = "Seconds"),
@@ -84,7 +84,7 @@ fn render(api: &Api, task: &Task) -> (String, String) {
 
 /// Cancels a task. 200: it is `CANCELLED`. 202: it runs and was asked to stop.
 #[utoipa::path(
-    delete, path = "/api/tasks/{id}", tag = "tasks",
+    delete, path = "/api/tasks/{id}", tag = "tasks", operation_id = "cancel_task",
     params(("id" = String, Path, format = "uuid")),
     responses(
         (status = 200, description = "It is CANCELLED", body = TaskView),
@@ -101,7 +101,7 @@ async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>, 
 
 /// Sets a `FAILED` or `CANCELLED` task going again; its attempts are kept.
 #[utoipa::path(
-    post, path = "/api/tasks/{id}/retry", tag = "tasks",
+    post, path = "/api/tasks/{id}/retry", tag = "tasks", operation_id = "retry_task",
     params(("id" = String, Path, format = "uuid")),
     responses(
         (status = 200, description = "It is PENDING again", body = TaskView),
