@@ -11,8 +11,8 @@ pub struct Dialect {
     pub holds: [&'static str; 3],
     /// `true` if the tags hold the bound one.
     pub tagged: [&'static str; 2],
-    /// The id as text, as people write it.
-    pub id_text: &'static str,
+    /// What a search looks into: the id as people write it, each tag on a line, what an error says.
+    pub searched: [&'static str; 3],
 }
 
 const COLUMNS: &str = "id, type, name, queue, priority, tags, owner, client_id, error, progress, status, attempt, failures, \
@@ -57,7 +57,7 @@ where
     for word in &filter.words {
         let word = word.to_ascii_lowercase();
         query.push(" AND (false");
-        for column in ["name", dialect.id_text, "tags", "error"] {
+        for column in ["name"].into_iter().chain(dialect.searched) {
             let [before, between, after] = dialect.holds;
             query.push(" OR ").push(before).push(column).push(between).push_bind(word.clone()).push(after);
         }

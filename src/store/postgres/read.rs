@@ -12,7 +12,11 @@ const DIALECT: Dialect = Dialect {
     // The collation makes lower() fold ASCII letters only, as SQLite does.
     holds: ["strpos(lower(", " COLLATE \"C\"), ", ") > 0"],
     tagged: ["jsonb_exists(tags::jsonb, ", ")"],
-    id_text: "id::text",
+    searched: [
+        "id::text",
+        "(SELECT string_agg(value, E'\\n') FROM jsonb_array_elements_text(tags::jsonb))",
+        "((error::jsonb ->> 'code') || E'\\n' || (error::jsonb ->> 'message'))",
+    ],
 };
 
 pub async fn now(db: &PgPool) -> Result<Time> {

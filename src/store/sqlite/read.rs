@@ -12,8 +12,12 @@ const DIALECT: Dialect = Dialect {
     holds: ["instr(lower(", "), ", ") > 0"],
     tagged: ["EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ", ")"],
     // The dashes are put where people see them.
-    id_text: "lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || \
-              substr(hex(id), 17, 4) || '-' || substr(hex(id), 21))",
+    searched: [
+        "lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || \
+         substr(hex(id), 17, 4) || '-' || substr(hex(id), 21))",
+        "(SELECT group_concat(value, char(10)) FROM json_each(tags))",
+        "((error ->> 'code') || char(10) || (error ->> 'message'))",
+    ],
 };
 
 pub async fn now(db: &SqlitePool) -> Result<Time> {

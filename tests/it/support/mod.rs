@@ -1,18 +1,21 @@
 //! What tests stand on: a queue over a fresh database, with a clock that is moved by hand.
 
 pub mod bed;
+pub mod http;
 pub mod node;
 
-/// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests.
+/// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests. Another
+/// type with `sqlite()` and `postgres()` may be named first: `on_both_databases!(Service: name)`.
 macro_rules! on_both_databases {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident),* $(,)?) => { $crate::support::on_both_databases!(Bed: $($name),*); };
+    ($bed:ident: $($name:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name($crate::support::bed::Bed::sqlite().await).await })*
+            async fn $name() { super::$name(super::$bed::sqlite().await).await })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name($crate::support::bed::Bed::postgres().await).await })*
+            async fn $name() { super::$name(super::$bed::postgres().await).await })*
         }
     };
 }

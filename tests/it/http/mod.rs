@@ -1,0 +1,16 @@
+//! HTTP, as the contract has it: every call through the real router, on both databases.
+
+mod cancel; // by one, in every state and for every type
+mod equal; // both databases answer the same
+mod files; // up, through a task, and down again
+mod history; // changes, timeline, attempts, logs, explain
+mod life; // failures, attempts, panics, time-outs, progress
+mod list; // filters, orders, pages
+mod many; // batch, bulk, clone, export
+mod once; // idempotency keys
+mod refused; // whatever is wrong with a request, and that nothing came of it
+mod refused_files; // whatever is wrong with an upload
+mod service; // health, documents, headers, the page
+mod socket; // what only a real connection shows
+mod submit; // every type, from submit to result
+mod table; // the bad requests themselves
