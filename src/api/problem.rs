@@ -274,7 +274,8 @@ impl From<files::Error> for Problem {
 /// The 422 of drafts that did not pass, from the errors of each.
 pub fn of_errors(drafts: impl Iterator<Item = Vec<FieldError>>) -> Problem {
     let all: Vec<FieldError> = drafts.flatten().collect();
-    let unknown_type = |error: &FieldError| error.pointer.ends_with("/type") && error.detail.starts_with(queue::UNKNOWN_TYPE);
+    let unknown_type =
+        |error: &FieldError| error.pointer.ends_with("/type") && error.detail.starts_with(queue::UNKNOWN_TYPE);
     let code = if all.iter().all(unknown_type) { Code::UnknownTaskType } else { Code::InvalidRequest };
     Problem::invalid(code, all)
 }

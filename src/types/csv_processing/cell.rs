@@ -25,6 +25,17 @@ pub enum Cell {
     Text,
 }
 
+impl Cell {
+    /// A number's value, to the nearest f64; nothing for what is no number.
+    pub fn as_f64(self) -> Option<f64> {
+        match self {
+            Cell::Integer(value) => Some(value as f64),
+            Cell::Decimal(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// Which words mean "no value".
 pub struct Nulls {
     words: Vec<Vec<u8>>,
@@ -40,10 +51,16 @@ impl Nulls {
         Nulls { words: words.into_iter().map(|word| word.as_bytes().to_vec()).collect() }
     }
 
+    /// Whether the cell has no value.
+    pub fn is_null(&self, cell: &[u8]) -> bool {
+        let cell = cell.trim_ascii();
+        cell.is_empty() || self.words.iter().any(|word| word == cell)
+    }
+
     /// What the cell is.
     pub fn read(&self, cell: &[u8]) -> Cell {
         let cell = cell.trim_ascii();
-        if cell.is_empty() || self.words.iter().any(|word| word == cell) {
+        if self.is_null(cell) {
             return Cell::Null;
         }
         match cell[0] {

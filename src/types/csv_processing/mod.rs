@@ -2,6 +2,7 @@
 
 mod cell;
 mod column;
+mod filter;
 mod made;
 mod numbers;
 mod plan;
@@ -58,8 +59,9 @@ impl Default for Made {
 }
 
 /// The user's own table: a file or its text, and what to do with it, in this order: bad
-/// rows are left out, duplicates dropped, the rest sorted, cut to `limit`, columns selected and
-/// renamed. The statistics describe the rows that are left; they are in `output.csv`.
+/// rows are left out, the others filtered, duplicates dropped, the rest sorted, cut to `limit`,
+/// columns selected and renamed. Every option names columns as the file does. The statistics
+/// describe the rows that are left; they are in `output.csv`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Own {
@@ -85,6 +87,13 @@ struct Own {
     /// always does.
     #[schemars(length(max = 100))]
     null_values: Option<Vec<String>>,
+    /// Keep only the rows for which this is true, as
+    /// `amount > 10 and (city in ("Rome", "Lima") or note is not null)`. Names other than letters,
+    /// digits and `_` stand in backticks, texts in double quotes; = != < <= > >=, `in`, `contains`,
+    /// `starts with`, `ends with`, `is null`, `is not null`, `and`, `or`, `not`. A cell that is no
+    /// number fits no comparison with one, an empty cell none at all.
+    #[schemars(length(min = 1, max = filter::MAX_CHARS))]
+    filter: Option<String>,
     /// The columns to keep, in this order; all when absent.
     #[schemars(length(min = 1, max = 4096))]
     select: Option<Vec<String>>,
@@ -129,7 +138,7 @@ impl TaskType for CsvProcessing {
             "rows": { "type": "integer" },
             "statistics": { "type": "object", "description": "Generated table: sum, avg, min and max of each column of numbers." },
             "columns": { "type": "array", "description": "Your own file: type, count, nulls, distinct, sum, mean, std, min, max and quantiles of each column." },
-            "rows_read": { "type": "integer" }, "bad_rows": { "type": "integer" }, "bad_row_examples": { "type": "array" },
+            "rows_read": { "type": "integer" }, "rows_filtered_out": { "type": "integer" }, "bad_rows": { "type": "integer" }, "bad_row_examples": { "type": "array" },
             "duplicates": { "type": "integer" }, "encoding": { "type": "string" }, "delimiter": { "type": "string" },
             "has_header": { "type": "boolean" }, "warnings": { "type": "array", "items": { "type": "string" } },
         }, "required": ["rows"] })
@@ -140,6 +149,7 @@ impl TaskType for CsvProcessing {
             json!({ "num_rows": 1000 }),
             json!({ "num_rows": 5000, "processing_time": 10, "seed": 7 }),
             json!({ "data": "city,amount\nRome,12.5\nLima,7\nRome,NA\n", "sort": ["-amount"] }),
+            json!({ "data": "city,amount\nRome,12.5\nLima,7\nRome,NA\n", "filter": "amount > 10 and city = \"Rome\"" }),
         ]
     }
 
@@ -173,6 +183,9 @@ impl Own {
         }
         if self.encoding.as_deref().is_some_and(|label| encoding(label).is_none()) {
             errors.push(FieldError::new("/encoding", "must be the name of an encoding, as utf-8 or windows-1252"));
+        }
+        if let Some(Err(error)) = self.filter.as_deref().map(filter::Expression::parse) {
+            errors.push(FieldError::new("/filter", error));
         }
         errors
     }

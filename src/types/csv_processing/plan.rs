@@ -1,7 +1,8 @@
-//! What becomes of each row: deduplicated, sorted, cut, its columns selected and renamed.
+//! What becomes of each row: filtered, deduplicated, sorted, cut, its columns selected and renamed.
 
 use super::Own;
 use super::cell::{Cell, Nulls};
+use super::filter::{Expression, Filter};
 use crate::types::{Context, Failure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -11,6 +12,8 @@ use std::collections::HashSet;
 const MAX_SORT_BYTES: usize = 64 * 1024 * 1024;
 /// Distinct rows that can be told apart, at about 32 bytes each.
 const MAX_DISTINCT_ROWS: usize = 2_000_000;
+/// As much of the header is listed where a column is unknown.
+const LISTED_BYTES: usize = 1000;
 
 /// Which rows are duplicates.
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
@@ -26,6 +29,8 @@ pub enum Deduplicate {
 pub struct Plan {
     /// Each output column: its index in the file, and its name.
     pub selected: Vec<(usize, String)>,
+    /// Which rows are kept.
+    pub filter: Option<Filter>,
     /// Rows equal in these columns are duplicates.
     pub deduplicate: Option<Vec<usize>>,
     /// The columns to sort by, each with whether it descends.
@@ -50,6 +55,14 @@ impl Plan {
         if let Some((_, twice)) = selected.iter().find(|(_, name)| !names.insert(name.as_str())) {
             return Err(Failure::fatal("duplicate_column", format!("two columns would be named {}", shown(twice))));
         }
+        let filter = match &own.filter {
+            Some(text) => {
+                let expression = Expression::parse(text);
+                let invalid = |error| Failure::fatal("invalid_params", format!("filter: {error}"));
+                Some(expression.map_err(invalid)?.over(find)?)
+            }
+            None => None,
+        };
         let deduplicate = match &own.deduplicate {
             Some(Deduplicate::Rows(true)) => Some(all()),
             Some(Deduplicate::Columns(names)) => Some(names.iter().map(find).collect::<Result<_, Failure>>()?),
@@ -60,7 +73,7 @@ impl Plan {
             Some(name) if !header.contains(&format!("-{name}")) => Ok((column(header, name)?, true)),
             _ => Ok((find(name)?, false)),
         });
-        Ok(Plan { sort: sort.collect::<Result<_, Failure>>()?, selected, deduplicate })
+        Ok(Plan { sort: sort.collect::<Result<_, Failure>>()?, selected, filter, deduplicate })
     }
 }
 
@@ -187,7 +200,22 @@ impl Key<'_> {
 
 fn column(header: &[String], name: &str) -> Result<usize, Failure> {
     let found = header.iter().position(|column| column == name);
-    found.ok_or_else(|| Failure::fatal("unknown_column", format!("there is no column {}", shown(name))))
+    found.ok_or_else(|| {
+        let message = format!("there is no column {}; the file has: {}", shown(name), listed(header));
+        Failure::fatal("unknown_column", message)
+    })
+}
+
+fn listed(header: &[String]) -> String {
+    let mut names = String::new();
+    for (i, name) in header.iter().enumerate() {
+        names += if i > 0 { ", " } else { "" };
+        names += name;
+        if names.len() > LISTED_BYTES {
+            break;
+        }
+    }
+    crate::task::text::clip(&names, LISTED_BYTES)
 }
 
 fn shown(name: &str) -> String {

@@ -2,6 +2,7 @@
 
 use super::cell::{Cell, Nulls};
 use super::column::Column;
+use super::filter::Filter;
 use super::plan::{Plan, Seen, Sorter};
 use super::records::Records;
 use super::source::Source;
@@ -63,7 +64,7 @@ pub fn process(
     }
     let read = bad.count + rows.read;
     let mut result = json!({
-        "rows": rows.written, "rows_read": read, "columns": columns, "bad_rows": bad.count, "bad_row_examples": bad.examples,
+        "rows": rows.written, "rows_read": read, "rows_filtered_out": rows.filtered_out, "columns": columns, "bad_rows": bad.count, "bad_row_examples": bad.examples,
         "encoding": encoding, "delimiter": (delimiter as char).to_string(), "has_header": has_header, "warnings": warnings,
     });
     if own.deduplicate.is_some() {
@@ -152,6 +153,7 @@ impl Bad {
 /// What was written of what was read.
 struct Counts {
     read: u64,
+    filtered_out: u64,
     written: u64,
 }
 
@@ -160,6 +162,7 @@ struct Rows<W: Write> {
     counts: Counts,
     duplicates: u64,
     limit: u64,
+    filter: Option<Filter>,
     seen: Option<Seen>,
     sorter: Option<Sorter>,
     out: Out<W>,
@@ -177,9 +180,10 @@ impl<W: Write> Rows<W> {
         out.end_row()?;
         let sorter = (!plan.sort.is_empty()).then(|| Sorter::new(plan.sort, width));
         Ok(Rows {
-            counts: Counts { read: 0, written: 0 },
+            counts: Counts { read: 0, filtered_out: 0, written: 0 },
             duplicates: 0,
             limit: own.limit.unwrap_or(u64::MAX),
+            filter: plan.filter,
             seen: plan.deduplicate.map(Seen::new),
             sorter,
             out,
@@ -193,6 +197,10 @@ impl<W: Write> Rows<W> {
 
     fn add<'r>(&mut self, line: u64, cell: impl Fn(usize) -> &'r [u8]) -> Result<(), Failure> {
         self.counts.read += 1;
+        if self.filter.as_ref().is_some_and(|filter| !filter.keeps(&cell, &self.out.nulls)) {
+            self.counts.filtered_out += 1;
+            return Ok(());
+        }
         if let Some(seen) = &mut self.seen
             && seen.before(&cell)?
         {

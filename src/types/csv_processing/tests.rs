@@ -179,6 +179,49 @@ async fn rows_are_sorted_deduplicated_selected_and_cut() {
 }
 
 #[tokio::test]
+async fn rows_are_filtered_before_all_else_by_the_names_in_the_file() {
+    let data = "city,amount,x\nRome,2,a\nLima,10,b\nRome,2,a\nbad\nOslo,NA,c\nBern,10,d\nBern,30,d\n";
+    let options = json!({ "filter": "amount >= 2 and x in (\"a\", \"d\")", "deduplicate": ["city"], "sort": ["-amount"],
+        "limit": 1, "select": ["city"], "rename": { "city": "x" } });
+    assert_eq!(output_of(data, options.clone()).await, "x\nBern\n");
+    let result = result_of(data, options).await;
+    let count = |name: &str| result[name].as_u64().unwrap();
+    assert_eq!((count("rows_read"), count("bad_rows"), count("rows_filtered_out")), (7, 1, 2));
+    assert_eq!((count("duplicates"), count("rows"), &result["columns"][0]["distinct"]), (2, 1, &json!(1)));
+}
+
+#[tokio::test]
+async fn statistics_describe_the_rows_the_filter_keeps() {
+    let data = "city,amount\nRome,2\n\"Rome, Via 1\",4\nLima,\nRome,-\n";
+    let options = json!({ "filter": "city starts with \"Rome\" and amount is not null", "null_values": ["-"] });
+    let result = result_of(data, options.clone()).await;
+    let amount = &result["columns"][1];
+    assert_eq!((&amount["count"], &amount["nulls"], &amount["sum"]), (&json!(2), &json!(0), &json!(6)));
+    assert_eq!(output_of(data, options).await, "city,amount\nRome,2\n\"Rome, Via 1\",4\n");
+    let none = result_of(data, json!({ "filter": "amount > 99" })).await;
+    assert_eq!((&none["rows"], &none["rows_filtered_out"]), (&json!(0), &json!(4)));
+    assert_eq!(result_of(data, json!({})).await["rows_filtered_out"], 0);
+}
+
+#[tokio::test]
+async fn an_unknown_column_is_told_with_the_known_ones() {
+    for options in [json!({ "filter": "town = \"Rome\"" }), json!({ "select": ["town"] })] {
+        let Err(Failure::Fatal { code, message }) = run_file("city,amount\nRome,2\n", options).await.result else {
+            panic!("it failed")
+        };
+        assert_eq!(
+            (code.as_str(), &*message),
+            ("unknown_column", "there is no column town; the file has: city, amount")
+        );
+    }
+    let many = (0..500).map(|i| format!("column {i}")).collect::<Vec<_>>().join(",") + "\n";
+    let Err(Failure::Fatal { message, .. }) = run_file(many, json!({ "sort": ["x"] })).await.result else {
+        panic!("it failed")
+    };
+    assert!(message.len() < 1100 && message.ends_with('…'), "{message}");
+}
+
+#[tokio::test]
 async fn no_infinity_reaches_the_result() {
     let result = result_of("a\n1e308\n1e308\n-1e308\nNaN\n", json!({})).await;
     assert_eq!((&result["columns"][0]["count"], &result["columns"][0]["std"]), (&json!(3), &Value::Null));
@@ -230,6 +273,11 @@ fn params_that_contradict_are_refused() {
         "/encoding must be the name of an encoding, as utf-8 or windows-1252"
     );
     assert_eq!(refused(json!({ "data": "x", "on_bad_row": "cry" })), "/on_bad_row must be one of skip, fail");
+    assert_eq!(
+        refused(json!({ "data": "x", "filter": "a = 1 or" })),
+        "/filter at character 9: expected a column, not, or an opening parenthesis, found the end"
+    );
+    assert_eq!(refused(json!({ "data": "x", "filter": "" })), "/filter must be 1 to 2000 characters");
     assert_eq!(refused(json!({ "data": "x", "deduplicate": 1 })), "/deduplicate must be true or false or a list");
 }
 
