@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Batches under way at once: one is written while another is prepared.
-const PIPELINES: u64 = 2;
+/// Batches under way at once: some are written while others are prepared.
+const PIPELINES: u64 = 4;
 /// A worker's lease, far longer than any batch takes.
 const LEASE: Duration = Duration::from_secs(300);
 /// About as large as a small real task's params.
