@@ -41,7 +41,9 @@ export function fields({ schema, root }) {
   const required = new Set(schema.required ?? []);
   return Object.entries(schema.properties ?? {}).map(([name, raw]) => {
     const own = resolve(raw, root);
-    return { name, label: own.title ?? humanize(name), help: own.description ?? "", kind: kindOf(own, root), schema: own, required: required.has(name), choices: choices(own) };
+    const kind = kindOf(own, root, name);
+    const label = own.title ?? humanize(kind.startsWith("file") ? name.replace(/_id(s?)$/, "$1") : name);
+    return { name, label, help: own.description ?? "", kind, schema: own, required: required.has(name), choices: choices(own) };
   });
 }
 
@@ -69,7 +71,7 @@ export function typeWords(raw, root) {
   return words + (own.format ? ` (${own.format})` : "") + (nullable ? " or null" : "");
 }
 
-function kindOf(schema, root) {
+function kindOf(schema, root, name) {
   const type = [schema.type].flat().find((one) => one !== "null");
   if (choices(schema)) return "choice";
   if (schema.format === "file-id") return "file";
@@ -81,12 +83,13 @@ function kindOf(schema, root) {
   if (type === "integer" || type === "number" || type === "boolean") return type;
   if (type !== "string") return "json";
   if (schema.format === "date-time") return "time";
-  return schema.maxLength > 500 || ["body", "html", "data", "text"].includes(schema.title?.toLowerCase()) || schema.contentMediaType ? "text" : "string";
+  return schema.maxLength > 500 || ["body", "html", "data", "text", "filter"].includes(name) || schema.contentMediaType ? "text" : "string";
 }
 
 // An enum, a oneOf of constants (which may carry descriptions), or yes, no and "not set".
 function choices(schema) {
-  if (Array.isArray(schema.type) && schema.type.includes("boolean")) return [true, false].map((value) => ({ value, help: "" }));
+  const unset = Array.isArray(schema.type) || schema.default === undefined;
+  if ([schema.type].flat().includes("boolean") && unset) return [true, false].map((value) => ({ value, help: "" }));
   if (Array.isArray(schema.enum)) return schema.enum.filter((one) => one !== null).map((value) => ({ value, help: "" }));
   const all = schema.oneOf ?? schema.anyOf;
   const constants = all?.filter((one) => one.const !== undefined || one.enum);

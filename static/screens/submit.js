@@ -5,7 +5,7 @@ import { h, put, setText, setAttr, button, icon, debounce } from "../dom.js";
 import { get, send, link, newKey } from "../api.js";
 import { parse, stringify, copy } from "../json.js";
 import { navigate } from "../router.js";
-import { alternatives, matching } from "../schema.js";
+import { alternatives, fields, matching } from "../schema.js";
 import { copyText, curl } from "../actions.js";
 import { title as nameOf } from "../format.js";
 import { toast } from "../elements/toast-area.js";
@@ -119,7 +119,9 @@ export function mount(root, context) {
     forms = alternatives(type.params_schema);
     const examples = type.examples?.length ? type.examples : [{}];
     form = given ? matching(forms, given.params) : (forms[at ?? -1] ?? matching(forms, examples[0]));
-    const example = examples.find((one) => matching(forms, one) === form) ?? {};
+    // An example stands in for a file; where the user drops one, it would only be in the way.
+    const takesFile = fields(form).some(({ kind }) => kind.startsWith("file"));
+    const example = (!takesFile && examples.find((one) => matching(forms, one) === form)) || {};
     body = given ?? drafts.get(draftKey()) ?? { type: type.type, params: copy(example) };
     for (const anchor of cards.querySelectorAll("a")) setAttr(anchor, "aria-current", anchor.dataset.type === type.type ? "page" : null);
     put(choice, forms.length > 1 && forms.map((one, index) => segment(one, index)));
