@@ -124,9 +124,9 @@ export function mount(root, context) {
     waited: h("span"),
     took: h("span"),
     limit: h("span"),
-    worker: h("span", { class: "clip" }),
-    owner: h("span", { class: "clip" }),
-    client: h("span", { class: "clip" }),
+    worker: h("span"),
+    owner: h("span"),
+    client: h("span"),
     tags: h("span", { class: "row" }),
   };
   const fact = (label, node) => h("div", null, h("dt", null, label), h("dd", null, node));

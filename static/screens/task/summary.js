@@ -3,15 +3,17 @@
 import { h, put } from "../../dom.js";
 import { copyText, curl } from "../../actions.js";
 import { codeBlock } from "../../elements/states.js";
+import { tablesOf } from "../../elements/rows-table.js";
 import "../../elements/json-view.js";
 
 export function summaryPanel() {
   const error = h("div");
+  const tables = h("div");
   const params = document.createElement("json-view");
   const result = document.createElement("json-view");
   const outcome = h("section", { class: "block" }, h("h2", null, "Result"), result);
   const line = h("div");
-  const element = h("div", null, error, outcome, h("section", { class: "block" }, h("h2", null, "Params"), params), h("details", { class: "block" }, h("summary", null, "Submit the same with curl"), line));
+  const element = h("div", null, error, tables, outcome, h("section", { class: "block" }, h("h2", null, "Params"), params), h("details", { class: "block" }, h("summary", null, "Submit the same with curl"), line));
   let shown = null;
 
   return {
@@ -22,6 +24,7 @@ export function summaryPanel() {
       const bad = task.error && task.status !== "SUCCESS";
       put(error, bad && h("section", { class: "block" }, h("h2", null, task.status === "FAILED" ? "Error" : "Last error"), h("p", { class: "line wrap" }, h("code", { class: "chip" }, task.error.code), task.error.attempt && h("span", { class: "muted" }, `attempt ${task.error.attempt}`)), h("pre", { class: "error-text", tabindex: "0" }, String(task.error.message ?? ""))));
       outcome.hidden = task.result == null;
+      put(tables, tablesOf(task.result));
       if (task.result != null) result.show(task.result, "result");
       params.show(task.params, "params");
       const command = curl("POST", "api/tasks/submit", { type: task.type, params: task.params });
