@@ -23,7 +23,7 @@ pub use settings::{SETTINGS, Setting, example};
 pub struct Config {
     /// Where to listen. Port 0 takes a free one.
     pub bind: SocketAddr,
-    /// Database file, uploads, artifacts, outbox.
+    /// Database file, uploads, artifacts.
     pub data_dir: PathBuf,
     /// Where tasks are kept.
     pub database: DatabaseUrl,

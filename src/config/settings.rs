@@ -44,7 +44,7 @@ pub static DATA_DIR: Setting = Setting {
     flag: "data-dir",
     placeholder: "FOLDER",
     default: "./data",
-    help: "Folder for the database file, uploads, artifacts and the .eml outbox; made if missing",
+    help: "Folder for the database file, uploads and artifacts; made if missing",
     secret: false,
 };
 
