@@ -19,6 +19,9 @@ export function icon(name) {
   return s("svg", { class: "icon", "aria-hidden": "true" }, s("use", { href: `#i-${name}` }));
 }
 
+/** Text in which `words` stand as code: what the server's descriptions use. */
+export const prose = (text) => String(text ?? "").split(/`([^`]+)`/).map((part, at) => (at % 2 ? h("code", null, part) : part));
+
 /** Words for screen readers only. */
 export const sr = (text) => h("span", { class: "sr" }, text);
 

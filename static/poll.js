@@ -5,7 +5,8 @@ const HIDDEN_MS = 30_000; // a hidden tab should cost the server next to nothing
 const LONGEST_MS = 30_000;
 
 /**
- * Runs `ask(signal)` now and again until `signal` ends or `ask` returns false.
+ * Runs `ask(signal)` now and again until `signal` ends or `ask` returns false; a number it
+ * returns is the wait before the next time, in ms.
  * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab or
  * online asks at once. Never two at a time. Returns {now()}: ask at once; resolves when answered.
  */
@@ -18,7 +19,9 @@ export function poll(ask, { signal, failed, every = EVERY_MS }) {
     clearTimeout(timer);
     let wait = every;
     try {
-      if ((await ask(signal)) === false) return;
+      const answer = await ask(signal);
+      if (answer === false) return;
+      if (typeof answer === "number") wait = answer;
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;

@@ -41,9 +41,7 @@ export function fields({ schema, root }) {
   const required = new Set(schema.required ?? []);
   return Object.entries(schema.properties ?? {}).map(([name, raw]) => {
     const own = resolve(raw, root);
-    const kind = kindOf(own, root, name);
-    const label = own.title ?? humanize(kind.startsWith("file") ? name.replace(/_id(s?)$/, "$1") : name);
-    return { name, label, help: own.description ?? "", kind, schema: own, required: required.has(name), choices: choices(own) };
+    return { name, label: own.title ?? humanize(name), help: own.description ?? "", kind: kindOf(own, root, name, required.has(name)), schema: own, required: required.has(name), choices: choices(own, required.has(name)) };
   });
 }
 
@@ -71,9 +69,9 @@ export function typeWords(raw, root) {
   return words + (own.format ? ` (${own.format})` : "") + (nullable ? " or null" : "");
 }
 
-function kindOf(schema, root, name) {
+function kindOf(schema, root, name, required) {
   const type = [schema.type].flat().find((one) => one !== "null");
-  if (choices(schema)) return "choice";
+  if (choices(schema, required)) return "choice";
   if (schema.format === "file-id") return "file";
   if (type === "array") {
     const items = resolve(schema.items ?? {}, root);
@@ -83,13 +81,13 @@ function kindOf(schema, root, name) {
   if (type === "integer" || type === "number" || type === "boolean") return type;
   if (type !== "string") return "json";
   if (schema.format === "date-time") return "time";
-  return schema.maxLength > 500 || ["body", "html", "data", "text", "filter"].includes(name) || schema.contentMediaType ? "text" : "string";
+  return schema.maxLength > 500 || ["body", "html", "data", "text"].includes(name) || schema.contentMediaType ? "text" : "string";
 }
 
 // An enum, a oneOf of constants (which may carry descriptions), or yes, no and "not set".
-function choices(schema) {
-  const unset = Array.isArray(schema.type) || schema.default === undefined;
-  if ([schema.type].flat().includes("boolean") && unset) return [true, false].map((value) => ({ value, help: "" }));
+function choices(schema, required) {
+  const open = !required && schema.default == null;
+  if ([schema.type].flat().includes("boolean") && (open || Array.isArray(schema.type))) return [true, false].map((value) => ({ value, help: "" }));
   if (Array.isArray(schema.enum)) return schema.enum.filter((one) => one !== null).map((value) => ({ value, help: "" }));
   const all = schema.oneOf ?? schema.anyOf;
   const constants = all?.filter((one) => one.const !== undefined || one.enum);
@@ -97,5 +95,5 @@ function choices(schema) {
   return constants.flatMap((one) => (one.enum ?? [one.const]).map((value) => ({ value, help: one.description ?? "" })));
 }
 
-const humanize = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ").replace(/\bids?\b/gi, (word) => word.toLowerCase());
+const humanize = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ").replace(/^File id(s?)$/, "File$1").replace(/\bids?\b/gi, (word) => word.toLowerCase());
 const group = (n) => Number(n).toLocaleString("en-US");

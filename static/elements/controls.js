@@ -27,7 +27,7 @@ const MAKERS = {
   },
   choice: (field, id, edit) => {
     const none = field.schema.default != null ? `default: ${field.schema.default}` : field.required ? "choose …" : "not set";
-    const input = h("select", { id }, h("option", { value: "" }, none), field.choices.map(({ value, help }) => h("option", { value: String(value), title: help || null }, String(value))));
+    const input = h("select", { id }, h("option", { value: "" }, none), field.choices.map(({ value, help }) => h("option", { value: String(value), title: help || null }, typeof value === "boolean" ? (value ? "yes" : "no") : String(value))));
     input.addEventListener("change", () => edit(field.choices.find(({ value }) => String(value) === input.value)?.value));
     return { element: input, input, write: (value) => (input.value = value == null ? "" : String(value)) };
   },

@@ -39,12 +39,15 @@ export function fileDrop({ id, many, accept, edit }) {
     next();
   }
 
+  const changed = () => element.dispatchEvent(new Event("uploading", { bubbles: true }));
+
   function next() {
     for (const entry of files) {
       if (uploading >= AT_ONCE) return;
       if (!entry.file || entry.started) continue;
       entry.started = true;
       uploading += 1;
+      changed();
       upload(entry.file, { signal: entry.stop.signal, onprogress: (done) => ((entry.done = done), draw()) })
         .then(
           (answer) => {
@@ -56,8 +59,9 @@ export function fileDrop({ id, many, accept, edit }) {
         .finally(() => {
           uploading -= 1;
           draw();
-          if (entry.id) tell();
+          if (entry.id && files.includes(entry)) tell();
           next();
+          changed();
         });
     }
   }

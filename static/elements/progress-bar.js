@@ -23,7 +23,7 @@ class ProgressBar extends HTMLElement {
     this.#fill.style.inlineSize = `${value}%`;
     const words = [`${Math.floor(value)} %`];
     if (long && processed != null) words.push(total != null ? `${count(processed)} of ${count(total)}` : count(processed));
-    if (eta_seconds != null && task.status === "RUNNING" && long) words.push(`about ${duration(eta_seconds * 1000)} left`);
+    if (eta_seconds >= 1 && task.status === "RUNNING" && long) words.push(`about ${duration(eta_seconds * 1000)} left`);
     setText(this.#words, words.join(" · "));
     setAttr(this, "aria-valuenow", Math.floor(value));
     setAttr(this, "aria-label", `Progress of ${task.name || task.type}`);

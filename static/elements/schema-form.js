@@ -3,7 +3,7 @@
 // show(form, value) draws; typing fires "edit" with detail {value} (a new object). Fields keep
 // focus while value changes from outside (raw JSON). Errors are set by JSON pointer.
 
-import { h, put, setText, setAttr } from "../dom.js";
+import { h, put, prose, setText, setAttr } from "../dom.js";
 import { fields, limits } from "../schema.js";
 import { makeControl } from "./controls.js";
 
@@ -27,6 +27,11 @@ class SchemaForm extends HTMLElement {
   /** Whether every field's text could be read (no spoiled JSON); else the form's value is not what is seen. */
   get readable() {
     return [...this.#fields.values()].every(({ control }) => !control.problem?.());
+  }
+
+  /** Whether files are on their way; "uploading" is fired when that changes. */
+  get busy() {
+    return [...this.#fields.values()].some(({ control }) => control.busy?.());
   }
 
   /** Shows errors [{pointer, detail}] under `prefix` ("/params"); returns those that belong to no field. */
@@ -89,7 +94,7 @@ class SchemaForm extends HTMLElement {
     });
     const group = field.kind.startsWith("file");
     const label = h(group ? "span" : "label", { htmlFor: group ? null : id, id: `${id}-label`, class: "field-label" }, field.label, field.required && h("span", { class: "muted" }, " required"));
-    row.element = h("div", { class: `field ${field.kind}` }, field.kind === "boolean" ? h("div", { class: "line" }, row.control.element, label) : [label, row.control.element], help && h("p", { class: "help", id: `${id}-help` }, help), error);
+    row.element = h("div", { class: `field ${field.kind}` }, field.kind === "boolean" ? h("div", { class: "line" }, row.control.element, label) : [label, row.control.element], help && h("p", { class: "help", id: `${id}-help` }, prose(help)), error);
     return row;
   }
 

@@ -1,6 +1,6 @@
 // Docs: a reader of the server's own OpenAPI document.
 
-import { h, put, setText, debounce } from "../dom.js";
+import { h, put, prose, setText, debounce } from "../dom.js";
 import { get, link } from "../api.js";
 import { copyText, curl } from "../actions.js";
 import { resolve, typeWords, limits } from "../schema.js";
@@ -51,7 +51,7 @@ export function mount(root, context) {
 function operation(document, path, method, item) {
   const own = item[method];
   const parameters = [...(item.parameters ?? []), ...(own.parameters ?? [])].map((one) => resolve(one, document));
-  const element = h("details", { class: "card operation" }, h("summary", { class: "row" }, h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", { class: "path" }, path), h("span", { class: "muted clip" }, own.summary ?? own.description?.split("\n")[0] ?? "")));
+  const element = h("details", { class: "card operation" }, h("summary", { class: "row" }, h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", { class: "path" }, path), h("span", { class: "muted clip" }, prose(own.summary ?? own.description?.split("\n")[0]))));
   // Most are never opened: their insides are made when they are.
   element.addEventListener("toggle", () => element.childElementCount === 1 && element.append(details(document, path, method, own, parameters)), { once: true });
   return { element, tag: own.tags?.[0] ?? "Other", text: [method, path, own.summary, own.description, own.operationId].join(" ").toLowerCase() };
@@ -65,14 +65,14 @@ function details(document, path, method, own, parameters) {
   return h(
     "div",
     { class: "operation-body" },
-    own.description && h("p", { class: "prose" }, own.description),
+    own.description && h("p", { class: "prose" }, prose(own.description)),
     parameters.length > 0 && [h("h3", null, "Parameters"), members(parameters.map((one) => ({ name: one.name, note: one.in, required: one.required, schema: one.schema ?? {}, description: one.description })), document)],
     request && [h("h3", null, "Body ", h("small", { class: "muted" }, media)), schemaTree(request.schema, document)],
     h("h3", null, "Answers"),
     Object.entries(own.responses ?? {}).map(([status, raw]) => {
       const answer = resolve(raw, document);
       const [type, first] = Object.entries(answer.content ?? {})[0] ?? [];
-      return h("details", { class: "answer" }, h("summary", { class: "row" }, h("code", { class: /^[45]/.test(status) ? "bad" : "good" }, status), h("span", null, answer.description ?? ""), type && h("small", { class: "muted" }, type)), first?.schema && schemaTree(first.schema, document));
+      return h("details", { class: "answer" }, h("summary", { class: "row" }, h("code", { class: /^[45]/.test(status) ? "bad" : "good" }, status), h("span", null, prose(answer.description)), type && h("small", { class: "muted" }, type)), first?.schema && schemaTree(first.schema, document));
     }),
     h("h3", null, "curl"),
     codeBlock(line, () => copyText(line, "curl line")),
@@ -85,7 +85,7 @@ function schemaTree(raw, document, level = 0) {
   if (forms && !schema.properties) return h("div", null, forms.filter((one) => one.type !== "null").map((one) => h("div", { class: "form-choice" }, h("p", { class: "muted" }, resolve(one, document).title ?? typeWords(one, document)), schemaTree(one, document, level + 1))));
   const list = [schema.type].flat().includes("array") ? resolve(schema.items, document) : null;
   if (list?.properties && level < DEEPEST) return h("div", null, h("p", { class: "muted" }, "A list of:"), schemaTree(schema.items, document, level + 1));
-  if (!schema.properties) return h("p", null, h("code", null, typeWords(raw, document)), schema.description && ` ${schema.description}`);
+  if (!schema.properties) return h("p", null, h("code", null, typeWords(raw, document)), schema.description && [" ", prose(schema.description)]);
   const required = new Set(schema.required ?? []);
   return members(Object.entries(schema.properties).map(([name, one]) => ({ name, required: required.has(name), schema: one, description: one.description ?? resolve(one, document).description })), document, level);
 }
@@ -96,6 +96,6 @@ function members(rows, document, level = 0) {
     const nested = resolve([own.type].flat().includes("array") ? own.items : own, document).properties && level < DEEPEST;
     const fold = nested && h("details", null, h("summary", null, "Members"));
     fold?.addEventListener?.("toggle", () => fold.childElementCount === 1 && fold.append(schemaTree(schema, document, level + 1)), { once: true });
-    return h("div", null, h("dt", { class: "row" }, h("code", null, name), required && h("span", { class: "chip" }, "required"), note && h("span", { class: "muted small" }, note)), h("dd", null, h("span", { class: "muted" }, [typeWords(schema, document), limits(own)].filter(Boolean).join(" · ")), description && h("p", null, description), fold));
+    return h("div", null, h("dt", { class: "row" }, h("code", null, name), required && h("span", { class: "chip" }, "required"), note && h("span", { class: "muted small" }, note)), h("dd", null, h("span", { class: "muted" }, [typeWords(schema, document), limits(own)].filter(Boolean).join(" · ")), description && h("p", null, prose(description)), fold));
   }));
 }

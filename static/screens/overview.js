@@ -124,14 +124,13 @@ const taskLink = (task) => h("a", { class: "grow clip", href: link(`tasks/${enco
 
 // Members are missing on an idle or older server: what is not told is not shown.
 function showFigures(list, { throughput, wait_ms, run_ms }) {
-  const rate = throughput?.per_second;
   const figure = (label, value, help) => value != null && h("div", { class: "line", title: help }, h("dt", null, label), h("dd", null, value));
   const spread = (of) => (of?.p50 == null ? null : `${duration(of.p50)} · ${duration(of.p95)}`);
   const perMinute = (n) => (n == null ? null : `${count(Math.round(n * 60))} / min`);
   put(
     list,
-    figure("Submitted", perMinute(rate?.submitted), "Over the last minute"),
-    figure("Finished", perMinute(rate?.finished), "Over the last minute"),
+    figure("Submitted", perMinute(throughput?.submitted_per_second), "Over the last minute"),
+    figure("Finished", perMinute(throughput?.finished_per_second), "Over the last minute"),
     figure("Wait p50 · p95", spread(wait_ms), "Half, and 95 of 100 tasks, started within this time"),
     figure("Run p50 · p95", spread(run_ms), "Half, and 95 of 100 tasks, ran no longer than this"),
   );

@@ -1,7 +1,7 @@
 // Submit: one request body, seen three ways at once: as a form, as JSON, as a curl line.
 // The server's dry run judges it while one types; nothing is checked twice here.
 
-import { h, put, setText, setAttr, button, icon, debounce } from "../dom.js";
+import { h, put, prose, setAttr, setText, button, icon, debounce } from "../dom.js";
 import { get, send, link, newKey } from "../api.js";
 import { parse, stringify, copy } from "../json.js";
 import { navigate } from "../router.js";
@@ -75,6 +75,12 @@ export function mount(root, context) {
   const draftKey = () => `${type.type} ${forms.indexOf(form)}`;
 
   params.addEventListener("edit", (event) => edited({ ...body, params: event.detail.value }));
+  params.addEventListener("uploading", () => {
+    setAttr(watch, "aria-disabled", params.busy ? "true" : null);
+    setAttr(plain, "aria-disabled", params.busy ? "true" : null);
+    if (params.busy) showVerdict("Uploading", "unknown");
+    else edited(body);
+  });
   options.addEventListener("edit", (event) => edited({ type: body.type, params: body.params, ...event.detail.value, ...unknownMembers() }));
   json.addEventListener("input", () => {
     let next;
@@ -119,14 +125,14 @@ export function mount(root, context) {
     forms = alternatives(type.params_schema);
     const examples = type.examples?.length ? type.examples : [{}];
     form = given ? matching(forms, given.params) : (forms[at ?? -1] ?? matching(forms, examples[0]));
-    // An example stands in for a file; where the user drops one, it would only be in the way.
-    const takesFile = fields(form).some(({ kind }) => kind.startsWith("file"));
-    const example = (!takesFile && examples.find((one) => matching(forms, one) === form)) || {};
+    // A form that asks for a file starts empty: an example's inline data would stand against the file.
+    const wantsFile = fields(form).some((field) => field.kind.startsWith("file"));
+    const example = (!wantsFile && examples.find((one) => matching(forms, one) === form)) || {};
     body = given ?? drafts.get(draftKey()) ?? { type: type.type, params: copy(example) };
     for (const anchor of cards.querySelectorAll("a")) setAttr(anchor, "aria-current", anchor.dataset.type === type.type ? "page" : null);
     put(choice, forms.length > 1 && forms.map((one, index) => segment(one, index)));
     choice.hidden = forms.length < 2;
-    setText(about, form.description ?? "");
+    put(about, prose(form.description));
     about.hidden = !form.description;
     optional.open ||= Object.keys(body).some((member) => OPTIONS.schema.properties[member]);
     context.setTitle(`Submit ${type.type}`);
@@ -146,7 +152,7 @@ export function mount(root, context) {
   }
 
   function card(one) {
-    return h("a", { class: "card", href: link(`submit?type=${encodeURIComponent(one.type)}`), data: { type: one.type } }, h("strong", null, one.type), one.builtin === false && h("small", { class: "chip" }, "worker"), h("p", { class: "muted" }, one.description ?? ""));
+    return h("a", { class: "card", href: link(`submit?type=${encodeURIComponent(one.type)}`), data: { type: one.type } }, h("strong", null, one.type), one.builtin === false && h("small", { class: "chip" }, "worker"), h("p", { class: "muted" }, prose(one.description)));
   }
 
   function showForms() {
@@ -165,6 +171,7 @@ export function mount(root, context) {
     setText(curlText, curl("POST", "api/tasks/submit", body));
     // An empty form needs no judge yet: everything it lacks would be called an error.
     if (untouched && !Object.keys(body.params ?? {}).length && Object.keys(form.schema.properties ?? {}).length) return showVerdict("Fill in the form", "unknown");
+    if (params.busy) return; // judged when the files are there
     showVerdict("", "checking");
     check();
   }
@@ -210,6 +217,7 @@ export function mount(root, context) {
   }
 
   async function submit(andWatch) {
+    if (params.busy) return;
     if (sending || json.getAttribute("aria-invalid") || !params.readable || !options.readable) return params.showAllErrors();
     sending = true;
     setAttr(watch, "aria-disabled", "true");

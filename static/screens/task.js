@@ -1,6 +1,6 @@
 // Task: everything about one task. The tab stands in the address; the head follows every poll.
 
-import { h, put, setText, setAttr, button, icon, announce } from "../dom.js";
+import { h, put, setText, setAttr, button, icon, sr, announce } from "../dom.js";
 import { get, link } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
@@ -19,6 +19,7 @@ import "../elements/progress-bar.js";
 
 export const title = "Task";
 
+const LIVELY_MS = 1_000; // one running task that somebody looks at
 const DONE = new Set(["SUCCESS", "FAILED", "CANCELLED"]);
 
 /** Each panel: (place) => {element, update(task)}; place = {path, signal}. `update` runs when the task changed and while it runs. */
@@ -40,7 +41,7 @@ export function mount(root, context) {
 
   const heading = h("h1", { tabindex: "-1" }, "Task");
   const status = document.createElement("status-badge");
-  const ident = h("code", { class: "ident" }, id);
+  const ident = h("span", { class: "line" }, h("code", { class: "ident" }, id), h("button", { type: "button", class: "plain", title: "Copy id", on: { click: () => copyText(id, "Id") } }, icon("copy"), sr("Copy id")));
   const buttons = h("div", { class: "row actions" });
   const wait = h("div");
   const progress = document.createElement("progress-bar");
@@ -67,6 +68,7 @@ export function mount(root, context) {
       else if (task.status === "RUNNING") showFacts();
       if (!panel) openTab(context.query.get("tab"));
       await Promise.all([refresh(), explain()]);
+      return task.status === "RUNNING" ? LIVELY_MS : undefined;
     },
     { signal, failed: (error) => (error.status === 404 ? missing() : !task && put(body, errorState(error, polling.now))) },
   );
@@ -97,10 +99,9 @@ export function mount(root, context) {
     if (made) navigate(`tasks/${made.id}`);
   });
   const edit = h("a", { class: "button", href: link(`submit?clone=${encodeURIComponent(id)}`) }, icon("edit"), h("span", null, "Clone and edit"));
-  const copyId = button("Copy id", "copy", () => copyText(id, "Id"));
-  const copyCurl = button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"));
+    const copyCurl = button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"));
   function showButtons() {
-    if (!buttons.firstChild) put(buttons, cancel, retry, again, edit, copyId, copyCurl);
+    if (!buttons.firstChild) put(buttons, cancel, retry, again, edit, copyCurl);
     cancel.hidden = !task.links?.cancel;
     retry.hidden = !task.links?.retry;
     const asked = Boolean(task.cancel_requested_at) && !DONE.has(task.status);

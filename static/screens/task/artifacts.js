@@ -7,6 +7,10 @@ import { copyText } from "../../actions.js";
 import { emptyState, errorState, skeleton } from "../../elements/states.js";
 import { canPreview, preview } from "../../elements/file-preview.js";
 
+const PICTURES = 20; // shown without being asked for
+
+const isPicture = (file) => /^image\//.test(file.content_type ?? "") && canPreview(file);
+
 export function artifactsPanel({ path, signal }) {
   const list = h("ul", { class: "files" });
   const element = h("div", null, skeleton(3));
@@ -19,20 +23,30 @@ export function artifactsPanel({ path, signal }) {
         return put(element, emptyState(over ? "No files yet" : "No files", over ? "Output files appear when the task has succeeded." : "This task left no output files."));
       }
       if (list.parentElement !== element) put(element, list);
-      // Only one file: show it at once.
-      keyed(list, data.artifacts, (file) => `${file.name} ${file.sha256}`, (file) => row(file, path, signal, data.artifacts.length === 1));
+      // A single file and a few pictures are shown at once.
+      const open = (file) => data.artifacts.length === 1 || (data.artifacts.length <= PICTURES && isPicture(file));
+      list.classList.toggle("gallery", data.artifacts.length > 1 && data.artifacts.every(isPicture));
+      keyed(list, data.artifacts, (file) => `${file.name} ${file.sha256}`, (file) => row(file, path, signal, open(file), before(task, file)));
     },
   };
 }
 
-function row(file, path, signal, open) {
+// What a picture was before, where the result tells it.
+function before(task, { name }) {
+  const images = task.result?.images;
+  const original = (Array.isArray(images) ? images : []).find((one) => one?.artifact === name)?.original;
+  return original?.width ? `Before: ${original.width} × ${original.height} pixels, ${bytes(original.bytes)}` : null;
+}
+
+function row(file, path, signal, open, note) {
   // Built from the name, not taken from `url`: a name cannot turn into another address.
   const address = `${path}/artifacts/${encodeURIComponent(file.name)}`;
   const about = h("span", { class: "muted small" }, `${bytes(file.bytes)} · ${file.content_type}`);
   const hash = file.sha256 && h("button", { type: "button", class: "plain small mono", title: `SHA-256 ${file.sha256}`, on: { click: () => copyText(file.sha256, "SHA-256") } }, file.sha256.slice(0, 8), sr(" copy the SHA-256"));
   const download = h("a", { class: "button small", href: link(address), download: file.name }, icon("download"), h("span", null, "Download"), sr(` ${file.name}`));
   const head = h("div", { class: "line wrap" }, icon("file"), h("strong", { class: "clip" }, file.name), about, h("span", { class: "grow" }), hash, download);
-  if (!canPreview(file)) return h("li", { class: "card" }, head);
+  const origin = note && h("p", { class: "muted small" }, note);
+  if (!canPreview(file)) return h("li", { class: "card" }, head, origin);
 
   const body = h("div", { class: "preview" });
   const details = h("details", null, h("summary", null, "Preview", sr(` of ${file.name}`)), body);
@@ -46,5 +60,5 @@ function row(file, path, signal, open) {
   };
   details.addEventListener("toggle", () => details.open && !body.firstChild && load());
   details.open = open;
-  return h("li", { class: "card" }, head, details);
+  return h("li", { class: "card" }, head, origin, details);
 }
