@@ -1,6 +1,6 @@
 // Tasks: the list. All its state stands in the address; rows never jump under the pointer.
 
-import { h, put, setText, setAttr, button, icon, announce, debounce } from "../dom.js";
+import { h, put, setText, setAttr, button, icon, announce, debounce, revealCurrent } from "../dom.js";
 import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
@@ -144,6 +144,7 @@ export function mount(root, context) {
     const tab = (value, label) =>
       h("a", { href: link("tasks" + queryString({ ...filters(), sort: query.get("sort"), status: value })), "aria-current": (value ? status.length === 1 && status[0] === value : !status.length) ? "page" : null }, value && icon(value.toLowerCase()), label, h("span", { class: "count small", data: { status: value ?? "" } }));
     put(tabs, tab(null, "All"), STATUSES.map((value) => tab(value, WORDS[value])));
+    revealCurrent(tabs);
     showCounts(stats);
     const types = query.getAll("type");
     type.value = types.length === 1 ? types[0] : "";
