@@ -24,10 +24,13 @@ export async function cancelTask(task) {
   return attempt(async () => {
     const changed = await send("DELETE", `api/tasks/${encodeURIComponent(task.id)}`);
     const asked = changed?.status === "RUNNING";
-    toast(asked ? "Asked to stop" : "Cancelled", { text: title(task), ...(!asked && { action: { label: "Undo", run: () => retryTask(task) } }) });
+    toast(asked ? "Asked to stop" : "Cancelled", { text: title(task), ...(!asked && undoable([task]) && { action: { label: "Undo", run: () => retryTask(task) } }) });
     return changed;
   });
 }
+
+// Undo is a retry, and a retry runs at once: that would undo nothing for a task that waited for its time.
+const undoable = (tasks) => !tasks.some((task) => task.phase === "scheduled");
 
 /** Retries one task. Resolves to the task or null. */
 export function retryTask(task) {
@@ -48,13 +51,14 @@ export function runAgain(task) {
 }
 
 /** Cancels or retries many. `kind` is "cancel" or "retry". Resolves to {matched, changed} or null. */
-export async function bulk(kind, ids) {
+export async function bulk(kind, tasks) {
+  const ids = tasks.map((task) => task.id);
   const all = plural(ids.length, "task");
   if (kind === "cancel" && !(await confirm(`Cancel ${all}?`, "Those that have finished by then are left as they are.", "Cancel tasks"))) return null;
   return attempt(async () => {
     const answer = await send("POST", `api/tasks/${kind}`, { ids });
     const words = `${answer.changed} of ${all} ${kind === "cancel" ? "cancelled" : "back in the queue"}`;
-    toast(words, { kind: answer.changed ? "success" : "warning", ...(kind === "cancel" && answer.changed && { action: { label: "Undo", run: () => bulk("retry", ids) } }) });
+    toast(words, { kind: answer.changed ? "success" : "warning", ...(kind === "cancel" && answer.changed > 0 && undoable(tasks) && { action: { label: "Undo", run: () => bulk("retry", tasks) } }) });
     return answer;
   });
 }

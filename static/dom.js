@@ -79,6 +79,12 @@ export function announce(text) {
   setTimeout(() => (region.textContent = text), 50);
 }
 
+/** Scrolls a row of tabs sideways, and nothing else, so that the current one is seen. */
+export function revealCurrent(tabs) {
+  const current = tabs.querySelector("[aria-current]");
+  if (current) tabs.scrollLeft = current.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - current.offsetWidth) / 2;
+}
+
 /** Waits until calls pause for `ms`, then runs once with the last arguments. */
 export function debounce(run, ms) {
   let timer;

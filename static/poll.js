@@ -1,14 +1,16 @@
 // Asking again: every 3 s, slowly while hidden, more and more slowly while it fails.
 
+import { onConnection } from "./connection.js";
+
 const EVERY_MS = 3_000;
 const HIDDEN_MS = 30_000; // a hidden tab should cost the server next to nothing
-const LONGEST_MS = 30_000;
+const LONGEST_MS = 15_000; // somebody may be looking at "offline"
 
 /**
  * Runs `ask(signal)` now and again until `signal` ends or `ask` returns false; a number it
  * returns is the wait before the next time, in ms.
- * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab or
- * online asks at once. Never two at a time. Returns {now()}: ask at once; resolves when answered.
+ * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab, or
+ * another call that reaches the server again, asks at once. Never two at a time. Returns {now()}: ask at once; resolves when answered.
  */
 export function poll(ask, { signal, failed, every = EVERY_MS }) {
   let timer = 0;
@@ -41,6 +43,7 @@ export function poll(ask, { signal, failed, every = EVERY_MS }) {
 
   document.addEventListener("visibilitychange", () => !document.hidden && start(), { signal });
   addEventListener("online", start, { signal });
+  onConnection(({ state }) => state !== "offline" && failures && start(), signal);
   signal.addEventListener("abort", () => clearTimeout(timer));
   start();
   return { now: again };

@@ -155,6 +155,7 @@ function updateRow({ parts }, task) {
   setAttr(parts.check, "aria-label", `Select ${title(task)} ${shortId(task.id)}`);
   setText(parts.type, task.type);
   parts.progress.show(task);
+  parts.progress.hidden = !task.attempt; // before the first start a bar would say nothing
   const note = noteOf(task);
   setText(parts.note, note);
   setAttr(parts.note, "title", note || null);

@@ -16,7 +16,7 @@ export function mount(root, context) {
   const { signal } = context;
   const find = h("input", { type: "search", placeholder: "Find a call", "aria-label": "Find a call", value: context.query.get("q") ?? "", autocomplete: "off" });
   const found = h("p", { class: "muted small", role: "status" });
-  const body = h("div", null, skeleton(8));
+  const body = h("div", { class: "docs" }, skeleton(8));
   put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Docs"), h("a", { class: "button", href: link("api/openapi.json"), target: "_blank", rel: "noreferrer" }, "openapi.json")), h("div", { class: "row" }, find, found), body);
   let operations = [];
   const filter = () => {
@@ -38,7 +38,10 @@ export function mount(root, context) {
     try {
       const { data: document } = await get("api/openapi.json", { signal });
       operations = Object.entries(document.paths ?? {}).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => operation(document, path, method, item)));
-      const tags = [...new Set(operations.map((one) => one.tag))];
+      const named = (document.tags ?? []).map((one) => one.name);
+      const size = (tag) => operations.filter((one) => one.tag === tag).length;
+      // In the document's own order, else the richest first.
+      const tags = [...new Set(operations.map((one) => one.tag))].sort((a, b) => (named.length ? named.indexOf(a) - named.indexOf(b) : size(b) - size(a)));
       if (!operations.length) return void put(body, emptyState("Nothing described", "The server's document lists no calls."));
       put(body, document.info?.description && h("p", { class: "prose" }, document.info.description), tags.map((tag) => h("section", { class: "block" }, h("h2", null, tag), operations.filter((one) => one.tag === tag).map((one) => one.element))));
       filter();

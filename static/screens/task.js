@@ -1,6 +1,6 @@
 // Task: everything about one task. The tab stands in the address; the head follows every poll.
 
-import { h, put, setText, setAttr, button, icon, sr, announce } from "../dom.js";
+import { h, put, setText, setAttr, button, icon, sr, announce, revealCurrent } from "../dom.js";
 import { get, link } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
@@ -191,6 +191,7 @@ export function mount(root, context) {
     if (panel?.name === name) return;
     panel?.end.abort();
     put(tabs, TABS.map(([one, label]) => h("a", { href: one === TABS[0][0] ? page : `${page}?tab=${one}`, "aria-current": one === name ? "page" : null }, label)));
+    revealCurrent(tabs);
     const end = new AbortController();
     signal.addEventListener("abort", () => end.abort(), { signal: end.signal });
     panel = { name, end, ...make({ path, id, signal: end.signal }) };

@@ -1,6 +1,6 @@
 // Tasks: the list. All its state stands in the address; rows never jump under the pointer.
 
-import { h, put, setText, setAttr, button, icon, announce, debounce } from "../dom.js";
+import { h, put, setText, setAttr, button, icon, announce, debounce, revealCurrent } from "../dom.js";
 import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
@@ -59,7 +59,7 @@ export function mount(root, context) {
       if (latest !== data) await merge(data);
       else if (rows.length) table.show(rows, left);
     },
-    { signal, failed: (error) => !latest && put(body, errorState(error, polling.now)) },
+    { signal, failed: (error) => !latest && put(body, error.status === 422 ? refused(error) : errorState(error, polling.now)) },
   );
   poll(async () => showCounts((await get("api/stats", { signal })).data), { signal, failed: () => {} });
   loadTypes();
@@ -135,12 +135,16 @@ export function mount(root, context) {
     return emptyState("No tasks yet", "Hand over the first one: it is kept on disk until it is done.", h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit a task")));
   }
 
+  // Asking again would be answered the same: the address is what has to change.
+  const refused = (error) => h("div", { role: "alert" }, emptyState(error.title || "The filter is not valid", error.message, h("a", { class: "button", href: link("tasks") }, "Clear filters")));
+
   // Everything that follows from the address alone.
   function showFrame() {
     const status = query.getAll("status");
     const tab = (value, label) =>
       h("a", { href: link("tasks" + queryString({ ...filters(), sort: query.get("sort"), status: value })), "aria-current": (value ? status.length === 1 && status[0] === value : !status.length) ? "page" : null }, value && icon(value.toLowerCase()), label, h("span", { class: "count small", data: { status: value ?? "" } }));
     put(tabs, tab(null, "All"), STATUSES.map((value) => tab(value, WORDS[value])));
+    revealCurrent(tabs);
     showCounts(stats);
     const types = query.getAll("type");
     type.value = types.length === 1 ? types[0] : "";
@@ -202,7 +206,7 @@ export function mount(root, context) {
   async function act(kind) {
     const ids = [...table.selected];
     const tasks = rows.filter((task) => ids.includes(task.id));
-    const answer = await (kind === "retry" && tasks.length === 1 ? retryTask(tasks[0]) : bulk(kind, ids));
+    const answer = await (kind === "retry" && tasks.length === 1 ? retryTask(tasks[0]) : bulk(kind, tasks));
     if (!answer) return;
     table.selectAll(false);
     polling.now();

@@ -9,7 +9,7 @@ import "../../elements/json-view.js";
 // What the task wants known about its own success.
 function warnings(result) {
   const texts = Array.isArray(result?.warnings) ? result.warnings.filter((one) => typeof one === "string") : [];
-  return texts.length > 0 && h("div", { class: "notice row" }, icon("info"), h("ul", null, texts.map((text) => h("li", null, text))));
+  return texts.length > 0 && h("div", { class: "notice row" }, icon("info"), h("div", null, h("ul", null, texts.map((text) => h("li", null, text)))));
 }
 
 export function summaryPanel() {
