@@ -59,9 +59,10 @@ impl Store for Sqlite {
     }
 
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
+        let rows = write::task_rows(submissions.iter());
         let mut writer = self.writer().await;
         let mut transaction = writer.begin().await?;
-        let submitted = write::insert(&mut transaction, submissions).await?;
+        let submitted = write::insert(&mut transaction, submissions, rows).await?;
         commit(transaction).await?;
         Ok(submitted)
     }
@@ -75,9 +76,10 @@ impl Store for Sqlite {
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
+        let rows = write::change_rows(changes);
         let mut writer = self.writer().await;
         let mut transaction = writer.begin().await?;
-        let tasks = write::apply(&mut transaction, changes).await?;
+        let tasks = write::apply(&mut transaction, changes, rows).await?;
         commit(transaction).await?;
         Ok(tasks)
     }

@@ -25,14 +25,26 @@ impl Transition<'_> {
     }
 }
 
-pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission]) -> Result<Vec<Submitted>> {
+/// The tasks of these submissions as a statement takes them.
+pub fn task_rows<'a>(submissions: impl Iterator<Item = &'a Submission>) -> String {
+    json(&submissions.flat_map(|submission| &submission.tasks).map(TaskJson::of).collect::<Vec<_>>())
+}
+
+/// These changes as a statement takes them.
+pub fn change_rows(changes: &[Change]) -> String {
+    json(&changes.iter().map(ChangeJson::of).collect::<Vec<_>>())
+}
+
+/// `rows` are the [`task_rows`] of all submissions, made before the connection was taken.
+pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission], mut rows: String) -> Result<Vec<Submitted>> {
     let mut answers = Vec::with_capacity(submissions.len());
     for submission in submissions {
         answers.push(use_key(db, submission).await?);
     }
     let new = || submissions.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Submitted::New));
-    let tasks = new().flat_map(|(submission, _)| &submission.tasks);
-    let rows = json(&tasks.map(TaskJson::of).collect::<Vec<_>>());
+    if new().count() < submissions.len() {
+        rows = task_rows(new().map(|(submission, _)| submission));
+    }
     sqlx::query!(
         "INSERT INTO tasks (id, type, name, queue, priority, tags, owner, client_id, params, status, ready, attempt,
                             failures, losses, max_attempts, backoff, timeout_seconds, run_at, created_at, updated_at, version)
@@ -120,8 +132,8 @@ pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>
     Ok(tasks)
 }
 
-pub async fn apply(db: &mut SqliteConnection, changes: &[Change]) -> Result<Vec<Option<Task>>> {
-    let rows = json(&changes.iter().map(ChangeJson::of).collect::<Vec<_>>());
+/// `rows` are the [`change_rows`] of `changes`, made before the connection was taken.
+pub async fn apply(db: &mut SqliteConnection, changes: &[Change], rows: String) -> Result<Vec<Option<Task>>> {
     let written = sqlx::query!(
         r#"UPDATE tasks SET
                status = c.to_status, ready = c.ready, error = c.error, result = c.result,
