@@ -6,6 +6,7 @@ import { RawNumber, stringify } from "../json.js";
 
 const ROWS = 100; // the rest is in the JSON below it
 const COLUMNS = 24;
+const COUNTS = /^(count|nulls|distinct|rows)$/; // numbers one reads, not ids
 
 /** One node a member of `result` that is a table; an empty list when there is none. */
 export function tablesOf(result) {
@@ -51,7 +52,7 @@ function flat(record, prefix = "", row = new Map()) {
 }
 
 const heading = (column) => column.replace(/^quantiles 0?\.(\d+)$/, (_, digits) => `p${Number(digits.padEnd(2, "0"))}`).replaceAll("_", " ");
-const cell = (column, value) => (/(^|[ _])bytes$/.test(column) && typeof value === "number" ? bytes(value) : words(value));
+const cell = (column, value) => (COUNTS.test(column) && typeof value === "number" ? count(value) : /(^|[ _])bytes$/.test(column) && typeof value === "number" ? bytes(value) : words(value));
 const isNumber = (value) => typeof value === "number" || value instanceof RawNumber;
 
 // Twelve digits say enough; the JSON has them all.

@@ -202,6 +202,7 @@ export function mount(root, context) {
     if (String(next) !== String(query)) context.setQuery(next);
   }, 250);
   search.addEventListener("input", typed, { signal });
+  if (document.activeElement === search) typed(); // typed before this screen was there
 
   async function act(kind) {
     const ids = [...table.selected];
