@@ -29,8 +29,8 @@ export async function cancelTask(task) {
   });
 }
 
-// Undo is a retry, and a retry runs at once: that would undo nothing for a task that waited for its time.
-const undoable = (tasks) => !tasks.some((task) => task.phase === "scheduled");
+// Undo is a retry, and a retry waits for no backoff: that would not bring back a task that was backing off.
+const undoable = (tasks) => !tasks.some((task) => task.phase === "backing_off");
 
 /** Retries one task. Resolves to the task or null. */
 export function retryTask(task) {

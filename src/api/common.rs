@@ -1,5 +1,6 @@
 //! What every request passes on its way in and every answer on its way out.
 
+use super::page;
 use super::problem::{Code, Problem};
 use axum::body::Body;
 use axum::extract::Request;
@@ -131,7 +132,8 @@ pub fn not_found() -> Problem {
 /// Writes the problem of an error out; an error of the framework's own becomes one.
 fn write_problem(response: &mut Response, request_id: &str) {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<page::Told>().is_some() {
         return;
     }
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));

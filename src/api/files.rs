@@ -57,7 +57,10 @@ struct Said {
 /// breaks off leaves nothing.
 #[utoipa::path(
     post, path = "/api/files", tag = "files",
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file, or multipart/form-data with it"),
+    request_body(
+        content((super::openapi::FileContent = "application/octet-stream"), (super::openapi::FileForm = "multipart/form-data")),
+        description = "The file, or a form with it"
+    ),
     params(
         ("name" = Option<String>, Query, description = "Its name, where the body is the file"),
         ("content-digest" = Option<String>, Header, description = "`sha-256=:base64:`; checked if sent"),

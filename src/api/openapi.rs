@@ -129,6 +129,20 @@ pub struct Start {
     client_id: Option<String>,
 }
 
+/// The bytes of a file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code)]
+pub struct FileContent(Vec<u8>);
+
+/// A form with a file; the first part that has a file name is taken.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct FileForm {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
 /// Which tasks are meant: `ids`, or the list's filters, or both.
 #[derive(ToSchema)]
 #[allow(dead_code)]

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{Embed, EmbeddedFile};
@@ -39,14 +39,33 @@ struct Assets;
 pub fn router() -> Router<Api> {
     let router =
         Router::new().route("/", get(root)).route("/static/{*path}", get(asset)).route("/favicon.ico", get(favicon));
-    ADDRESSES.into_iter().fold(router, |router, address| router.route(address, get(index)))
+    ADDRESSES.into_iter().fold(router, |router, address| router.route(address, get(index))).fallback(missing)
+}
+
+/// That an error is told by the page itself, not by a problem.
+#[derive(Clone, Copy)]
+pub struct Told;
+
+/// An address nobody knows: for a person's browser the page, which says so; a problem for all else.
+async fn missing(method: Method, uri: Uri, headers: HeaderMap) -> Result<Response> {
+    let for_people = accepts(&headers, "text/html") && !uri.path().starts_with("/api/");
+    if !for_people || uri.path().starts_with("/static/") || !matches!(method, Method::GET | Method::HEAD) {
+        return Err(common::not_found());
+    }
+    let mut response = serve("index.html", &HeaderMap::new())?;
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.extensions_mut().insert(Told);
+    Ok(response)
+}
+
+fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains(media))
 }
 
 /// The page for people, the service's name for programs.
 async fn root(State(api): State<Api>, headers: HeaderMap) -> Result<Response> {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let vary = (header::VARY, HeaderValue::from_static("accept"));
-    let mut response = if accept.contains("application/json") && !accept.contains("text/html") {
+    let mut response = if accepts(&headers, "application/json") && !accepts(&headers, "text/html") {
         let about = json!({
             "name": "errand",
             "version": api.node.version,

@@ -118,7 +118,8 @@ fn read_batch(body: &Json, caller: &Caller) -> Result<Vec<Read>> {
     tasks.iter().enumerate().map(one).collect()
 }
 
-/// Submits a new task with the params and settings of another; what the body says goes before.
+/// Submits a new task with the params and settings of another; what the body says goes before. One
+/// that waits for its time is cloned with that time.
 #[utoipa::path(
     post, path = "/api/tasks/{id}/clone", tag = "tasks", request_body = Option<super::openapi::Submit>,
     params(
@@ -137,6 +138,7 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
     let key = once::key(request.headers())?;
     let body = body::json_or_none(request, MAX_BODY_BYTES).await?;
     let task = api.queue.get(&caller.scope, super::task_id(&id)?).await?;
+    let run_at = task.scheduled(api.now());
     let base = Draft {
         r#type: task.r#type,
         params: task.params.unwrap_or_else(draft::empty),
@@ -147,6 +149,7 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
         max_attempts: task.max_attempts,
         backoff: task.backoff,
         timeout_seconds: task.timeout_seconds,
+        run_at,
         ..draft::blank(&caller)
     };
     let read = draft::read(body.as_ref().map_or("{}", Json::text), String::new(), base, &caller)?;

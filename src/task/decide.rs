@@ -124,15 +124,15 @@ impl Task {
         Ok(Some(Change { by: Some(by.to_owned()), ..self.seen(event, now)? }))
     }
 
-    /// A retry by `by`: the same task, due now, with its full `max_attempts` before it again.
-    /// `Err` with the status that does not allow it.
+    /// A retry by `by`: the same task, with its full `max_attempts` before it again, due now or
+    /// when it was submitted for, if that still lies ahead. `Err` with the status that does not allow it.
     pub fn retry(&self, now: Time, by: &str) -> Result<Change, Status> {
         Ok(Change {
             by: Some(by.to_owned()),
             error: None,
             result: None,
             progress: Some(Progress::default()),
-            run_at: now,
+            run_at: self.scheduled(now).unwrap_or(now),
             failures: 0,
             losses: 0,
             ..self.seen(Event::Retried, now)?
@@ -285,5 +285,16 @@ mod tests {
         task.failures = 2;
         let change = task.retry(NOW, "client").unwrap();
         assert_eq!((change.failures, change.losses, change.to), (0, 0, Status::Pending));
+    }
+
+    #[test]
+    fn a_retry_keeps_the_time_it_was_submitted_for_but_waits_for_no_backoff() {
+        let later = NOW.plus(60_000);
+        let mut task = running(2);
+        (task.status, task.run_at) = (Status::Cancelled, later);
+        assert_eq!(task.retry(NOW, "client").unwrap().run_at, NOW);
+        task.attempt = 0;
+        assert_eq!(task.retry(NOW, "client").unwrap().run_at, later);
+        assert_eq!(task.retry(later.plus(1), "client").unwrap().run_at, later.plus(1));
     }
 }

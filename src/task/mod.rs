@@ -205,11 +205,17 @@ impl Task {
         }
     }
 
+    /// The time it was submitted for, if that lies ahead: before its first attempt, `run_at` is its
+    /// submitter's; after, it is the backoff's.
+    pub fn scheduled(&self, now: Time) -> Option<Time> {
+        (self.attempt == 0 && self.run_at > now).then_some(self.run_at)
+    }
+
     /// What people want to know beyond the status; derived, never stored.
     pub fn phase(&self, now: Time) -> &'static str {
         match self.status {
-            Status::Pending if self.run_at > now && self.attempt > 0 => "backing_off",
-            Status::Pending if self.run_at > now => "scheduled",
+            Status::Pending if self.scheduled(now).is_some() => "scheduled",
+            Status::Pending if self.run_at > now => "backing_off",
             Status::Pending => "ready",
             Status::Running if self.cancel_requested_at.is_some() => "cancelling",
             Status::Running => "running",

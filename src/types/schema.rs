@@ -12,6 +12,8 @@ pub use generate::{FileId, forms, of};
 
 /// No more errors than this are listed: a person reads them.
 const MAX_ERRORS: usize = 50;
+/// Params are JSON when they come here: what is left is a number beyond every type's range.
+const UNREADABLE: &str = "holds a number that is too large: at most about 1.8e308";
 /// The `format` of a property that names an upload.
 const FILE_ID: &str = "file-id";
 
@@ -68,7 +70,7 @@ impl Schema {
     /// told in the words of the form that was meant. At most 50 errors, sorted by pointer.
     pub fn check(&self, params: &RawValue) -> Result<Checked, Vec<FieldError>> {
         let wrong = |detail: &str| vec![FieldError::new("", detail)];
-        let params: Value = serde_json::from_str(params.get()).map_err(|_| wrong("must be JSON"))?;
+        let params: Value = serde_json::from_str(params.get()).map_err(|_| wrong(UNREADABLE))?;
         let Value::Object(mut members) = params else { return Err(wrong("must be an object")) };
         let form = self.choose(&members);
         form.fill_in(&mut members);

@@ -9,6 +9,7 @@ on_both_databases!(
     a_batch_with_one_bad_task_stores_none_and_names_it,
     a_batch_has_one_to_ten_thousand_tasks,
     a_clone_takes_params_and_settings_and_what_it_is_told,
+    a_clone_of_a_task_that_waits_for_its_time_waits_too,
     a_bulk_cancel_counts_what_matched_and_what_changed,
     a_bulk_retry_sets_the_failed_going_again,
     everything_must_be_meant,
@@ -70,6 +71,13 @@ async fn a_clone_takes_params_and_settings_and_what_it_is_told(service: Service)
     service.post(&clone, json!({ "params": { "duration": 1 } })).await.is_problem(422, "invalid_request", "override");
     service.post("/api/tasks/nope/clone", json!({})).await.is_problem(404, "task_not_found", "missing");
     assert_eq!(service.count().await, 3);
+}
+
+async fn a_clone_of_a_task_that_waits_for_its_time_waits_too(service: Service) {
+    let id = service.submit(json!({ "type": "noop", "run_at": "2099-01-01T00:00:00.000Z" })).await;
+    let clone = format!("/api/tasks/{id}/clone");
+    assert_eq!(service.post(&clone, json!({})).await.json["run_at"], "2099-01-01T00:00:00.000Z");
+    assert_eq!(service.post(&clone, json!({ "run_at": "2020-01-01T00:00:00Z" })).await.json["phase"], "ready");
 }
 
 async fn a_bulk_cancel_counts_what_matched_and_what_changed(service: Service) {

@@ -10,6 +10,7 @@ on_both_databases!(
     a_draining_node_is_not_ready_and_takes_nothing_in,
     version_publishes_the_limits,
     the_root_is_the_page_for_people_and_the_names_for_programs,
+    an_unknown_address_is_the_page_for_people_and_a_problem_for_programs,
     task_types_tell_all_that_a_form_needs,
     the_short_form_starts_a_demo,
     stats_count_exactly,
@@ -88,6 +89,21 @@ async fn the_root_is_the_page_for_people_and_the_names_for_programs(service: Ser
         "/docs",
     ] {
         assert_eq!(service.get(page).await.header("content-type"), "text/html; charset=utf-8", "{page}");
+    }
+}
+
+async fn an_unknown_address_is_the_page_for_people_and_a_problem_for_programs(service: Service) {
+    let browser = &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")][..];
+    let page = service.call("GET", "/no/such/screen", browser, "").await;
+    assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    for (method, path, headers) in [
+        ("GET", "/no/such/screen", &[][..]),
+        ("GET", "/api/nope", browser),
+        ("GET", "/static/nope.js", browser),
+        ("POST", "/no/such/screen", browser),
+    ] {
+        service.call(method, path, headers, "").await.is_problem(404, "not_found", path);
     }
 }
 

@@ -14,6 +14,7 @@ on_both_databases![
     a_cancel_request_survives_a_lost_worker,
     a_finished_task_cannot_be_cancelled_nor_a_success_retried,
     a_retried_task_keeps_its_history_and_gets_all_its_attempts,
+    a_retry_undoes_the_cancel_of_a_task_that_waited_for_its_time,
     a_bulk_cancel_changes_what_can_be_cancelled_and_counts_it,
 ];
 
@@ -74,6 +75,17 @@ async fn a_retried_task_keeps_its_history_and_gets_all_its_attempts(bed: Bed) {
     assert_eq!(claimed.attempt, 2);
     report(&bed, &claimed, success()).await;
     assert_eq!(bed.events(id).await, ["queued", "started", "failed", "retried", "started", "succeeded"]);
+}
+
+async fn a_retry_undoes_the_cancel_of_a_task_that_waited_for_its_time(bed: Bed) {
+    let later = BEGIN.plus(60_000);
+    let id = bed.submit(Draft { run_at: Some(later), ..noop() }).await.id;
+    bed.queue.cancel(&Scope::Everyone, id, "me").await.unwrap();
+    assert_eq!(bed.queue.retry(&Scope::Everyone, id, "me").await.unwrap().phase(BEGIN), "scheduled");
+    assert!(bed.claim(1).await.is_empty());
+    bed.clock.advance(60_000);
+    assert_eq!(bed.queue.promote().await.unwrap().promoted, 1);
+    assert_eq!(bed.claim(1).await[0].id, id);
 }
 
 async fn a_bulk_cancel_changes_what_can_be_cancelled_and_counts_it(bed: Bed) {
