@@ -28,6 +28,7 @@ pub mod server;
 mod service;
 mod sniff;
 mod stats;
+mod stream;
 mod submit;
 mod task_types;
 mod tasks;

@@ -1,6 +1,7 @@
 //! Connections: HTTP/1.1 over hyper itself, because `axum::serve` waits for everybody for ever.
 
 use super::common::Peer;
+use super::stream::Stream;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -9,14 +10,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -24,15 +23,13 @@ use tower::Service;
 /// A request whose headers are not whole after so long, and a connection without a request for so
 /// long, are closed.
 const HEADERS: Duration = Duration::from_secs(10);
-/// A client that takes nothing of an answer for so long is cut off.
-const STALLED: Duration = Duration::from_secs(60);
 /// More connections wait in the kernel until others end. Each costs about 10 KiB.
 const MAX_CONNECTIONS: usize = 10_000;
 /// How many connections wait in the kernel.
 const BACKLOG: u32 = 1024;
 /// Memory for a request's headers; the common layer refuses less than that with a problem.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// More headers are refused here, without a word; the common layer refuses fewer with a problem.
+/// More headers are refused here; the common layer refuses fewer and says how many may come.
 const MAX_HEADERS: usize = 250;
 /// How long to wait when a connection cannot be accepted (no file descriptors left).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -98,7 +95,7 @@ impl Connection {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADERS);
         builder.max_buf_size(BUFFER_BYTES).max_headers(MAX_HEADERS);
-        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service).with_upgrades();
+        let connection = builder.serve_connection(TokioIo::new(Stream::new(stream)), service).with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -113,62 +110,5 @@ impl Connection {
         if let Err(error) = ended {
             tracing::debug!(%error, %peer, "a connection broke off");
         }
-    }
-}
-
-/// A stream that gives up on a reader who takes nothing.
-struct Patient {
-    stream: TcpStream,
-    until: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patient {
-    fn new(stream: TcpStream) -> Patient {
-        Patient { stream, until: None }
-    }
-
-    /// A write that got on starts the patience anew; one that did not uses it up.
-    fn patiently<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.until = None;
-            return written;
-        }
-        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALLED)));
-        ready!(until.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.patiently(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.patiently(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
