@@ -3,18 +3,16 @@
 use super::{Measured, measured};
 use crate::queue::{Queue, Reported};
 use crate::task::{Draft, Outcome, Task};
-use crate::worker::{self, Settings};
 use futures_util::future::try_join_all;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Batches under way at once: some are written while others are prepared.
 const PIPELINES: u64 = 4;
 /// A worker's lease, far longer than any batch takes.
-const LEASE: Duration = Duration::from_secs(300);
+pub const LEASE: Duration = Duration::from_secs(300);
 /// About as large as a small real task's params.
 const PARAMS: &str =
     r#"{"customer":"c-1029384756","document":"d-5647382910","pages":[1,2,3,4],"urgent":false,"note":"hello"}"#;
@@ -49,7 +47,8 @@ async fn pipeline(queue: Queue, left: Arc<AtomicU64>, batch: u64) -> Result<Vec<
     }
 }
 
-async fn submit(queue: &Queue, n: u64) -> Result<(), String> {
+/// Submits `n` noop tasks together.
+pub async fn submit(queue: &Queue, n: u64) -> Result<(), String> {
     let drafts = (0..n).map(|_| Draft::new("noop", params(), "default", "bench")).collect();
     let prepared = queue.prepare(drafts).await.map_err(|invalid| format!("{invalid:?}"))?;
     queue.submit(prepared, None).await.map_err(|error| error.to_string())?;
@@ -66,51 +65,7 @@ async fn finish(queue: &Queue, mut task: Task) -> Result<(), String> {
     }
 }
 
-/// From the return of a submit to the start of the task in an idle pool, one at a time.
-pub async fn pickup(queue: &Queue, tasks: u64) -> Result<Measured, String> {
-    let stop = CancellationToken::new();
-    let settings = Settings {
-        name: "bench".to_owned(),
-        places: 4,
-        queues: Vec::new(),
-        lease: LEASE,
-        drain: Duration::from_secs(5),
-    };
-    let pool = tokio::spawn(worker::work(queue.clone(), settings, stop.clone()));
-    let began = Instant::now();
-    let mut latencies = Vec::new();
-    for _ in 0..tasks {
-        latencies.push(picked_up(queue).await?);
-        // Long enough for the pool to be idle again.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let took = began.elapsed();
-    stop.cancel();
-    pool.await.map_err(|error| error.to_string())?;
-    let what = "single submits to an idle pool, one every 5 ms";
-    Ok(measured(
-        "pickup",
-        what,
-        tasks,
-        took,
-        "submit returned to task started (claim committed and handed out)",
-        latencies,
-    ))
-}
-
-async fn picked_up(queue: &Queue) -> Result<Duration, String> {
-    let draft = Draft::new("noop", params(), "default", "bench");
-    let prepared = queue.prepare(vec![draft]).await.map_err(|invalid| format!("{invalid:?}"))?;
-    let started = queue.events().watch(prepared.tasks[0].id);
-    let changed = started.changed();
-    tokio::pin!(changed);
-    changed.as_mut().enable();
-    queue.submit(prepared, None).await.map_err(|error| error.to_string())?;
-    let returned = Instant::now();
-    tokio::time::timeout(Duration::from_secs(10), changed).await.map_err(|_| "a task was not started in 10 s")?;
-    Ok(returned.elapsed())
-}
-
-fn params() -> Box<RawValue> {
+/// A small task's params.
+pub fn params() -> Box<RawValue> {
     RawValue::from_string(PARAMS.to_owned()).expect("a constant")
 }

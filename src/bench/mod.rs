@@ -3,7 +3,9 @@
 
 mod door;
 mod http;
+mod pool;
 mod scratch;
+mod usage;
 
 use crate::config::{BenchArgs, Config, Scenario};
 use crate::queue::Queue;
@@ -11,6 +13,10 @@ use scratch::Scratch;
 use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;
+use usage::{Cost, Usage};
+
+/// How long an idle node is watched.
+const IDLE_SECONDS: u64 = 10;
 
 /// What one scenario measured.
 #[derive(Debug, Serialize)]
@@ -29,6 +35,8 @@ pub struct Measured {
     pub latency_of: &'static str,
     /// Latencies in milliseconds.
     pub latency_ms: Latencies,
+    /// What it cost.
+    pub cost: Option<Cost>,
 }
 
 /// Latencies in milliseconds.
@@ -71,18 +79,12 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
         door::life(&queue, args.history, args.batch).await?;
     }
     let mut results = Vec::new();
-    let wants = |scenario| args.scenario == Scenario::All || args.scenario == scenario;
-    if wants(Scenario::Life) {
-        results.push(door::life(&queue, args.tasks, args.batch).await?);
-    }
-    if wants(Scenario::Pickup) {
-        results.push(door::pickup(&queue, args.tasks.min(1_000)).await?);
-    }
-    if wants(Scenario::Submit) {
-        results.push(http::submit(&queue, args.tasks, args.connections).await?);
-    }
-    if wants(Scenario::Batch) {
-        results.push(http::batch(&queue, args.tasks, args.batch, args.connections.min(8)).await?);
+    for scenario in Scenario::MEASURED {
+        if args.scenario == Scenario::All || args.scenario == scenario {
+            let before = Usage::now();
+            let measured = one(scenario, &queue, args).await?;
+            results.push(Measured { cost: Some(before.cost(measured.tasks)), ..measured });
+        }
     }
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -95,6 +97,23 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
     };
     close(queue).await;
     Ok(report)
+}
+
+async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Measured, String> {
+    let BenchArgs { tasks, batch, connections, places, .. } = *args;
+    match scenario {
+        Scenario::Life => door::life(queue, tasks, batch).await,
+        Scenario::Pickup => pool::pickup(queue, tasks.min(1_000), places).await,
+        Scenario::Drain => pool::drain(queue, tasks, places).await,
+        Scenario::Sustained => pool::sustained(queue, tasks, connections, places).await,
+        Scenario::Submit => http::submit(queue, tasks, connections).await,
+        Scenario::Batch => http::batch(queue, tasks, batch, connections.min(8)).await,
+        Scenario::Poll => http::poll(queue, tasks, connections).await,
+        Scenario::PollUnchanged => http::poll_unchanged(queue, tasks, connections).await,
+        Scenario::Stats => http::stats(queue, tasks, connections).await,
+        Scenario::Idle => pool::idle(queue, IDLE_SECONDS, places).await,
+        Scenario::All => Err("all is no scenario of its own".to_owned()),
+    }
 }
 
 async fn close(queue: Queue) {
@@ -117,7 +136,7 @@ fn measured(
     };
     let seconds = took.as_secs_f64();
     let latency_ms = Latencies { p50: at(0.5), p99: at(0.99), max: at(1.0) };
-    Measured { scenario, what, tasks, seconds, per_second: tasks as f64 / seconds, latency_of, latency_ms }
+    Measured { scenario, what, tasks, seconds, per_second: tasks as f64 / seconds, latency_of, latency_ms, cost: None }
 }
 
 fn json(report: &Report) -> String {
@@ -126,7 +145,7 @@ fn json(report: &Report) -> String {
 
 fn table(report: &Report) -> String {
     let mut text = format!(
-        "Errand {} ({} build), {} cores, {}: {}, {} finished tasks before\n\n{:<8} {:>10} {:>9} {:>12} {:>9} {:>9} {:>9}\n",
+        "Errand {} ({} build), {} cores, {}: {}, {} finished tasks before\n\n{:<10} {:>9} {:>8} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>9}\n",
         report.version,
         report.build,
         report.cores,
@@ -139,22 +158,25 @@ fn table(report: &Report) -> String {
         "tasks/s",
         "p50 ms",
         "p99 ms",
-        "max ms"
+        "max ms",
+        "CPU s/1k",
+        "all s/1k",
+        "RSS MiB",
+        "written B",
     );
     for result in &report.results {
         let Latencies { p50, p99, max } = result.latency_ms;
         text += &format!(
-            "{:<8} {:>10} {:>9.2} {:>12.0} {:>9.2} {:>9.2} {:>9.2}   {}; latency of {}\n",
-            result.scenario,
-            result.tasks,
-            result.seconds,
-            result.per_second,
-            p50,
-            p99,
-            max,
-            result.what,
-            result.latency_of
+            "{:<10} {:>9} {:>8.2} {:>10.0} {p50:>8.2} {p99:>8.2} {max:>8.2}",
+            result.scenario, result.tasks, result.seconds, result.per_second
         );
+        if let Some(cost) = &result.cost {
+            text += &format!(
+                " {:>9.4} {:>9.4} {:>7.0} {:>9.0}",
+                cost.cpu_seconds_per_1000, cost.machine_cpu_seconds_per_1000, cost.rss_mib, cost.written_bytes_per_task
+            );
+        }
+        text += &format!("   {}; latency of {}\n", result.what, result.latency_of);
     }
-    text.trim_end().to_owned()
+    text + "CPU s/1k: of this process for 1,000 tasks; all: of the whole machine; written: by this process, for each task"
 }

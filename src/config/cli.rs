@@ -69,6 +69,9 @@ pub struct BenchArgs {
     /// Callers at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     pub connections: u64,
+    /// Tasks a pool runs at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub places: usize,
     /// Finished tasks that are there before the measuring begins
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub history: u64,
@@ -88,8 +91,37 @@ pub enum Scenario {
     Life,
     /// How soon a waiting worker starts a task
     Pickup,
+    /// A backlog worked off by a pool
+    Drain,
+    /// Single submits while a pool works
+    Sustained,
+    /// The page's list, read whole
+    Poll,
+    /// The page's list, unchanged: 304
+    #[value(name = "poll-304")]
+    PollUnchanged,
+    /// The statistics
+    Stats,
+    /// A node with nothing to do
+    Idle,
     /// All of them
     All,
+}
+
+impl Scenario {
+    /// Each, in the order in which `all` measures them.
+    pub const MEASURED: [Scenario; 10] = [
+        Scenario::Life,
+        Scenario::Pickup,
+        Scenario::Drain,
+        Scenario::Sustained,
+        Scenario::Submit,
+        Scenario::Batch,
+        Scenario::Poll,
+        Scenario::PollUnchanged,
+        Scenario::Stats,
+        Scenario::Idle,
+    ];
 }
 
 /// The client's subcommands.
