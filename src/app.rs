@@ -27,10 +27,21 @@ const AFTER_DRAIN: Duration = Duration::from_millis(1500);
 enum Failure {
     #[error("{0}")]
     Usage(String),
-    #[error("{0}")]
+    #[error("{0}{hint}", hint = hint(.0))]
     Store(#[from] store::Error),
     #[error("{0}")]
     Other(String),
+}
+
+/// What to do about a database that cannot be used.
+fn hint(error: &store::Error) -> &'static str {
+    match error {
+        store::Error::Damaged(_) => {
+            ". The file is left as it is. `errand backup FILE` makes backups of a database that is well; docs/setup.md \
+             tells how to put one in its place"
+        }
+        _ => "",
+    }
 }
 
 impl Failure {
@@ -62,7 +73,10 @@ pub fn main() -> i32 {
             return 1;
         }
     };
-    runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))
+    let code = runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config));
+    // What still blocks a thread must not hold the process up.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(command: Command, config: Config) -> i32 {
@@ -110,15 +124,22 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
     let pool = tokio::spawn(work(queue.clone(), config, stop.clone()));
     let server = listener.map(|listener| serve_api(listener, &queue, config, stop.clone()));
 
-    stop.cancelled().await;
-    tracing::info!("stopping: no more is claimed or accepted; running tasks have {:?}", config.drain);
-    let _ = pool.await;
-    if let Some(server) = server {
-        let _ = timeout(AFTER_DRAIN, server).await;
-    }
-    house_end.cancel();
-    for part in house {
-        let _ = timeout(AFTER_DRAIN, part).await;
+    let drained = async {
+        stop.cancelled().await;
+        tracing::info!("stopping: no more is claimed or accepted; running tasks have {:?}", config.drain);
+        let _ = pool.await;
+        if let Some(server) = server {
+            let _ = timeout(AFTER_DRAIN, server).await;
+        }
+        house_end.cancel();
+        for part in house {
+            let _ = timeout(AFTER_DRAIN, part).await;
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        // At once: whatever runs here could not be written down any more.
+        broken = queue.store().broken() => return Err(broken.into()),
     }
     let _ = timeout(AFTER_DRAIN, queue.store().close()).await;
     tracing::info!("stopped");
