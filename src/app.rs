@@ -11,6 +11,7 @@ use crate::worker::{self, Settings};
 use crate::{bench, client, config};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,6 +85,7 @@ async fn run(command: Command, config: Config) -> i32 {
         Command::Serve => serve(&config, true).await,
         Command::Worker => serve(&config, false).await,
         Command::Migrate => migrate(&config).await,
+        Command::Backup { file } => backup(&config, &file).await,
         Command::Config(args) => return config::run(&config, &args),
         Command::Client(command) => return client::run(&config, command).await,
         Command::Bench(args) => bench::run(&config, &args).await.map_err(Failure::Other),
@@ -168,6 +170,27 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
     let store = open_store(&config.database).await?;
     store.close().await;
     say("the database is up to date")
+}
+
+/// Copies the database; what else belongs to a backup is told.
+async fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
+    let files = config.data_dir.join("files");
+    let DatabaseUrl::Sqlite(path) = &config.database else {
+        return Err(Failure::Usage(format!(
+            "the tasks are kept in Postgres: back it up with pg_dump, then copy the folder {}",
+            files.display()
+        )));
+    };
+    if to.exists() {
+        return Err(Failure::Usage(format!("{} is there already, and is not written over", to.display())));
+    }
+    let copied = Sqlite::beside(path).await?.backup(to).await;
+    let bytes = copied.map_err(|error| match error {
+        store::BackupError::Database(error) => Failure::Store(error),
+        error => Failure::Other(error.to_string()),
+    })?;
+    let (to, files) = (to.display(), files.display());
+    say(&format!("{to}: {bytes} bytes, checked. The files are not in it: copy the folder {files} now"))
 }
 
 fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {

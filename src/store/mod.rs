@@ -20,7 +20,7 @@ use uuid::Uuid;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
-pub use sqlite::Sqlite;
+pub use sqlite::{BackupError, Beside, Sqlite};
 
 /// Which database it is, as `/health` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 /// What the store answers.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What is submitted together: all of it becomes tasks, or none of it.
 #[derive(Debug, Clone)]

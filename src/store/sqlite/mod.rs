@@ -5,6 +5,7 @@
 //! as much as one row does on its own.
 
 mod anchor;
+mod beside;
 mod check;
 mod guard;
 mod json;
@@ -28,6 +29,8 @@ use tokio::sync::broadcast;
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 use writer::Writer;
+
+pub use beside::{BackupError, Beside};
 
 /// The store in a SQLite file.
 pub struct Sqlite {

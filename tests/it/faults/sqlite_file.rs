@@ -4,6 +4,9 @@ use super::{PATIENCE, knows, noop, refused, submit};
 use crate::support::node::{Home, Node};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The size of a page of a file that Errand made.
@@ -188,8 +191,62 @@ async fn a_node_with_nothing_to_do_sees_within_two_seconds_that_its_file_is_gone
     assert!(lost.elapsed() < SOON, "{:?}", lost.elapsed());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_under_load_has_all_that_was_acknowledged_before_it_and_starts() {
+    let home = Home::sqlite();
+    let node = Arc::new(home.start(&[]));
+    let before = submit(&node, 50).await;
+    let (loaded, more) = (node.clone(), Arc::new(AtomicBool::new(true)));
+    let go_on = more.clone();
+    let load = tokio::spawn(async move {
+        while go_on.load(Ordering::Relaxed) {
+            submit(&loaded, 10).await;
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("errand.db");
+    let made = backup(&home, &copy);
+    assert!(made.status.success(), "{made:?}");
+    assert_eq!(backup(&home, &copy).status.code(), Some(2), "it is not written over");
+    more.store(false, Ordering::Relaxed);
+    load.await.unwrap();
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["errand.db"], "and nothing else is left");
+
+    let restored = Home::sqlite();
+    fs::copy(&copy, restored.database_file()).unwrap();
+    knows(&restored.start(&[]), &before).await;
+}
+
+#[tokio::test]
+async fn a_backup_that_cannot_be_made_leaves_nothing_and_says_why() {
+    let home = closed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let missing = backup(&home, &folder.path().join("missing/errand.db"));
+    assert_eq!(missing.status.code(), Some(1), "{missing:?}");
+    let whole = fs::read(home.database_file()).unwrap();
+    fs::write(home.database_file(), &whole[..PAGE * 4]).unwrap();
+    let damaged = backup(&home, &folder.path().join("errand.db"));
+    assert_eq!(damaged.status.code(), Some(3), "{damaged:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let none = backup(&Home::sqlite(), &folder.path().join("errand.db"));
+    assert_eq!(none.status.code(), Some(1), "{none:?}");
+}
+
+#[tokio::test]
+async fn the_backup_of_a_postgres_is_pg_dump_s() {
+    let home = Home::postgres().await;
+    let refused = backup(&home, Path::new("copy.db"));
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("pg_dump"));
+}
+
+fn backup(home: &Home, to: &Path) -> Output {
+    home.command(&["backup"]).arg(to).output().unwrap()
+}
+
 /// Runs statements by the command line's SQLite, on a file that nobody has open.
 fn sqlite(file: &Path, statements: &str) {
-    let done = std::process::Command::new("sqlite3").arg("-bail").arg(file).arg(statements).output().unwrap();
+    let done = Command::new("sqlite3").arg("-bail").arg(file).arg(statements).output().unwrap();
     assert!(done.status.success(), "{done:?}");
 }
