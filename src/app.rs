@@ -11,6 +11,7 @@ use crate::worker::{self, Settings};
 use crate::{bench, client, config};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,10 +28,21 @@ const AFTER_DRAIN: Duration = Duration::from_millis(1500);
 enum Failure {
     #[error("{0}")]
     Usage(String),
-    #[error("{0}")]
+    #[error("{0}{hint}", hint = hint(.0))]
     Store(#[from] store::Error),
     #[error("{0}")]
     Other(String),
+}
+
+/// What to do about a database that cannot be used.
+fn hint(error: &store::Error) -> &'static str {
+    match error {
+        store::Error::Damaged(_) => {
+            ". The file is left as it is. `errand backup FILE` makes backups of a database that is well; docs/setup.md \
+             tells how to put one in its place"
+        }
+        _ => "",
+    }
 }
 
 impl Failure {
@@ -62,7 +74,10 @@ pub fn main() -> i32 {
             return 1;
         }
     };
-    runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config))
+    let code = runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config));
+    // What still blocks a thread must not hold the process up.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(command: Command, config: Config) -> i32 {
@@ -70,6 +85,7 @@ async fn run(command: Command, config: Config) -> i32 {
         Command::Serve => serve(&config, true).await,
         Command::Worker => serve(&config, false).await,
         Command::Migrate => migrate(&config).await,
+        Command::Backup { file } => backup(&config, &file).await,
         Command::Config(args) => return config::run(&config, &args),
         Command::Client(command) => return client::run(&config, command).await,
         Command::Bench(args) => bench::run(&config, &args).await.map_err(Failure::Other),
@@ -110,15 +126,22 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
     let pool = tokio::spawn(work(queue.clone(), config, stop.clone()));
     let server = listener.map(|listener| serve_api(listener, &queue, config, stop.clone()));
 
-    stop.cancelled().await;
-    tracing::info!("stopping: no more is claimed or accepted; running tasks have {:?}", config.drain);
-    let _ = pool.await;
-    if let Some(server) = server {
-        let _ = timeout(AFTER_DRAIN, server).await;
-    }
-    house_end.cancel();
-    for part in house {
-        let _ = timeout(AFTER_DRAIN, part).await;
+    let drained = async {
+        stop.cancelled().await;
+        tracing::info!("stopping: no more is claimed or accepted; running tasks have {:?}", config.drain);
+        let _ = pool.await;
+        if let Some(server) = server {
+            let _ = timeout(AFTER_DRAIN, server).await;
+        }
+        house_end.cancel();
+        for part in house {
+            let _ = timeout(AFTER_DRAIN, part).await;
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        // At once: whatever runs here could not be written down any more.
+        broken = queue.store().broken() => return Err(broken.into()),
     }
     let _ = timeout(AFTER_DRAIN, queue.store().close()).await;
     tracing::info!("stopped");
@@ -147,6 +170,27 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
     let store = open_store(&config.database).await?;
     store.close().await;
     say("the database is up to date")
+}
+
+/// Copies the database; what else belongs to a backup is told.
+async fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
+    let files = config.data_dir.join("files");
+    let DatabaseUrl::Sqlite(path) = &config.database else {
+        return Err(Failure::Usage(format!(
+            "the tasks are kept in Postgres: back it up with pg_dump, then copy the folder {}",
+            files.display()
+        )));
+    };
+    if to.exists() {
+        return Err(Failure::Usage(format!("{} is there already, and is not written over", to.display())));
+    }
+    let copied = Sqlite::beside(path).await?.backup(to).await;
+    let bytes = copied.map_err(|error| match error {
+        store::BackupError::Database(error) => Failure::Store(error),
+        error => Failure::Other(error.to_string()),
+    })?;
+    let (to, files) = (to.display(), files.display());
+    say(&format!("{to}: {bytes} bytes, checked. The files are not in it: copy the folder {files} now"))
 }
 
 fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {

@@ -34,6 +34,12 @@ pub enum Command {
     Worker,
     /// Bring the database up to date and stop
     Migrate,
+    /// Copy the SQLite database to a file that is not there yet, also while Errand runs
+    Backup {
+        /// Where the copy goes
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Print each setting, its value and where it came from
     Config(ConfigArgs),
     /// Measure this machine and this database

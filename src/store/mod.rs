@@ -20,7 +20,7 @@ use uuid::Uuid;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
-pub use sqlite::Sqlite;
+pub use sqlite::{BackupError, Beside, Sqlite};
 
 /// Which database it is, as `/health` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +51,8 @@ pub enum Error {
     /// No space left; nothing was written.
     #[error("the database has no space left: {0}")]
     Full(String),
-    /// The file is damaged, or is no database of ours.
-    #[error("the database is damaged: {0}")]
+    /// The file is damaged, is no database of ours, or is no longer there. Its text says what to do.
+    #[error("the database cannot be used: {0}")]
     Damaged(String),
     /// Another process has the file.
     #[error("the database file is in use by another process: {0}")]
@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 /// What the store answers.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What is submitted together: all of it becomes tasks, or none of it.
 #[derive(Debug, Clone)]
@@ -378,6 +378,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What other nodes (and on Postgres this one too) tell. On SQLite nobody does.
     fn wakes(&self) -> tokio::sync::broadcast::Receiver<Wake>;
+
+    /// Returns once this process must stop using the database: SQLite's file was deleted or replaced
+    /// under it. Writes are refused from then on.
+    async fn broken(&self) -> Error;
 
     /// Ends what runs in the background, closes the connections.
     async fn close(&self);

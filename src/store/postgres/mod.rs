@@ -191,6 +191,11 @@ impl Store for Postgres {
         self.notifier.subscribe()
     }
 
+    /// A server is away for a while, never gone for good.
+    async fn broken(&self) -> Error {
+        std::future::pending().await
+    }
+
     async fn close(&self) {
         self.notifier.stop().await;
         for owned in [&self.submits, &self.changes, &self.work] {

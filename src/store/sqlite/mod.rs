@@ -4,11 +4,17 @@
 //! out in commit order by construction. Batches travel as one JSON parameter, which costs about
 //! as much as one row does on its own.
 
+mod anchor;
+mod beside;
+mod check;
+mod guard;
 mod json;
 mod keep;
 mod open;
 mod read;
+mod watch;
 mod write;
+mod writer;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Store, StoredLine,
@@ -16,31 +22,35 @@ use super::{
 };
 use crate::task::{Artifact, Change, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
-use sqlx::{Connection, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction};
-use tokio::sync::{Mutex, MutexGuard, broadcast};
+use guard::Mark;
+use sqlx::SqlitePool;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use tokio_util::sync::DropGuard;
 use uuid::Uuid;
+use writer::Writer;
+
+pub use beside::{BackupError, Beside};
 
 /// The store in a SQLite file.
 pub struct Sqlite {
-    writer: Mutex<SqliteConnection>,
+    writer: Arc<Writer>,
     readers: SqlitePool,
     wakes: broadcast::Sender<Wake>,
+    /// There while the store is, and left behind by a process that is killed.
+    mark: Mark,
+    /// Ends the looks at the file.
+    _watch: DropGuard,
     /// Held as long as the store is: a second process is refused.
     _lock: std::fs::File,
 }
 
-/// The writing connection, while nobody else has it.
-struct Writer<'a>(MutexGuard<'a, SqliteConnection>);
-
-impl Sqlite {
-    async fn writer(&self) -> Writer<'_> {
-        Writer(self.writer.lock().await)
-    }
-}
-
-impl Writer<'_> {
-    async fn begin(&mut self) -> Result<Transaction<'_, Driver>> {
-        self.0.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+impl Drop for Sqlite {
+    /// Its connections close behind this, and the last one writes the log back into the file.
+    fn drop(&mut self) {
+        if self.writer.check().is_ok() {
+            self.mark.remove();
+        }
     }
 }
 
@@ -51,7 +61,7 @@ impl Store for Sqlite {
     }
 
     async fn durability(&self) -> Result<String> {
-        keep::durability(&mut self.writer().await.0).await
+        keep::durability(&mut *self.writer.idle().await).await
     }
 
     async fn now(&self) -> Result<Time> {
@@ -60,36 +70,28 @@ impl Store for Sqlite {
 
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
         let rows = write::task_rows(submissions.iter());
-        let mut writer = self.writer().await;
-        let mut transaction = writer.begin().await?;
-        let submitted = write::insert(&mut transaction, submissions, rows).await?;
-        commit(transaction).await?;
-        Ok(submitted)
+        let mut write = self.writer.begin().await?;
+        let submitted = write::insert(&mut write, submissions, rows).await;
+        write.done(submitted).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {
-        let mut writer = self.writer().await;
-        let mut transaction = writer.begin().await?;
-        let tasks = write::claim(&mut transaction, claim).await?;
-        commit(transaction).await?;
-        Ok(tasks)
+        let mut write = self.writer.begin().await?;
+        let tasks = write::claim(&mut write, claim).await;
+        write.done(tasks).await
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
         let rows = write::change_rows(changes);
-        let mut writer = self.writer().await;
-        let mut transaction = writer.begin().await?;
-        let tasks = write::apply(&mut transaction, changes, rows).await?;
-        commit(transaction).await?;
-        Ok(tasks)
+        let mut write = self.writer.begin().await?;
+        let tasks = write::apply(&mut write, changes, rows).await;
+        write.done(tasks).await
     }
 
     async fn beat(&self, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>> {
-        let mut writer = self.writer().await;
-        let mut transaction = writer.begin().await?;
-        let held = keep::beat(&mut transaction, beats, until, now).await?;
-        commit(transaction).await?;
-        Ok(held)
+        let mut write = self.writer.begin().await?;
+        let held = keep::beat(&mut write, beats, until, now).await;
+        write.done(held).await
     }
 
     async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
@@ -101,7 +103,9 @@ impl Store for Sqlite {
         if next.is_none_or(|next| next > now) {
             return Ok(Due { promoted: 0, next });
         }
-        let promoted = keep::promote(&mut self.writer().await.0, now, limit).await?;
+        let mut write = self.writer.begin().await?;
+        let promoted = keep::promote(&mut write, now, limit).await;
+        let promoted = write.done(promoted).await?;
         Ok(Due { promoted, next: read::next_due(&self.readers).await? })
     }
 
@@ -138,7 +142,9 @@ impl Store for Sqlite {
     }
 
     async fn add_file(&self, file: &File) -> Result<()> {
-        keep::add_file(&mut self.writer().await.0, file).await
+        let mut write = self.writer.begin().await?;
+        let added = keep::add_file(&mut write, file).await;
+        write.done(added).await
     }
 
     async fn files(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
@@ -146,12 +152,14 @@ impl Store for Sqlite {
     }
 
     async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<Option<File>> {
-        let mut writer = self.writer().await;
+        let mut write = self.writer.begin().await?;
+        // Nobody else writes meanwhile: what a reader sees is what there is.
         let file = read::files(&self.readers, scope, &[id]).await?.pop();
-        if file.is_some() {
-            keep::remove_file(&mut writer.0, id).await?;
-        }
-        Ok(file)
+        let removed = match file {
+            Some(file) => keep::remove_file(&mut write, id).await.map(|()| Some(file)),
+            None => Ok(None),
+        };
+        write.done(removed).await
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Vec<Count>> {
@@ -159,7 +167,9 @@ impl Store for Sqlite {
     }
 
     async fn put_minutes(&self, minutes: &[Minute]) -> Result<()> {
-        keep::put_minutes(&mut self.writer().await.0, minutes).await
+        let mut write = self.writer.begin().await?;
+        let put = keep::put_minutes(&mut write, minutes).await;
+        write.done(put).await
     }
 
     async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
@@ -171,7 +181,9 @@ impl Store for Sqlite {
     }
 
     async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()> {
-        keep::tidy(&mut self.writer().await.0, keys_before, minutes_before).await
+        let mut write = self.writer.begin().await?;
+        let tidied = keep::tidy(&mut write, keys_before, minutes_before).await;
+        write.done(tidied).await
     }
 
     fn wake(&self, _: Wake) {}
@@ -180,15 +192,19 @@ impl Store for Sqlite {
         self.wakes.subscribe()
     }
 
+    async fn broken(&self) -> Error {
+        self.writer.broken().await
+    }
+
     async fn close(&self) {
         self.readers.close().await;
-        // The last connection to close writes the log back into the file; a failure loses nothing.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *self.writer.lock().await).await;
+        // What the log held is then in the file, unless a reader from outside is in the way; then, and
+        // after a failure, nothing is lost and the mark stays.
+        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *self.writer.idle().await).await;
+        if self.writer.check().is_ok() && self.writer.anchor().log_bytes() == 0 {
+            self.mark.remove();
+        }
     }
-}
-
-async fn commit(transaction: Transaction<'_, Driver>) -> Result<()> {
-    transaction.commit().await.map_err(failed)
 }
 
 /// What a failure of the driver means to the domain. See the result codes of the SQLite manual.

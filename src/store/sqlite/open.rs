@@ -1,14 +1,18 @@
-//! Opening the file: the lock, the settings, the migrations.
+//! Opening the file: the lock, the looks at it, the settings, the migrations, the mark.
 
-use super::{Sqlite, failed};
+use super::anchor::Anchor;
+use super::guard::{self, APPLICATION_ID, Mark, beside};
+use super::writer::Writer;
+use super::{Sqlite, check, failed, watch};
 use crate::store::{Error, Result};
-use sqlx::ConnectOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, broadcast};
+use tokio::sync::broadcast;
 
 /// Readers at once; a read takes well under a millisecond.
 const READERS: u32 = 4;
@@ -29,29 +33,19 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite")
 
 impl Sqlite {
     /// Opens the file, made if missing, and brings its tables up to date. `InUse` if another
-    /// process has it, `Damaged` if it is no database of ours. What it writes is on disk when a
-    /// write returns (`synchronous=FULL`).
+    /// process has it; `Damaged` if it is no database of ours, is not whole, or if something of
+    /// what the last process wrote is missing: it is then left as it is. What it writes is on disk
+    /// when a write returns (`synchronous=FULL`). Must be called on a tokio runtime.
     pub async fn open(path: &Path) -> Result<Sqlite> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|error| Error::Unavailable(format!("the data folder: {error}")))?;
         }
-        let lock = lock(path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .page_size(PAGE_BYTES)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
-            .foreign_keys(false)
-            .statement_cache_capacity(200)
-            .row_buffer_size(ROWS_BUFFERED)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .pragma("journal_size_limit", LOG_BYTES)
-            .pragma("temp_store", "memory")
-            .pragma("cache_size", "-65536")
-            .disable_statement_logging();
-        let mut writer = options.connect().await.map_err(failed)?;
+        let lock = guard::lock(path)?;
+        match guard::look(path)? {
+            true => check::examine(path, newest()).await?,
+            false => make(path).await?,
+        }
+        let mut writer = writing(path).connect().await.map_err(failed)?;
         let version: String =
             sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut writer).await.map_err(failed)?;
         check_version(&version)?;
@@ -59,25 +53,77 @@ impl Sqlite {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(Duration::from_secs(2))
-            .connect_with(options.create_if_missing(false).read_only(true))
+            .connect_with(writing(path).create_if_missing(false).read_only(true))
             .await
             .map_err(failed)?;
-        Ok(Sqlite { writer: Mutex::new(writer), readers, wakes: broadcast::Sender::new(1), _lock: lock })
+        let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
+        let run = begin_run(path, &mut writer).await?;
+        let anchor = Anchor::of(path).map_err(unavailable)?;
+        let mark = Mark::of(path);
+        mark.set(run).map_err(unavailable)?;
+        let writer = Arc::new(Writer::new(writer, anchor));
+        let watch = watch::start(writer.clone());
+        Ok(Sqlite { writer, readers, wakes: broadcast::Sender::new(1), mark, _watch: watch, _lock: lock })
     }
 }
 
-/// A lock on a file beside the database, held by the operating system for as long as the process
-/// lives, so that a killed one leaves nothing behind.
-fn lock(path: &Path) -> Result<File> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
-    let file = file.map_err(|error| Error::Unavailable(format!("the lock file: {error}")))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse(path.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(Error::Unavailable(format!("the lock file: {error}"))),
+/// The last migration this Errand knows.
+pub fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+fn writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .page_size(PAGE_BYTES)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .foreign_keys(false)
+        .statement_cache_capacity(200)
+        .row_buffer_size(ROWS_BUFFERED)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("journal_size_limit", LOG_BYTES)
+        .pragma("temp_store", "memory")
+        .pragma("cache_size", "-65536")
+        .disable_statement_logging()
+}
+
+/// Makes the file under another name first: under its own one it is never empty, however the
+/// process ends, so that one that is found empty is known to be damaged.
+async fn make(path: &Path) -> Result<()> {
+    let unavailable = |error: std::io::Error| Error::Unavailable(format!("a new database: {error}"));
+    let new = beside(path, ".new");
+    for left in [new.clone(), beside(&new, "-wal"), beside(&new, "-shm"), beside(&new, "-journal")] {
+        let _ = fs::remove_file(left);
     }
+    let mut db = writing(&new).create_if_missing(true).connect().await.map_err(failed)?;
+    sign(&mut db).await?;
+    db.close().await.map_err(failed)?;
+    fs::rename(&new, path).map_err(unavailable)?;
+    guard::sync_folder(path).map_err(unavailable)?;
+    tracing::info!(path = %path.display(), "made a new database");
+    Ok(())
+}
+
+/// Writes whose database it is into its header.
+async fn sign(db: &mut SqliteConnection) -> Result<()> {
+    let statement = format!("PRAGMA application_id = {APPLICATION_ID}");
+    sqlx::query(AssertSqlSafe(statement)).execute(db).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Gives this run a number and writes it into the file itself, past the log; what the log held is
+/// written back with it. 0 if a reader from outside is in the way of that: then a file that is put
+/// in this one's place is not told from it.
+async fn begin_run(path: &Path, db: &mut SqliteConnection) -> Result<u32> {
+    sign(db).await?;
+    let run = rand::random_range(1..=i32::MAX as u32);
+    sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {run}"))).execute(&mut *db).await.map_err(failed)?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(db).await.map_err(failed)?;
+    let written = guard::header(path)?.is_some_and(|header| header.run == run);
+    Ok(if written { run } else { 0 })
 }
 
 fn check_version(version: &str) -> Result<()> {
@@ -90,9 +136,6 @@ fn check_version(version: &str) -> Result<()> {
 fn not_migrated(error: MigrateError) -> Error {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
-        MigrateError::VersionMissing(version) => {
-            Error::Damaged(format!("it was written by a newer Errand (migration {version})"))
-        }
         error => Error::Damaged(error.to_string()),
     }
 }

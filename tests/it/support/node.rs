@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// Where nodes keep their things; gone after the test.
@@ -53,6 +53,7 @@ impl Home {
 /// A running node; killed when dropped.
 pub struct Node {
     child: Child,
+    log: Arc<Mutex<String>>,
     pub url: String,
     http: reqwest::Client,
 }
@@ -60,11 +61,14 @@ pub struct Node {
 impl Node {
     fn start(mut command: Command) -> Node {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let kept = log.clone();
         let (found, address) = mpsc::channel();
         // The log is read to its end, so that the node never waits for it.
         std::thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
+            for line in said.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&format!("{line}\n"));
                 if let Some((_, after)) = line.split_once("http://") {
                     let _ = found.send(format!("http://{}", after.split_whitespace().next().unwrap_or_default()));
                 }
@@ -73,7 +77,12 @@ impl Node {
         let url = address.recv_timeout(Duration::from_secs(30)).expect("the node says where it listens");
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Node { child, url, http }
+        Node { child, log, url, http }
+    }
+
+    /// What it has said so far, on standard error.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// What a POST answers: status and body.

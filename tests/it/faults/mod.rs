@@ -1,0 +1,46 @@
+//! What breaks, and what holds nevertheless: the real binary under faults of its disk and its files.
+
+mod sqlite_file; // the database file damaged, deleted, replaced
+
+use crate::support::node::{Home, Node};
+use serde_json::{Value, json};
+use std::process::Output;
+use std::time::Duration;
+
+/// A node that does not do within this time what it should never will.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts a node that must not start; answers what it said.
+#[track_caller]
+pub fn refused(home: &Home, code: i32) -> String {
+    let output = home.command(&[]).output().unwrap();
+    ended_with(&output, code)
+}
+
+#[track_caller]
+pub fn ended_with(output: &Output, code: i32) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+/// Submits `n` tasks one by one, each acknowledged; answers their ids.
+pub async fn submit(node: &Node, n: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..n {
+        ids.push(node.submit(noop(n)).await);
+    }
+    ids
+}
+
+pub fn noop(n: usize) -> Value {
+    json!({"type": "noop", "params": {"n": n}})
+}
+
+/// Fails unless the node knows each of these tasks.
+pub async fn knows(node: &Node, ids: &[String]) {
+    for id in ids {
+        let task = node.get(&format!("/api/tasks/{id}")).await;
+        assert_eq!(task["id"], id.as_str(), "{task}");
+    }
+}
