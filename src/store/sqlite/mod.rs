@@ -11,10 +11,10 @@ mod read;
 mod write;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Store, StoredLine,
-    Submission, Submitted, Transition, Wake,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
+    StoredLine, Submission, Submitted, Transition, Wake,
 };
-use crate::task::{Artifact, Change, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
 use sqlx::{Connection, Sqlite as Driver, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard, broadcast};
@@ -94,6 +94,21 @@ impl Store for Sqlite {
 
     async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
         read::held(&self.readers, leases).await
+    }
+
+    async fn save(&self, saves: &[Save], now: Time) -> Result<Vec<Saved>> {
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin().await?;
+        let mut saved = Vec::with_capacity(saves.len());
+        for save in saves {
+            saved.push(keep::save(&mut transaction, save, now).await?);
+        }
+        commit(transaction).await?;
+        Ok(saved)
+    }
+
+    async fn checkpoints(&self, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
+        read::checkpoints(&self.readers, tasks).await
     }
 
     async fn promote(&self, now: Time, limit: i64) -> Result<Due> {

@@ -1,6 +1,7 @@
 //! What the queue guarantees. Each test's name is the promise; each runs on both databases.
 
 mod cancel;
+mod checkpoint;
 mod lease;
 mod read;
 mod submit;
