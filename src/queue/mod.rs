@@ -7,6 +7,7 @@ mod batch;
 mod bulk;
 mod checkpoint;
 mod explain;
+mod leftovers;
 mod pace;
 mod read;
 mod stats;

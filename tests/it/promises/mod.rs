@@ -3,6 +3,7 @@
 mod cancel;
 mod checkpoint;
 mod lease;
+mod leftovers;
 mod read;
 mod submit;
 
