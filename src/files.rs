@@ -5,8 +5,13 @@
 //! too. From blocking code both streams are used through [`Reader::into_blocking`] and
 //! [`Writer::blocking`].
 
+mod folder;
+mod growing;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, TryStreamExt};
 use object_store::path::Path as Location;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, buffered::BufWriter};
 use sha2::{Digest, Sha256};
@@ -18,6 +23,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
+use uuid::Uuid;
+
+pub use growing::{Growing, Mark};
 
 /// How much is gathered before it is written: the least an S3 part may have.
 const PART_BYTES: usize = 5 * 1024 * 1024;
@@ -27,6 +35,16 @@ const PARTS_IN_FLIGHT: usize = 1;
 const READ_BYTES: usize = 256 * 1024;
 /// How much of a file's beginning is kept to tell what it is.
 const HEAD_BYTES: usize = 512;
+
+/// Where the output files of a task's attempts are kept, as a folder.
+pub fn of_task(task: Uuid) -> String {
+    format!("artifacts/{task}")
+}
+
+/// Where those of the attempt under `lease` are: every attempt has a folder of its own.
+pub fn of_attempt(task: Uuid, lease: Uuid) -> String {
+    format!("{}/{lease}", of_task(task))
+}
 
 /// Why the file store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +78,16 @@ pub struct Reader {
 /// shutting it down does not finish it. After a failed write every further one fails.
 pub struct Writer {
     inner: BufWriter,
+    tally: Tally,
+    failed: bool,
+}
+
+/// What went into a file so far.
+#[derive(Clone, Default)]
+struct Tally {
     hash: Sha256,
     bytes: u64,
     head: Vec<u8>,
-    failed: bool,
 }
 
 /// What was written.
@@ -91,7 +115,7 @@ impl Files {
     pub async fn create(&self, location: &str) -> Result<Writer, Error> {
         let inner = BufWriter::with_capacity(self.store.clone(), parse(location)?, PART_BYTES);
         let inner = inner.with_max_concurrency(PARTS_IN_FLIGHT);
-        Ok(Writer { inner, hash: Sha256::new(), bytes: 0, head: Vec::new(), failed: false })
+        Ok(Writer { inner, tally: Tally::default(), failed: false })
     }
 
     /// Reads a range of a file, as a stream; a range beyond its end is cut there.
@@ -122,27 +146,6 @@ impl Files {
     pub async fn delete(&self, location: &str) -> Result<(), Error> {
         absent_is_deleted(self.store.delete(&parse(location)?).await)
     }
-
-    /// Deletes every file whose location begins with `folder/`, and what a killed process left
-    /// half-written there.
-    pub async fn delete_folder(&self, folder: &str) -> Result<(), Error> {
-        let prefix = parse(folder)?;
-        if prefix.as_ref().is_empty() {
-            return Err(Error::Other("the whole store is no folder to delete".to_owned()));
-        }
-        if let Some(root) = &self.folder {
-            return match tokio::fs::remove_dir_all(root.join(prefix.as_ref())).await {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-                _ => Ok(()),
-            };
-        }
-        let found = self.store.list(Some(&prefix)).map_ok(|file| file.location).boxed();
-        let mut deleted = self.store.delete_stream(found);
-        while let Some(done) = deleted.next().await {
-            absent_is_deleted(done.map(drop))?;
-        }
-        Ok(())
-    }
 }
 
 impl Reader {
@@ -171,7 +174,7 @@ impl Writer {
             return Err(Error::Other("a write before failed".to_owned()));
         }
         self.inner.shutdown().await?;
-        Ok(Stored { bytes: self.bytes, sha256: hex(&self.hash.finalize()), head: self.head })
+        Ok(self.tally.stored())
     }
 
     /// The writer for blocking code: `Write`, to be used as [`Reader::into_blocking`]. Flush it
@@ -188,7 +191,7 @@ impl AsyncWrite for Writer {
         }
         let done = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
         match done {
-            Ok(written) => self.count(&buf[..written]),
+            Ok(written) => self.tally.add(&buf[..written]),
             // The crate's writer panics or leaves a hole when it is used beyond an error.
             Err(_) => self.failed = true,
         }
@@ -209,8 +212,12 @@ impl AsyncWrite for Writer {
     }
 }
 
-impl Writer {
-    fn count(&mut self, written: &[u8]) {
+impl Tally {
+    fn stored(self) -> Stored {
+        Stored { bytes: self.bytes, sha256: hex(&self.hash.finalize()), head: self.head }
+    }
+
+    fn add(&mut self, written: &[u8]) {
         self.hash.update(written);
         self.bytes += written.len() as u64;
         let missing = HEAD_BYTES - self.head.len();
@@ -229,7 +236,8 @@ fn absent_is_deleted(done: Result<(), object_store::Error>) -> Result<(), Error>
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -264,118 +272,4 @@ fn of_cause(error: &(dyn std::error::Error + 'static)) -> Error {
         cause = wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
     Error::Other(error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, Files) {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::local(folder.path()).unwrap();
-        (folder, files)
-    }
-
-    fn count(folder: &Path) -> usize {
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
-    }
-
-    async fn write(files: &Files, location: &str, content: &[u8]) -> Stored {
-        let mut writer = files.create(location).await.unwrap();
-        writer.write_all(content).await.unwrap();
-        writer.finish().await.unwrap()
-    }
-
-    async fn read(files: &Files, location: &str, range: Range<u64>) -> Vec<u8> {
-        let mut content = Vec::new();
-        files.read(location, range).await.unwrap().read_to_end(&mut content).await.unwrap();
-        content
-    }
-
-    #[tokio::test]
-    async fn a_file_comes_back_with_its_size_hash_and_head() {
-        let (_folder, files) = store();
-        let stored = write(&files, "uploads/a", b"abc").await;
-        assert_eq!((stored.bytes, &stored.head[..]), (3, &b"abc"[..]));
-        assert_eq!(stored.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(read(&files, "uploads/a", 0..3).await, b"abc");
-        assert_eq!(read(&files, "uploads/a", 1..2).await, b"b");
-        assert_eq!(read(&files, "uploads/a", 1..100).await, b"bc");
-        assert_eq!(read(&files, "uploads/a", 3..3).await, b"");
-    }
-
-    #[tokio::test]
-    async fn a_file_of_many_parts_comes_back_whole() {
-        let (_folder, files) = store();
-        let content: Vec<u8> = (0..PART_BYTES * 2 + 17).map(|i| (i * 31 % 251) as u8).collect();
-        let stored = write(&files, "uploads/big", &content).await;
-        assert_eq!((stored.bytes, stored.head.len()), (content.len() as u64, HEAD_BYTES));
-        assert!(read(&files, "uploads/big", 0..u64::MAX).await == content);
-        let chunks = files.read("uploads/big", 5..content.len() as u64).await.unwrap().into_stream();
-        let sizes: Vec<usize> = chunks.map_ok(|chunk| chunk.len()).try_collect().await.unwrap();
-        assert_eq!(sizes.iter().sum::<usize>(), content.len() - 5);
-    }
-
-    #[tokio::test]
-    async fn an_unfinished_file_leaves_nothing() {
-        let (folder, files) = store();
-        for size in [10, PART_BYTES * 2] {
-            let mut writer = files.create("uploads/half").await.unwrap();
-            writer.write_all(&vec![1; size]).await.unwrap();
-            drop(writer);
-        }
-        // The removal runs on a blocking thread; a later one on the same pool need not wait for it.
-        while count(folder.path()) > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(files.read("uploads/half", 0..1).await, Err(Error::NotFound)));
-    }
-
-    #[tokio::test]
-    async fn deleting_is_safe_to_repeat() {
-        let (folder, files) = store();
-        for name in ["artifacts/t/l/a", "artifacts/t/l/b", "artifacts/t/m/a", "artifacts/tt"] {
-            write(&files, name, b"x").await;
-        }
-        files.delete("artifacts/t/l/a").await.unwrap();
-        files.delete("artifacts/t/l/a").await.unwrap();
-        files.delete_folder("artifacts/t").await.unwrap();
-        files.delete_folder("artifacts/t").await.unwrap();
-        assert_eq!(count(folder.path()), 1);
-        assert!(files.delete_folder("").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leaves_the_store_is_refused() {
-        let (_folder, files) = store();
-        for name in ["../outside", "uploads/../../x", "/etc//passwd"] {
-            assert!(files.create(name).await.is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_full_disk_is_told_however_deep_it_lies() {
-        let full = || io::Error::from(io::ErrorKind::StorageFull);
-        let deep = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(full()) };
-        assert!(matches!(Error::from(io::Error::from(deep)), Error::Full));
-        assert!(matches!(Error::from(full()), Error::Full));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn blocking_code_reads_and_writes() {
-        let (_folder, files) = store();
-        let mut writer = files.create("uploads/a").await.unwrap();
-        let writer = tokio::task::spawn_blocking(move || {
-            let mut sink = writer.blocking();
-            io::Write::write_all(&mut sink, b"hello").unwrap();
-            io::Write::flush(&mut sink).unwrap();
-            drop(sink);
-            writer
-        });
-        writer.await.unwrap().finish().await.unwrap();
-        let reader = files.read("uploads/a", 0..5).await.unwrap();
-        let text = tokio::task::spawn_blocking(move || io::read_to_string(reader.into_blocking()).unwrap());
-        assert_eq!(text.await.unwrap(), "hello");
-    }
 }

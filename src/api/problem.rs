@@ -240,6 +240,7 @@ impl From<queue::Error> for Problem {
             E::NotRetryable(_) => Problem::new(Code::TaskNotRetryable, detail),
             E::KeyReused => Problem::new(Code::KeyReused, "send the same body again, or another key"),
             E::SequenceExpired(_) => Problem::new(Code::SequenceExpired, detail),
+            E::InvalidCheckpoint(why) => Problem::new(Code::InvalidRequest, why),
             E::Store(error) => error.into(),
             E::Files(error) => error.into(),
         }

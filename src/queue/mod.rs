@@ -5,7 +5,9 @@
 
 mod batch;
 mod bulk;
+mod checkpoint;
 mod explain;
+mod leftovers;
 mod pace;
 mod read;
 mod stats;
@@ -15,7 +17,7 @@ mod work;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::files::{self, Files};
-use crate::store::{self, Store, Submission, Submitted};
+use crate::store::{self, Save, Saved, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
@@ -25,6 +27,7 @@ use uuid::Uuid;
 use uuid::timestamp::{Timestamp, context::ContextV7};
 
 pub use bulk::Bulk;
+pub use checkpoint::Kept;
 pub use explain::Reason;
 pub use read::{Attempt, ChangePage};
 pub use stats::{Pair, Quantiles, Series, Stats};
@@ -55,6 +58,9 @@ pub enum Error {
     /// The change log no longer reaches back so far; it reaches back to this number.
     #[error("the change log reaches back to {0} only")]
     SequenceExpired(i64),
+    /// A checkpoint that cannot be kept, and why.
+    #[error("{0}")]
+    InvalidCheckpoint(String),
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -78,6 +84,7 @@ struct Inner {
     pace: Arc<Pace>,
     submits: Batch<Submission, Submitted>,
     changes: Batch<Change, Option<Task>>,
+    saves: Batch<Save, Saved>,
     ids: Ids,
 }
 
@@ -138,9 +145,18 @@ impl Queue {
                 }
             }
         });
-        Queue {
-            inner: Arc::new(Inner { store, clock, events, types, files, pace, submits, changes, ids: Ids::default() }),
-        }
+        let saves = Batch::start(WRITE_WEIGHT, {
+            let (store, clock) = (store.clone(), clock.clone());
+            move |operations: Vec<Save>| {
+                let (store, now) = (store.clone(), clock.now());
+                async move {
+                    let written = store.save(&operations, now).await;
+                    (operations, written)
+                }
+            }
+        });
+        let ids = Ids::default();
+        Queue { inner: Arc::new(Inner { store, clock, events, types, files, pace, submits, changes, saves, ids }) }
     }
 
     /// The clock that leases and due times go by.

@@ -2,7 +2,7 @@
 
 use super::{Error, Queue};
 use crate::store::{Beat, Claim, Due, Held};
-use crate::task::{Event, Outcome, Scope, Task};
+use crate::task::{Event, Outcome, Scope, Task, Time};
 use crate::types::Input;
 use uuid::Uuid;
 
@@ -95,14 +95,22 @@ impl Queue {
     pub async fn rescue(&self) -> Result<usize, Error> {
         let now = self.inner.clock.now();
         let lapsed = self.inner.store.lapsed(now, RESCUED_AT_ONCE).await?;
-        let rescues = lapsed.into_iter().map(|task| self.write(task.rescue(now)));
-        let written = futures_util::future::try_join_all(rescues).await?;
-        let rescued: Vec<_> = written.into_iter().flatten().collect();
-        for task in &rescued {
-            let (task, status) = (task.id, task.status.word());
-            tracing::warn!(%task, status, "took back a task whose worker was lost");
+        let rescues = lapsed.into_iter().map(|task| self.take_back(task, now));
+        let rescued = futures_util::future::try_join_all(rescues).await?;
+        Ok(rescued.into_iter().filter(|taken| *taken).count())
+    }
+
+    /// `false`: its worker was quicker.
+    async fn take_back(&self, task: Task, now: Time) -> Result<bool, Error> {
+        let Some(after) = self.write(task.rescue(now)).await? else { return Ok(false) };
+        let (id, status) = (task.id, after.status.word());
+        tracing::warn!(task = %id, status, "took back a task whose worker was lost");
+        if let Some(lease) = task.lease
+            && let Err(error) = self.clear_attempt(id, lease).await
+        {
+            tracing::warn!(task = %id, %error, "the files of a lost attempt could not be deleted");
         }
-        Ok(rescued.len())
+        Ok(true)
     }
 
     /// Makes due tasks ready; answers how many, and when the next one is due.

@@ -6,13 +6,14 @@
 
 mod list;
 mod row;
+mod work;
 
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-use crate::task::{Artifact, Change, Event, Filter, Page, Progress, Scope, Status, Task, TaskError, Time};
+use crate::task::{Artifact, Change, Checkpoint, Event, Filter, Page, Scope, Status, Task, TaskError, Time};
 use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, Sqlite};
+pub use work::{Beat, Claim, Held, Save, Saved};
 
 /// Which database it is, as `/health` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,48 +103,6 @@ pub enum Submitted {
         /// The first answer.
         answer: String,
     },
-}
-
-/// What a worker asks for.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// Who asks.
-    pub worker: String,
-    /// At most this many tasks.
-    pub max: i64,
-    /// Only these types.
-    pub types: Vec<String>,
-    /// Only these queues; empty is any.
-    pub queues: Vec<String>,
-    /// The instant of the claim.
-    pub now: Time,
-    /// How long the leases last.
-    pub lease_ms: i64,
-}
-
-/// One beat of a running attempt: its lease is extended and what it said is written down,
-/// if the lease is still current.
-#[derive(Debug, Clone)]
-pub struct Beat {
-    /// Which task.
-    pub id: Uuid,
-    /// The lease it runs under.
-    pub lease: Uuid,
-    /// Which attempt it is.
-    pub attempt: i64,
-    /// Its progress, if it has changed.
-    pub progress: Option<Progress>,
-    /// Log lines since the last beat.
-    pub lines: Vec<LogLine>,
-}
-
-/// A lease that is still current after a beat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// The lease.
-    pub lease: Uuid,
-    /// Whether a caller asked for the task's end.
-    pub cancel_requested: bool,
 }
 
 /// One line of the change log: a transition, and the task right after it.
@@ -309,7 +269,7 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>>;
 
     /// Writes each change whose expectations hold; answers the task right after, without params and
-    /// result. `None` for those whose row has moved on; nothing of them was written. At most one
+    /// result. A success takes the task's checkpoints with it. `None` for those whose row has moved on; nothing of them was written. At most one
     /// change a task in a call.
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>>;
 
@@ -320,6 +280,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Which of these leases are current: like a beat, but nothing is written.
     async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>>;
+
+    /// Keeps checkpoints under leases that are current. One answer each, in order; at most one a
+    /// task in a call.
+    async fn save(&self, saves: &[Save], now: Time) -> Result<Vec<Saved>>;
+
+    /// The checkpoints of these tasks, by task and name.
+    async fn checkpoints(&self, tasks: &[Uuid]) -> Result<Vec<Checkpoint>>;
 
     /// Makes waiting tasks that are due ready to be claimed, at most `limit`.
     async fn promote(&self, now: Time, limit: i64) -> Result<Due>;

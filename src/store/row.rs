@@ -1,7 +1,7 @@
 //! Rows as both databases give them, and the one way from a row to the domain.
 
 use super::{Count, Entry, Error, File, Result, StoredLine, Transition};
-use crate::task::{Backoff, Event, Progress, Status, Task, TaskError, Time};
+use crate::task::{Backoff, Checkpoint, Event, Progress, Status, Task, TaskError, Time};
 use crate::types::{Level, LogLine};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -97,6 +97,16 @@ pub struct LineRow {
     pub at: i64,
     pub level: i64,
     pub message: String,
+}
+
+/// A row of `checkpoints`.
+#[derive(Debug)]
+pub struct CheckpointRow {
+    pub task_id: Uuid,
+    pub name: String,
+    pub attempt: i64,
+    pub data: String,
+    pub updated_at: i64,
 }
 
 /// A row of `files`.
@@ -232,6 +242,15 @@ impl LineRow {
         let level = known.ok_or_else(|| Error::Damaged(format!("level {}", self.level)))?;
         let line = LogLine { at: Time(self.at), level, message: self.message };
         Ok(StoredLine { seq: self.seq, attempt: self.attempt, line })
+    }
+}
+
+impl CheckpointRow {
+    /// The checkpoint.
+    pub fn checkpoint(self) -> Result<Checkpoint> {
+        let data = RawValue::from_string(self.data).map_err(|error| Error::Damaged(error.to_string()))?;
+        let (task, updated_at) = (self.task_id, Time(self.updated_at));
+        Ok(Checkpoint { task, name: self.name, attempt: self.attempt, data, updated_at })
     }
 }
 

@@ -45,8 +45,8 @@ pub struct Change {
     pub artifacts: Vec<Artifact>,
 }
 
-/// One output file of a finished attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One output file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Artifact {
     /// Its name within the task: letters, digits, `.`, `-`, `_`; at most 100 characters.
     pub name: String,

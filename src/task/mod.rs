@@ -4,6 +4,7 @@
 //! node answer alike, and a test needs nothing but values.
 
 pub mod backoff;
+pub mod checkpoint;
 pub mod decide;
 pub mod event;
 pub mod filter;
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 pub use backoff::Backoff;
+pub use checkpoint::Checkpoint;
 pub use decide::{Artifact, Change, Outcome};
 pub use event::Event;
 pub use filter::{Filter, Page, Scope, Sort};

@@ -22,13 +22,19 @@ pub struct Progress {
 impl Progress {
     /// `processed` of `total` items, after `elapsed_seconds` of work: percent and ETA follow.
     pub fn of(processed: i64, total: i64, step: Option<String>, elapsed_seconds: f64) -> Progress {
-        let done = if total > 0 { (processed as f64 / total as f64).clamp(0.0, 1.0) } else { 0.0 };
+        Progress::since(0, processed, total, step, elapsed_seconds)
+    }
+
+    /// The same where `before` items were done before this work began.
+    pub fn since(before: i64, processed: i64, total: i64, step: Option<String>, elapsed_seconds: f64) -> Progress {
+        let share = |items: i64| if total > 0 { (items as f64 / total as f64).clamp(0.0, 1.0) } else { 0.0 };
+        let (done, by_this) = (share(processed), share(processed - before));
         Progress {
             percent: round(done * 100.0),
             step,
             processed: Some(processed),
             total: Some(total),
-            eta_seconds: (done > 0.0).then(|| round(elapsed_seconds * (1.0 - done) / done)),
+            eta_seconds: (by_this > 0.0).then(|| round(elapsed_seconds * (1.0 - done) / by_this)),
         }
     }
 
@@ -60,6 +66,13 @@ mod tests {
     fn a_quarter_done_in_ten_seconds_leaves_thirty() {
         let progress = Progress::of(25, 100, None, 10.0);
         assert_eq!((progress.percent, progress.eta_seconds), (25.0, Some(30.0)));
+    }
+
+    #[test]
+    fn what_was_done_before_is_no_pace() {
+        let progress = Progress::since(50, 75, 100, None, 10.0);
+        assert_eq!((progress.percent, progress.eta_seconds), (75.0, Some(10.0)));
+        assert_eq!(Progress::since(50, 50, 100, None, 10.0).eta_seconds, None);
     }
 
     #[test]

@@ -40,6 +40,16 @@ pub fn label(text: &str, max_chars: usize) -> Option<String> {
     text.chars().any(hidden).then(|| "must not contain control characters".to_owned())
 }
 
+/// What is wrong with the name of an output file or a checkpoint: 1 to 100 letters, digits, `.`,
+/// `-` and `_`, and not dots alone.
+pub fn file_name(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if text.is_empty() || text.len() > 100 || !text.chars().all(plain) || text.chars().all(|c| c == '.') {
+        return Some("must be 1 to 100 letters, digits, dots, dashes and underscores".to_owned());
+    }
+    None
+}
+
 /// Cuts `text` to at most `max_bytes` at a character's border, saying so; NUL becomes U+FFFD.
 pub fn clip(text: &str, max_bytes: usize) -> String {
     let text = text.replace('\0', "\u{fffd}");
@@ -60,6 +70,14 @@ mod tests {
         assert_eq!(label("<script>", 100), None);
         for text in ["", "a\nb", "a\u{202e}b", "\0", &"x".repeat(101)] {
             assert!(label(text, 100).is_some(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_leads_nowhere_else() {
+        assert_eq!(file_name("mail-001.eml"), None);
+        for text in ["", ".", "..", "a/b", "a b", "é", &"x".repeat(101)] {
+            assert!(file_name(text).is_some(), "{text:?}");
         }
     }
 

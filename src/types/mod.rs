@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use serde_json::{Value, value::RawValue};
 use std::sync::Arc;
 
-pub use context::{Context, Failure, Input, Level, LogLine, Output};
+pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
 pub use schema::{Checked, Schema};
 
 /// What a task type is.

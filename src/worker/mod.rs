@@ -3,6 +3,7 @@
 mod janitor;
 mod run;
 mod running;
+mod saves;
 
 use crate::queue::Queue;
 use running::{Running, Stop};

@@ -1,10 +1,11 @@
 //! One attempt, from claim to report.
 
 use super::running::{Attempt, Running, Stop, beat_of};
+use super::saves::UnderLease;
 use crate::queue::{Error, Queue, Reported};
 use crate::store;
 use crate::task::{Outcome, Task, text};
-use crate::types::{Context, Failure};
+use crate::types::{Context, Failure, Given};
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use std::any::Any;
@@ -26,18 +27,22 @@ const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 /// the attempt. If the database is away at the end, the report is tried until the lease has run out.
 pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time: Duration) {
     let Some(lease) = task.lease else { return };
-    let inputs = match queue.inputs(&task).await {
-        Ok(inputs) => inputs,
+    let asked = tokio::try_join!(queue.inputs(&task), queue.checkpoints(std::slice::from_ref(&task)));
+    let (inputs, checkpoints) = match asked {
+        Ok(answers) => answers,
         Err(error) => {
-            tracing::warn!(task = %task.id, %error, "its files could not be looked up; giving it back");
+            tracing::warn!(task = %task.id, %error, "its files and checkpoints could not be looked up; giving it back");
             report(&queue, &task, lease, &Outcome::Released, lease_time).await;
             return;
         }
     };
-    let token = CancellationToken::new();
-    let (files, clock) = (queue.file_store().clone(), queue.clock().clone());
-    let ctx = Context::new(task.summary(), lease, inputs, files, clock, token.clone());
-    let attempt = Arc::new(Attempt::new(ctx, token));
+    let stop = CancellationToken::new();
+    let (id, number) = (task.id, task.attempt);
+    let saves =
+        UnderLease { queue: queue.clone(), running: running.clone(), task: id, attempt: number, lease, lease_time };
+    let (saves, files, clock) = (Arc::new(saves), queue.file_store().clone(), queue.clock().clone());
+    let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone() };
+    let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop));
     running.add(lease, attempt.clone());
 
     let ended = handle(&queue, &task, &attempt).await;
@@ -49,10 +54,10 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
             tracing::warn!(task = %task.id, %error, "its last progress and log lines could not be written");
         }
         let claimed = Task { progress: attempt.ctx.last_progress(), ..task.summary() };
-        report(&queue, &claimed, lease, &outcome, lease_time).await;
-        tidy(&queue, &attempt, &outcome).await;
+        let written = report(&queue, &claimed, lease, &outcome, lease_time).await;
+        tidy(&queue, &attempt, lease, &outcome, written).await;
     } else {
-        tidy(&queue, &attempt, &Outcome::Released).await;
+        tidy(&queue, &attempt, lease, &Outcome::Released, false).await;
     }
     running.remove(lease);
 }
@@ -114,16 +119,16 @@ fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
 }
 
 /// Reports, again and again while the database is away, until the lease has surely run out: from
-/// then on the task is another worker's.
-async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, lease_time: Duration) {
+/// then on the task is another worker's. `false`: it is not known to be written.
+async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, lease_time: Duration) -> bool {
     let until = Instant::now() + lease_time;
     let mut wait = Duration::from_millis(100);
     loop {
         match queue.report(task, lease, outcome).await {
-            Ok(Reported::Written(_)) => return,
+            Ok(Reported::Written(_)) => return true,
             Ok(Reported::Lost) => {
                 tracing::warn!(task = %task.id, "its lease was lost: its outcome is not kept");
-                return;
+                return false;
             }
             Err(Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) if Instant::now() < until => {
                 sleep(wait.mul_f64(0.5 + rand::random::<f64>())).await;
@@ -131,19 +136,25 @@ async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, leas
             }
             Err(error) => {
                 tracing::error!(task = %task.id, %error, "its outcome could not be written; it will run again");
-                return;
+                return false;
             }
         }
     }
 }
 
-/// Output files of an attempt that did not succeed are nobody's.
-async fn tidy(queue: &Queue, attempt: &Attempt, outcome: &Outcome) {
-    if matches!(outcome, Outcome::Success(..)) || attempt.ctx.outputs().is_empty() {
-        return;
-    }
-    if let Err(error) = queue.file_store().delete_folder(&attempt.ctx.output_folder()).await {
-        tracing::warn!(task = %attempt.task, %error, "the files of a failed attempt could not be deleted");
+/// Deletes the files that nobody will ask for. After a success whose answer never came, none: it may
+/// have been written, and names them.
+async fn tidy(queue: &Queue, attempt: &Attempt, lease: Uuid, outcome: &Outcome, written: bool) {
+    let cleared = match outcome {
+        Outcome::Success(_, artifacts) if written && attempt.ctx.may_leave_files() => {
+            queue.clear_success(attempt.task, artifacts).await
+        }
+        Outcome::Success(..) => return,
+        _ if attempt.ctx.began_files() => queue.clear_attempt(attempt.task, lease).await,
+        _ => return,
+    };
+    if let Err(error) = cleared {
+        tracing::warn!(task = %attempt.task, %error, "files that nobody needs could not be deleted");
     }
 }
 

@@ -73,8 +73,24 @@ impl Running {
         lock(&self.attempts).remove(&lease);
     }
 
+    /// Tells the attempt under `lease` to stop, if it still runs.
+    pub fn stop(&self, lease: Uuid, why: Stop) {
+        if let Some(attempt) = self.get(lease) {
+            attempt.stop(why);
+        }
+    }
+
+    /// Whether the attempt under `lease` was told to stop, or no longer runs.
+    pub fn is_stopped(&self, lease: Uuid) -> bool {
+        self.get(lease).is_none_or(|attempt| attempt.stopped().is_some())
+    }
+
     pub fn stop_all(&self, why: Stop) {
         self.all().values().for_each(|attempt| attempt.stop(why));
+    }
+
+    fn get(&self, lease: Uuid) -> Option<Arc<Attempt>> {
+        lock(&self.attempts).get(&lease).cloned()
     }
 
     fn all(&self) -> HashMap<Uuid, Arc<Attempt>> {

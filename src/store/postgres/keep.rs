@@ -1,9 +1,10 @@
-//! What is written beside the transitions: beats, log lines, uploads, minutes. One statement each.
+//! What is written beside the transitions: beats, log lines, checkpoints, uploads, minutes. One
+//! statement each.
 
 use super::failed;
 use crate::store::row::FileRow;
-use crate::store::{Beat, File, Held, Minute, Result};
-use crate::task::{Progress, Scope, Time};
+use crate::store::{Beat, File, Held, Minute, Result, Save, Saved};
+use crate::task::{Progress, Scope, Time, checkpoint};
 use crate::types::LogLine;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -43,6 +44,41 @@ pub async fn beat(db: &mut PgConnection, beats: &[Beat], until: Time, now: Time)
     );
     let held = held.fetch_all(db).await.map_err(failed)?;
     Ok(held.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())
+}
+
+/// The row's lock is what fences: whoever would take the task over waits for it, and a lease that
+/// went while this waited is not found.
+pub async fn save(db: &mut PgConnection, saves: &[Save], now: Time) -> Result<Vec<Saved>> {
+    let current = sqlx::query!(
+        r#"WITH current AS MATERIALIZED (
+             SELECT s.*, EXISTS (SELECT 1 FROM checkpoints c WHERE c.task_id = s.id AND c.name = s.name) AS known,
+                    t.checkpoints < $7 AS room
+             FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[]) AS s(id, lease, attempt, name, data)
+             JOIN tasks t ON t.id = s.id AND t.lease = s.lease FOR NO KEY UPDATE OF t
+           ), written AS (
+             INSERT INTO checkpoints (task_id, name, attempt, data, updated_at)
+             SELECT id, name, attempt, data, $6 FROM current WHERE known OR room
+             ON CONFLICT (task_id, name) DO UPDATE SET attempt = excluded.attempt, data = excluded.data,
+                                                       updated_at = excluded.updated_at
+           ), counted AS (
+             UPDATE tasks t SET checkpoints = t.checkpoints + 1 FROM current c WHERE t.id = c.id AND NOT c.known AND c.room
+           )
+           SELECT id AS "id!", (known OR room) AS "written!" FROM current"#,
+        &saves.iter().map(|save| save.id).collect::<Vec<_>>(),
+        &saves.iter().map(|save| save.lease).collect::<Vec<_>>(),
+        &saves.iter().map(|save| save.attempt).collect::<Vec<_>>(),
+        &saves.iter().map(|save| save.name.clone()).collect::<Vec<_>>(),
+        &saves.iter().map(|save| save.data.get().to_owned()).collect::<Vec<_>>(),
+        now.0,
+        checkpoint::MAX_NAMES,
+    );
+    let current = current.fetch_all(db).await.map_err(failed)?;
+    let of = |save: &Save| match current.iter().find(|row| row.id == save.id) {
+        Some(row) if row.written => Saved::Written,
+        Some(_) => Saved::TooMany,
+        None => Saved::Lost,
+    };
+    Ok(saves.iter().map(of).collect())
 }
 
 pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<i64> {

@@ -12,10 +12,10 @@ mod scratch;
 mod write;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Store, StoredLine,
-    Submission, Submitted, Transition, Wake,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
+    StoredLine, Submission, Submitted, Transition, Wake,
 };
-use crate::task::{Artifact, Change, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
 use connect::Owned;
 use notify::Notifier;
@@ -98,6 +98,16 @@ impl Store for Postgres {
 
     async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
         bounded(read::held(&self.pool, leases)).await
+    }
+
+    async fn save(&self, saves: &[Save], now: Time) -> Result<Vec<Saved>> {
+        let mut lent = self.work.lend().await?;
+        let written = bounded(keep::save(&mut lent.connection, saves, now)).await;
+        lent.done(written)
+    }
+
+    async fn checkpoints(&self, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
+        bounded(read::checkpoints(&self.pool, tasks)).await
     }
 
     async fn promote(&self, now: Time, limit: i64) -> Result<Due> {

@@ -2,9 +2,9 @@
 
 use super::failed;
 use crate::store::list::{self, Dialect};
-use crate::store::row::{CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
+use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
 use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
-use crate::task::{Artifact, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Checkpoint, Filter, Page, Scope, Task, Time};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -148,6 +148,15 @@ pub async fn artifacts(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Artif
         owner
     );
     rows.fetch_all(db).await.map_err(failed)
+}
+
+pub async fn checkpoints(db: &PgPool, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
+    let rows = sqlx::query_as!(
+        CheckpointRow,
+        "SELECT task_id, name, attempt, data, updated_at FROM checkpoints WHERE task_id = ANY($1) ORDER BY task_id, name",
+        tasks
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, CheckpointRow::checkpoint)
 }
 
 pub async fn files(db: &PgPool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {

@@ -165,7 +165,9 @@ pub async fn apply(db: &mut PgConnection, changes: &[Change]) -> Result<Vec<Opti
                AND (NOT c.unless_cancelling OR t.cancel_requested_at IS NULL)
              RETURNING t.id, t.owner, t.queue, t.type, t.status, t.error, t.progress, t.attempt, t.failures, t.losses,
                        t.worker, t.run_at, t.started_at, t.finished_at, t.cancel_requested_at, t.version, t.updated_at,
-                       c.event, c.from_status, c.actor
+                       t.checkpoints, c.event, c.from_status, c.actor
+           ), gone AS (
+             DELETE FROM checkpoints WHERE task_id IN (SELECT id FROM updated WHERE status = 2 AND checkpoints > 0)
            ), gate AS MATERIALIZED (
              SELECT CASE WHEN count(*) > 0 THEN pg_advisory_xact_lock(7472616365) END FROM updated
            ), logged AS (

@@ -1,10 +1,10 @@
-//! What is written beside the transitions: beats, log lines, uploads, minutes. One statement each,
-//! or a transaction of the caller's.
+//! What is written beside the transitions: beats, log lines, checkpoints, uploads, minutes. One
+//! statement each, or a transaction of the caller's.
 
 use super::failed;
 use super::json::{BeatJson, LineJson, json};
-use crate::store::{Beat, File, Held, Minute, Result};
-use crate::task::Time;
+use crate::store::{Beat, File, Held, Minute, Result, Save, Saved};
+use crate::task::{Time, checkpoint};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -45,6 +45,49 @@ pub async fn beat(db: &mut SqliteConnection, beats: &[Beat], until: Time, now: T
         .map_err(failed)?;
     }
     Ok(held)
+}
+
+/// Its callers hold the one writing connection, in a transaction: what is looked at stays as it is.
+pub async fn save(db: &mut SqliteConnection, saves: &[Save], now: Time) -> Result<Vec<Saved>> {
+    let mut saved = Vec::with_capacity(saves.len());
+    for save in saves {
+        saved.push(save_one(db, save, now).await?);
+    }
+    Ok(saved)
+}
+
+async fn save_one(db: &mut SqliteConnection, save: &Save, now: Time) -> Result<Saved> {
+    let current = sqlx::query!(
+        r#"SELECT checkpoints AS "names!: i64",
+                  EXISTS (SELECT 1 FROM checkpoints AS c WHERE c.task_id = ?1 AND c.name = ?3) AS "known!: bool"
+           FROM tasks WHERE id = ?1 AND lease = ?2"#,
+        save.id,
+        save.lease,
+        save.name
+    );
+    let Some(current) = current.fetch_optional(&mut *db).await.map_err(failed)? else { return Ok(Saved::Lost) };
+    if !current.known && current.names >= checkpoint::MAX_NAMES {
+        return Ok(Saved::TooMany);
+    }
+    let data = save.data.get();
+    sqlx::query!(
+        "INSERT INTO checkpoints (task_id, name, attempt, data, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (task_id, name) DO UPDATE SET attempt = excluded.attempt, data = excluded.data,
+                                                   updated_at = excluded.updated_at",
+        save.id,
+        save.name,
+        save.attempt,
+        data,
+        now.0
+    )
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    if !current.known {
+        let counted = sqlx::query!("UPDATE tasks SET checkpoints = checkpoints + 1 WHERE id = ?1", save.id);
+        counted.execute(db).await.map_err(failed)?;
+    }
+    Ok(Saved::Written)
 }
 
 pub async fn durability(db: &mut SqliteConnection) -> Result<String> {

@@ -17,10 +17,10 @@ mod write;
 mod writer;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Store, StoredLine,
-    Submission, Submitted, Transition, Wake,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
+    StoredLine, Submission, Submitted, Transition, Wake,
 };
-use crate::task::{Artifact, Change, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
 use guard::Mark;
 use sqlx::SqlitePool;
@@ -96,6 +96,16 @@ impl Store for Sqlite {
 
     async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
         read::held(&self.readers, leases).await
+    }
+
+    async fn save(&self, saves: &[Save], now: Time) -> Result<Vec<Saved>> {
+        let mut write = self.writer.begin().await?;
+        let saved = keep::save(&mut write, saves, now).await;
+        write.done(saved).await
+    }
+
+    async fn checkpoints(&self, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
+        read::checkpoints(&self.readers, tasks).await
     }
 
     async fn promote(&self, now: Time, limit: i64) -> Result<Due> {

@@ -2,9 +2,9 @@
 
 use super::failed;
 use crate::store::list::{self, Dialect};
-use crate::store::row::{CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
+use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
 use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
-use crate::task::{Artifact, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Checkpoint, Filter, Page, Scope, Task, Time};
 use sqlx::SqlitePool;
 use uuid::Uuid;
 
@@ -141,6 +141,17 @@ pub async fn artifacts(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Vec<A
         owner
     );
     rows.fetch_all(db).await.map_err(failed)
+}
+
+pub async fn checkpoints(db: &SqlitePool, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
+    let tasks = super::json::json(&tasks.iter().copied().map(super::json::Hex).collect::<Vec<_>>());
+    let rows = sqlx::query_as!(
+        CheckpointRow,
+        r#"SELECT task_id AS "task_id!: Uuid", name, attempt, data, updated_at FROM checkpoints
+           WHERE task_id IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY task_id, name"#,
+        tasks
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, CheckpointRow::checkpoint)
 }
 
 pub async fn files(db: &SqlitePool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {

@@ -7,7 +7,7 @@ use crate::store::row::TaskRow;
 use crate::store::{Claim, Result, Submission, Submitted};
 use crate::task::{Change, Event, Progress, Status, Task, Time};
 use sqlx::SqliteConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// A transition as the change log and the counters need it.
@@ -157,12 +157,14 @@ pub async fn apply(db: &mut SqliteConnection, changes: &[Change], rows: String) 
              AND (c.lapsed_by IS NULL OR tasks.lease_until <= c.lapsed_by)
              AND (c.unless_cancelling = 0 OR tasks.cancel_requested_at IS NULL)
            RETURNING tasks.id AS "id!: Uuid", tasks.version AS "version!: i64",
-                     tasks.cancel_requested_at AS "cancel_requested_at: i64", tasks.progress AS "progress: String""#,
+                     tasks.cancel_requested_at AS "cancel_requested_at: i64", tasks.progress AS "progress: String",
+                     tasks.checkpoints AS "checkpoints!: i64""#,
         rows
     )
     .fetch_all(&mut *db)
     .await
     .map_err(failed)?;
+    let with_checkpoints: HashSet<Uuid> = written.iter().filter(|row| row.checkpoints > 0).map(|row| row.id).collect();
     let mut written: HashMap<Uuid, _> = written.into_iter().map(|row| (row.id, row)).collect();
     let after = |change: &Change| {
         let row = written.remove(&change.task.id)?;
@@ -179,6 +181,11 @@ pub async fn apply(db: &mut SqliteConnection, changes: &[Change], rows: String) 
         .collect();
     log(db, &transitions).await?;
     keep_artifacts(db, pairs().map(|(change, _)| change)).await?;
+    let succeeded = pairs().map(|(_, task)| task).filter(|task| task.status == Status::Success);
+    for task in succeeded.filter(|task| with_checkpoints.contains(&task.id)) {
+        let gone = sqlx::query!("DELETE FROM checkpoints WHERE task_id = ?1", task.id);
+        gone.execute(&mut *db).await.map_err(failed)?;
+    }
     Ok(tasks)
 }
 

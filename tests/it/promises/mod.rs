@@ -1,7 +1,9 @@
 //! What the queue guarantees. Each test's name is the promise; each runs on both databases.
 
 mod cancel;
+mod checkpoint;
 mod lease;
+mod leftovers;
 mod read;
 mod submit;
 

@@ -19,7 +19,7 @@ pub struct Bed {
     pub queue: Queue,
     pub clock: Clock,
     pub url: DatabaseUrl,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     _database: Option<Dropped>,
 }
 
@@ -45,7 +45,7 @@ impl Bed {
         let clock = Clock::by_hand(BEGIN);
         let files = Files::local(&folder.path().join("files")).unwrap();
         let queue = Queue::open(open(&url).await, clock.clone(), Types::builtin(), files);
-        Bed { queue, clock, url, _folder: folder, _database: database }
+        Bed { queue, clock, url, folder, _database: database }
     }
 
     /// Another node on the same Postgres, with the same clock.
@@ -77,6 +77,11 @@ impl Bed {
 
     pub async fn get(&self, id: Uuid) -> Task {
         self.queue.get(&Scope::Everyone, id).await.unwrap()
+    }
+
+    /// Where the store keeps what stands at this location.
+    pub fn path(&self, location: &str) -> PathBuf {
+        self.folder.path().join("files").join(location)
     }
 
     /// The words of a task's timeline.

@@ -1,0 +1,74 @@
+//! What a worker asks of the store, and what it hears.
+
+use crate::task::{Progress, Time};
+use crate::types::LogLine;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// What a worker asks for.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Who asks.
+    pub worker: String,
+    /// At most this many tasks.
+    pub max: i64,
+    /// Only these types.
+    pub types: Vec<String>,
+    /// Only these queues; empty is any.
+    pub queues: Vec<String>,
+    /// The instant of the claim.
+    pub now: Time,
+    /// How long the leases last.
+    pub lease_ms: i64,
+}
+
+/// One beat of a running attempt: its lease is extended and what it said is written down,
+/// if the lease is still current.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Which task.
+    pub id: Uuid,
+    /// The lease it runs under.
+    pub lease: Uuid,
+    /// Which attempt it is.
+    pub attempt: i64,
+    /// Its progress, if it has changed.
+    pub progress: Option<Progress>,
+    /// Log lines since the last beat.
+    pub lines: Vec<LogLine>,
+}
+
+/// A lease that is still current after a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The lease.
+    pub lease: Uuid,
+    /// Whether a caller asked for the task's end.
+    pub cancel_requested: bool,
+}
+
+/// A checkpoint to be kept under a lease.
+#[derive(Debug, Clone)]
+pub struct Save {
+    /// Which task.
+    pub id: Uuid,
+    /// The lease it runs under.
+    pub lease: Uuid,
+    /// Which attempt it is.
+    pub attempt: i64,
+    /// What to call it; what was saved under that name before is replaced.
+    pub name: String,
+    /// The checkpoint.
+    pub data: Box<RawValue>,
+}
+
+/// What became of a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is on disk.
+    Written,
+    /// The lease is no longer current: nothing was written.
+    Lost,
+    /// The task has as many names as it may have, and this is none of them: nothing was written.
+    TooMany,
+}

@@ -1,0 +1,199 @@
+//! Uploads to read, files to make, and the files that earlier attempts made.
+
+use super::{Context, Failure};
+use crate::files::{self, Growing, Mark, Reader, Writer};
+use crate::task::Artifact;
+use sha2::{Digest, Sha256};
+use std::io::{self, Read, Write};
+use uuid::Uuid;
+
+impl From<files::Error> for Failure {
+    fn from(error: files::Error) -> Failure {
+        match error {
+            files::Error::Full => Failure::retry("storage_full", "the file store has no space left"),
+            files::Error::NotFound => Failure::fatal("file_not_found", "the file is no longer there"),
+            files::Error::Other(_) => Failure::retry("storage_failed", "the file store failed"),
+        }
+    }
+}
+
+/// An upload a type may read.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its id.
+    pub id: Uuid,
+    /// What its uploader called it.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its media type, by its first bytes.
+    pub content_type: String,
+    location: String,
+}
+
+impl Input {
+    /// An upload kept at `location`.
+    pub fn new(id: Uuid, name: String, bytes: u64, content_type: String, location: String) -> Input {
+        Input { id, name, bytes, content_type, location }
+    }
+}
+
+/// A file being made. One of [`Context::output`] leaves nothing if it is dropped unfinished.
+pub struct Output<W = Writer> {
+    ctx: Context,
+    name: String,
+    content_type: String,
+    location: String,
+    /// Where its content goes.
+    pub writer: W,
+}
+
+impl Context {
+    /// An upload its params name. Fatal `file_not_found` if it has been deleted since the submit.
+    pub fn input(&self, id: Uuid) -> Result<&Input, Failure> {
+        let found = self.inner.given.inputs.iter().find(|input| input.id == id);
+        found.ok_or_else(|| Failure::fatal("file_not_found", "the file is no longer there"))
+    }
+
+    /// An upload's content from `offset` on, as a stream to read; never whole in memory.
+    pub async fn read(&self, input: &Input, offset: u64) -> Result<Reader, Failure> {
+        Ok(self.inner.given.files.read(&input.location, offset..input.bytes).await?)
+    }
+
+    /// Begins a file. It becomes an artifact only if it is [kept](Output::keep) and the attempt
+    /// succeeds. If the attempt does not, it is deleted, unless a checkpoint names it: then it stays
+    /// for the attempts after, which may [adopt](Context::adopt) it. `name`: letters, digits, `.`,
+    /// `-`, `_`, at most 100 characters.
+    pub async fn output(&self, name: &str, content_type: &str) -> Result<Output, Failure> {
+        let location = self.begin(name);
+        let writer = self.inner.given.files.create(&location).await?;
+        Ok(self.open(name, content_type, location, writer))
+    }
+
+    /// Begins a file as [`Context::output`] does, of which a checkpoint may name a [mark](Output::mark).
+    pub async fn grow(&self, name: &str, content_type: &str) -> Result<Output<Growing>, Failure> {
+        let location = self.begin(name);
+        let writer = self.inner.given.files.grow(&location).await?;
+        Ok(self.open(name, content_type, location, writer))
+    }
+
+    /// Goes on with a file of an earlier attempt from a mark, in a file of its own. `None` if what
+    /// stood before the mark is no longer whole.
+    pub async fn grow_on(&self, mark: &Artifact) -> Result<Option<Output<Growing>>, Failure> {
+        let mut output = self.grow(&mark.name, &mark.content_type).await?;
+        let Some(old) = self.reread(mark).await? else { return Ok(None) };
+        let mark = mark.clone();
+        let copy = move |ctx: &Context| {
+            let whole = pour(ctx, old, &mark, |chunk| output.writer.write_all(chunk))?;
+            Ok(whole.then_some(output))
+        };
+        self.blocking(copy).await
+    }
+
+    /// Takes a file that an earlier attempt made and its checkpoint names, as if this one had made
+    /// it. `false` if it is no longer there or not what it was: make it again.
+    pub async fn adopt(&self, file: &Artifact) -> Result<bool, Failure> {
+        let whole = self.is_whole(file).await?;
+        if whole {
+            self.said().outputs.push(file.clone());
+        }
+        Ok(whole)
+    }
+
+    /// Whether a file of an earlier attempt is there, with the size and hash it had.
+    pub async fn is_whole(&self, file: &Artifact) -> Result<bool, Failure> {
+        let Some(content) = self.reread(file).await? else { return Ok(false) };
+        let file = file.clone();
+        self.blocking(move |ctx| pour(ctx, content, &file, |_| Ok(()))).await
+    }
+
+    /// The content of a file of an earlier attempt; `None` if it is no longer there. What this
+    /// task did not make is not there.
+    pub async fn reread(&self, file: &Artifact) -> Result<Option<Reader>, Failure> {
+        if !file.location.starts_with(&format!("{}/", files::of_task(self.task_id()))) {
+            return Ok(None);
+        }
+        match self.inner.given.files.read(&file.location, 0..file.bytes as u64).await {
+            Ok(reader) => Ok(Some(reader)),
+            Err(files::Error::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes a file that no checkpoint names any more. If that fails it is deleted with the others
+    /// when the task ends.
+    pub async fn discard(&self, file: &Artifact) {
+        if let Err(error) = self.inner.given.files.delete(&file.location).await {
+            tracing::debug!(task = %self.task_id(), %error, "a file that is not needed any more stays for now");
+        }
+    }
+
+    fn begin(&self, name: &str) -> String {
+        self.said().begun += 1;
+        format!("{}/{name}", files::of_attempt(self.task_id(), self.inner.lease))
+    }
+
+    fn open<W>(&self, name: &str, content_type: &str, location: String, writer: W) -> Output<W> {
+        Output { ctx: self.clone(), name: name.to_owned(), content_type: content_type.to_owned(), location, writer }
+    }
+}
+
+impl Output {
+    /// Completes the file: whole and on disk when this returns, but no artifact. For a checkpoint to name.
+    pub async fn finish(self) -> Result<Artifact, Failure> {
+        let stored = self.writer.finish().await?;
+        Ok(artifact(self.name, self.content_type, self.location, stored.bytes, stored.sha256))
+    }
+
+    /// Completes the file, to be an artifact. What is returned is for a checkpoint to name.
+    pub async fn keep(self) -> Result<Artifact, Failure> {
+        let ctx = self.ctx.clone();
+        let file = self.finish().await?;
+        ctx.said().outputs.push(file.clone());
+        Ok(file)
+    }
+}
+
+impl Output<Growing> {
+    /// The file as it stands, for a checkpoint to name once it is synced; `None` where the store
+    /// knows no such thing.
+    pub fn mark(&self) -> Option<(Artifact, Mark)> {
+        let mark = self.writer.mark()?;
+        let (name, content_type) = (self.name.clone(), self.content_type.clone());
+        Some((artifact(name, content_type, self.location.clone(), mark.bytes, mark.sha256.clone()), mark))
+    }
+
+    /// Completes the file, to be an artifact.
+    pub async fn keep(self) -> Result<(), Failure> {
+        let stored = self.writer.finish().await?;
+        let file = artifact(self.name, self.content_type, self.location, stored.bytes, stored.sha256);
+        self.ctx.said().outputs.push(file);
+        Ok(())
+    }
+}
+
+fn artifact(name: String, content_type: String, location: String, bytes: u64, sha256: String) -> Artifact {
+    Artifact { name, bytes: bytes as i64, content_type, sha256, location }
+}
+
+/// Reads it to its end, each chunk to `into`; tells whether it is the file that `like` says.
+fn pour(
+    ctx: &Context,
+    content: Reader,
+    like: &Artifact,
+    mut into: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<bool, Failure> {
+    let (mut content, mut hash, mut bytes) = (content.into_blocking(), Sha256::new(), 0);
+    let mut chunk = vec![0; Growing::CHUNK_BYTES];
+    loop {
+        ctx.check()?;
+        let read = content.read(&mut chunk).map_err(files::Error::from)?;
+        if read == 0 {
+            break;
+        }
+        into(&chunk[..read]).map_err(files::Error::from)?;
+        hash.update(&chunk[..read]);
+        bytes += read as i64;
+    }
+    Ok(bytes == like.bytes && files::hex(&hash.finalize()) == like.sha256)
+}

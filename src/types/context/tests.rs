@@ -1,0 +1,94 @@
+//! What one attempt finds of another.
+
+use super::trial::Trial;
+use super::*;
+use serde_json::json;
+use std::io::Write;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+async fn make(ctx: &Context, name: &str, content: &str) -> Artifact {
+    let mut output = ctx.output(name, "text/plain").await.unwrap();
+    output.writer.write_all(content.as_bytes()).await.unwrap();
+    output.keep().await.unwrap()
+}
+
+async fn read(ctx: &Context, file: &Artifact) -> String {
+    let mut text = String::new();
+    ctx.reread(file).await.unwrap().unwrap().read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn the_next_attempt_finds_what_was_last_saved_and_this_one_does_not() {
+    let trial = Trial::new();
+    let first = trial.attempt();
+    assert_eq!(first.checkpoint::<i64>("at"), None);
+    first.save("at", &1).await.unwrap();
+    first.save("at", &2).await.unwrap();
+    assert_eq!((first.checkpoint::<i64>("at"), trial.attempt().checkpoint("at")), (None, Some(2)));
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_shape_is_left_aside_and_the_log_says_so() {
+    let trial = Trial::new();
+    trial.attempt().save("at", &json!({ "row": 1 })).await.unwrap();
+    let ctx = trial.attempt();
+    assert_eq!(ctx.checkpoint::<i64>("at"), None);
+    assert_eq!(ctx.take_said().1[0].message, "the checkpoint at cannot be read: it is left aside");
+}
+
+#[tokio::test]
+async fn after_the_lease_is_lost_nothing_is_saved() {
+    let trial = Trial::new();
+    trial.lose_after(1);
+    let ctx = trial.attempt();
+    ctx.save("at", &1).await.unwrap();
+    assert!(matches!(ctx.save("at", &2).await, Err(Failure::Stopped)));
+    assert_eq!(trial.checkpoint("at"), Some(json!(1)));
+}
+
+#[tokio::test]
+async fn a_file_is_adopted_only_if_it_is_whole_and_of_this_task() {
+    let trial = Trial::new();
+    let file = make(&trial.attempt(), "a.txt", "abc").await;
+    let ctx = trial.attempt();
+    for other in [
+        Artifact { bytes: 2, ..file.clone() },
+        Artifact { sha256: "0".repeat(64), ..file.clone() },
+        Artifact { location: file.location.replace("a.txt", "b.txt"), ..file.clone() },
+        Artifact { location: format!("artifacts/{}/a.txt", Uuid::max()), ..file.clone() },
+    ] {
+        assert!(!ctx.adopt(&other).await.unwrap(), "{other:?}");
+    }
+    assert!(ctx.outputs().is_empty());
+    assert!(ctx.adopt(&file).await.unwrap());
+    assert_eq!(ctx.outputs(), [file]);
+}
+
+#[tokio::test]
+async fn a_growing_file_is_gone_on_with_from_its_mark() {
+    let trial = Trial::new();
+    let first = trial.attempt();
+    let mut output = first.grow("a.txt", "text/plain").await.unwrap();
+    output.writer.write_all(b"abc").unwrap();
+    let (file, mark) = output.mark().unwrap();
+    mark.sync().await.unwrap();
+    output.writer.write_all(b"lost").unwrap();
+    drop(output);
+    let second = trial.attempt();
+    let mut output = second.grow_on(&file).await.unwrap().unwrap();
+    output.writer.write_all(b"def").unwrap();
+    output.keep().await.unwrap();
+    assert_eq!(read(&second, &second.outputs()[0]).await, "abcdef");
+    let damaged = Artifact { sha256: "0".repeat(64), ..file };
+    assert!(second.grow_on(&damaged).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_pace_of_earlier_attempts_is_not_this_ones() {
+    let ctx = Trial::new().attempt();
+    ctx.going_on(50, "item 51 of 100");
+    ctx.progress(50, 100, None);
+    assert_eq!((ctx.last_progress().percent, ctx.last_progress().eta_seconds), (50.0, None));
+    assert_eq!(ctx.take_said().1[0].message, "going on from item 51 of 100");
+}
