@@ -67,6 +67,8 @@ pub fn main() -> i32 {
             return 2;
         }
     };
+    #[cfg(debug_assertions)]
+    crate::fault::arm(&config.faults);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

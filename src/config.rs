@@ -45,6 +45,9 @@ pub struct Config {
     pub page_scope: PageScope,
     /// Where the client's subcommands find the service; no slash at its end.
     pub url: String,
+    /// The fail points to arm.
+    #[cfg(debug_assertions)]
+    pub faults: Vec<crate::fault::Armed>,
     /// Every setting as `errand config` shows it, in the table's order.
     pub shown: Vec<Shown>,
 }
@@ -170,6 +173,8 @@ impl Config {
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),
             page_scope: reader.read(&settings::PAGE_SCOPE, parse::page_scope),
             url: reader.read(&settings::URL, parse::url),
+            #[cfg(debug_assertions)]
+            faults: reader.read(&settings::FAULTS, crate::fault::parse),
             shown: reader.shown(),
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
@@ -230,7 +235,7 @@ impl Reader {
     /// Takes what is ours; refuses an `ERRAND_` name that nobody knows.
     fn take_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>, origin: Origin) {
         for (name, value) in variables {
-            match SETTINGS.iter().find(|setting| setting.name == name) {
+            match settings::named(&name) {
                 Some(_) if value.is_empty() => {}
                 Some(setting) => {
                     self.given.insert(setting.name, (value, origin));

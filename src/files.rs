@@ -10,6 +10,7 @@ mod growing;
 #[cfg(test)]
 mod tests;
 
+use crate::fault;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use object_store::path::Path as Location;
@@ -173,7 +174,9 @@ impl Writer {
         if self.failed {
             return Err(Error::Other("a write before failed".to_owned()));
         }
-        self.inner.shutdown().await?;
+        fault::fails("file_unfinished").await?;
+        fault::during("file_in_flight", self.inner.shutdown()).await?;
+        fault::point("file_finished").await;
         Ok(self.tally.stored())
     }
 
@@ -247,6 +250,12 @@ impl From<object_store::Error> for Error {
             object_store::Error::NotFound { .. } => Error::NotFound,
             error => of_cause(&error),
         }
+    }
+}
+
+impl From<fault::Failure> for Error {
+    fn from(failure: fault::Failure) -> Error {
+        Error::Other(failure.to_string())
     }
 }
 

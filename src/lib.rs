@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod events;
+pub mod fault;
 pub mod files;
 pub mod queue;
 pub mod store;

@@ -6,6 +6,7 @@ use super::multipart::Form;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::{self, Query};
 use super::{Api, body, json_response, sniff, to_json};
+use crate::fault;
 use crate::files::{Files, Stored, Writer};
 use crate::store::File;
 use crate::task::text::FieldError;
@@ -107,6 +108,7 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
         said.name = name.unwrap_or_default();
         said.content_type = content_type;
     }
+    fault::point("upload_received").await;
     // From here on it is finished, whatever becomes of the caller: a file has its record or is gone.
     let kept = tokio::spawn(keep(api.clone(), caller.owner, id, location, writer, said));
     let file = kept.await.map_err(Problem::internal)??;
@@ -152,7 +154,9 @@ async fn keep(api: Api, owner: String, id: Uuid, location: String, writer: Write
             location: location.clone(),
             created_at: api.now(),
         };
+        fault::point("upload_kept").await;
         api.queue.add_file(file.clone()).await?;
+        fault::point("upload_recorded").await;
         Ok(file)
     };
     let kept = kept.await;

@@ -138,6 +138,26 @@ pub static URL: Setting = Setting {
     secret: true,
 };
 
+/// Which fail points are armed. Only debug builds have it, so it is in no list for people.
+#[cfg(debug_assertions)]
+pub static FAULTS: Setting = Setting {
+    name: "ERRAND_FAULTS",
+    flag: "faults",
+    placeholder: "POINT=ACTION@PASSINGS,…",
+    default: "",
+    help: "Fail points of src/fault.rs and what happens there, for tests",
+    secret: false,
+};
+
+/// The setting of this name, if it is one of ours.
+pub(super) fn named(name: &str) -> Option<&'static Setting> {
+    #[cfg(debug_assertions)]
+    if name == FAULTS.name {
+        return Some(&FAULTS);
+    }
+    SETTINGS.into_iter().find(|setting| setting.name == name)
+}
+
 /// Every setting, in the order people read them.
 pub static SETTINGS: [&Setting; 12] = [
     &DATABASE_URL,

@@ -5,6 +5,7 @@
 //! names are asked for after the lease has ended: from then on nobody can name more of its files.
 
 use super::{Error, Queue};
+use crate::fault;
 use crate::files;
 use crate::task::{Artifact, Scope};
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ impl Queue {
         let artifacts = self.inner.store.artifacts(&Scope::Everyone, task).await?;
         let mut keep: HashSet<String> = artifacts.into_iter().map(|artifact| artifact.location).collect();
         keep.extend(checkpoints.iter().flat_map(|checkpoint| checkpoint.files(&folder)));
+        fault::point("leftovers_of_attempt").await;
         Ok(files.keep_only(&folder, keep).await?)
     }
 
@@ -30,6 +32,7 @@ impl Queue {
     /// is the last word: no attempt comes after it.
     pub async fn clear_success(&self, task: Uuid, artifacts: &[Artifact]) -> Result<(), Error> {
         let keep = artifacts.iter().map(|artifact| artifact.location.clone()).collect();
+        fault::point("leftovers_of_success").await;
         Ok(self.inner.files.keep_only(&files::of_task(task), keep).await?)
     }
 }

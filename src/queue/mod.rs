@@ -16,6 +16,7 @@ mod work;
 
 use crate::clock::Clock;
 use crate::events::Events;
+use crate::fault;
 use crate::files::{self, Files};
 use crate::store::{self, Save, Saved, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
@@ -122,10 +123,15 @@ impl Queue {
             move |operations: Vec<Submission>| {
                 let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
                 async move {
-                    let written = store.insert(&operations).await;
+                    if let Err(failure) = fault::fails("submit_taken").await {
+                        return (operations, Err(failure.into()));
+                    }
+                    let written = fault::during("submit_in_flight", store.insert(&operations)).await;
+                    fault::point("submit_committed").await;
                     if let Ok(answers) = &written {
                         announce_new(&*store, &events, &pace, operations.iter().zip(answers));
                     }
+                    fault::point("submit_announced").await;
                     (operations, written)
                 }
             }
@@ -135,12 +141,17 @@ impl Queue {
             move |operations: Vec<Change>| {
                 let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
                 async move {
-                    let written = store.apply(&operations).await;
+                    if let Err(failure) = fault::fails("change_taken").await {
+                        return (operations, Err(failure.into()));
+                    }
+                    let written = fault::during("change_in_flight", store.apply(&operations)).await;
+                    fault::point("change_committed").await;
                     if let Ok(tasks) = &written {
                         let pairs = operations.iter().zip(tasks);
                         let happened = pairs.filter_map(|(change, task)| Some((change.event, task.as_ref()?)));
                         announce(&*store, &events, &pace, happened);
                     }
+                    fault::point("change_announced").await;
                     (operations, written)
                 }
             }
@@ -150,7 +161,11 @@ impl Queue {
             move |operations: Vec<Save>| {
                 let (store, now) = (store.clone(), clock.now());
                 async move {
-                    let written = store.save(&operations, now).await;
+                    if let Err(failure) = fault::fails("save_taken").await {
+                        return (operations, Err(failure.into()));
+                    }
+                    let written = fault::during("save_in_flight", store.save(&operations, now)).await;
+                    fault::point("save_committed").await;
                     (operations, written)
                 }
             }
@@ -193,6 +208,7 @@ impl Queue {
             let Some(change) = task.cancel(self.inner.clock.now(), by).map_err(Error::NotCancellable)? else {
                 return Ok(task);
             };
+            fault::point("cancel_decided").await;
             if let Some(after) = self.write(change).await? {
                 return Ok(Task { params: task.params, ..after });
             }
@@ -205,6 +221,7 @@ impl Queue {
         loop {
             let task = self.get(scope, id).await?;
             let change = task.retry(self.inner.clock.now(), by).map_err(Error::NotRetryable)?;
+            fault::point("retry_decided").await;
             if let Some(after) = self.write(change).await? {
                 return Ok(Task { params: task.params, ..after });
             }

@@ -1,6 +1,7 @@
 //! Every look at tasks, their history, their log lines and their files.
 
 use super::{Error, Queue};
+use crate::fault;
 use crate::store::{Entry, File, LineQuery, StoredLine, Transition};
 use crate::task::{Artifact, Event, Filter, Page, Scope, Task, TaskError, Time};
 use std::future::Future;
@@ -135,6 +136,7 @@ impl Queue {
         let (store, files, scope) = (self.inner.store.clone(), self.inner.files.clone(), scope.clone());
         own(async move {
             let file = store.remove_file(&scope, id).await?.ok_or(Error::FileNotFound)?;
+            fault::point("upload_forgotten").await;
             Ok(files.delete(&file.location).await?)
         })
         .await

@@ -1,6 +1,7 @@
 //! The way in: drafts are checked, become tasks, and are written.
 
 use super::{Error, Queue};
+use crate::fault;
 use crate::store::{Once, Submission, Submitted};
 use crate::task::text::FieldError;
 use crate::task::{Draft, Scope, Task};
@@ -61,7 +62,10 @@ impl Queue {
     pub async fn submit(&self, prepared: Prepared, once: Option<Once>) -> Result<Option<String>, Error> {
         let fingerprint = once.as_ref().map(|once| once.fingerprint.clone());
         let submission = Submission { tasks: prepared.tasks, once };
-        match self.inner.submits.write(submission).await? {
+        fault::point("submit_prepared").await;
+        let submitted = self.inner.submits.write(submission).await?;
+        fault::point("submit_answered").await;
+        match submitted {
             Submitted::New => Ok(None),
             Submitted::Before { fingerprint: first, answer } if Some(&first) == fingerprint.as_ref() => {
                 Ok(Some(answer))

@@ -1,7 +1,8 @@
 //! The worker's side of the door: claim, beat, report, rescue.
 
 use super::{Error, Queue};
-use crate::store::{Beat, Claim, Due, Held};
+use crate::fault;
+use crate::store::{self, Beat, Claim, Due, Held};
 use crate::task::{Event, Outcome, Scope, Task, Time};
 use crate::types::Input;
 use uuid::Uuid;
@@ -32,10 +33,13 @@ impl Queue {
             now: self.inner.clock.now(),
             lease_ms,
         };
-        let tasks = self.inner.store.claim(&claim).await?;
+        fault::fails("claim_begun").await.map_err(store::Error::from)?;
+        let tasks = fault::during("claim_in_flight", self.inner.store.claim(&claim)).await?;
         if !tasks.is_empty() {
+            fault::point("claim_committed").await;
             let started = tasks.iter().map(|task| (Event::Started, task));
             super::announce(&*self.inner.store, &self.inner.events, &self.inner.pace, started);
+            fault::point("claim_announced").await;
         }
         Ok(tasks)
     }
@@ -62,7 +66,9 @@ impl Queue {
     /// are not in the answer are lost.
     pub async fn beat(&self, beats: &[Beat], lease_ms: i64) -> Result<Vec<Held>, Error> {
         let now = self.inner.clock.now();
-        let held = self.inner.store.beat(beats, now.plus(lease_ms), now).await?;
+        fault::fails("beat_begun").await.map_err(store::Error::from)?;
+        let held = fault::during("beat_in_flight", self.inner.store.beat(beats, now.plus(lease_ms), now)).await?;
+        fault::point("beat_committed").await;
         for beat in beats.iter().filter(|beat| beat.progress.is_some()) {
             self.inner.events.touched(beat.id);
         }
@@ -76,6 +82,7 @@ impl Queue {
 
     /// Writes how an attempt ended, under its lease. Said twice, the second is `Lost` and changes nothing.
     pub async fn report(&self, claimed: &Task, lease: Uuid, outcome: &Outcome) -> Result<Reported, Error> {
+        fault::fails("report_begun").await.map_err(store::Error::from)?;
         let change = claimed.report(lease, outcome.clone(), self.inner.clock.now(), rand::random());
         if let Some(after) = self.write(change).await? {
             return Ok(Reported::Written(Box::new(after)));
@@ -95,6 +102,9 @@ impl Queue {
     pub async fn rescue(&self) -> Result<usize, Error> {
         let now = self.inner.clock.now();
         let lapsed = self.inner.store.lapsed(now, RESCUED_AT_ONCE).await?;
+        if !lapsed.is_empty() {
+            fault::point("rescue_found").await;
+        }
         let rescues = lapsed.into_iter().map(|task| self.take_back(task, now));
         let rescued = futures_util::future::try_join_all(rescues).await?;
         Ok(rescued.into_iter().filter(|taken| *taken).count())
@@ -103,6 +113,7 @@ impl Queue {
     /// `false`: its worker was quicker.
     async fn take_back(&self, task: Task, now: Time) -> Result<bool, Error> {
         let Some(after) = self.write(task.rescue(now)).await? else { return Ok(false) };
+        fault::point("rescue_written").await;
         let (id, status) = (task.id, after.status.word());
         tracing::warn!(task = %id, status, "took back a task whose worker was lost");
         if let Some(lease) = task.lease
@@ -115,8 +126,11 @@ impl Queue {
 
     /// Makes due tasks ready; answers how many, and when the next one is due.
     pub async fn promote(&self) -> Result<Due, Error> {
-        let due = self.inner.store.promote(self.inner.clock.now(), PROMOTED_AT_ONCE).await?;
+        fault::fails("promote_begun").await.map_err(store::Error::from)?;
+        let promoting = self.inner.store.promote(self.inner.clock.now(), PROMOTED_AT_ONCE);
+        let due = fault::during("promote_in_flight", promoting).await?;
         if due.promoted > 0 {
+            fault::point("promoted").await;
             self.inner.events.ready();
             self.inner.store.wake(crate::store::Wake::Ready);
         }

@@ -13,6 +13,7 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use crate::fault;
 use crate::task::{Artifact, Change, Checkpoint, Event, Filter, Page, Scope, Status, Task, TaskError, Time};
 use crate::types::LogLine;
 use async_trait::async_trait;
@@ -62,6 +63,15 @@ pub enum Error {
     /// A mistake of ours.
     #[error("the database refused: {0}")]
     Internal(String),
+}
+
+impl From<fault::Failure> for Error {
+    fn from(failure: fault::Failure) -> Error {
+        match failure {
+            fault::Failure::Mistake => Error::Internal(failure.to_string()),
+            fault::Failure::Away => Error::Unavailable(failure.to_string()),
+        }
+    }
 }
 
 /// What the store answers.

@@ -5,6 +5,7 @@ mod run;
 mod running;
 mod saves;
 
+use crate::fault;
 use crate::queue::Queue;
 use running::{Running, Stop};
 use std::sync::Arc;
@@ -48,10 +49,13 @@ pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
 
     stop.run_until_cancelled(claim(&queue, &settings, &running, &attempts)).await;
 
+    fault::point("drain_begun").await;
     attempts.close();
     if timeout(settings.drain, attempts.wait()).await.is_err() {
+        fault::point("drain_releasing").await;
         running.stop_all(Stop::Drain);
         let _ = timeout(LAST_WORDS, attempts.wait()).await;
+        fault::point("drain_released").await;
     }
     beats_end.cancel();
     let _ = beats.await;

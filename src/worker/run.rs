@@ -2,6 +2,7 @@
 
 use super::running::{Attempt, Running, Stop, beat_of};
 use super::saves::UnderLease;
+use crate::fault;
 use crate::queue::{Error, Queue, Reported};
 use crate::store;
 use crate::task::{Outcome, Task, text};
@@ -36,6 +37,7 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
             return;
         }
     };
+    fault::point("attempt_begun").await;
     let stop = CancellationToken::new();
     let (id, number) = (task.id, task.attempt);
     let saves =
@@ -46,6 +48,7 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
     running.add(lease, attempt.clone());
 
     let ended = handle(&queue, &task, &attempt).await;
+    fault::point("handler_ended").await;
     if let Some(outcome) = outcome(&attempt, ended) {
         // The last words first, under the same lease.
         if let Some(beat) = beat_of(lease, &attempt, Duration::MAX)
@@ -53,8 +56,10 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
         {
             tracing::warn!(task = %task.id, %error, "its last progress and log lines could not be written");
         }
+        fault::point("last_words_written").await;
         let claimed = Task { progress: attempt.ctx.last_progress(), ..task.summary() };
         let written = report(&queue, &claimed, lease, &outcome, lease_time).await;
+        fault::point("report_written").await;
         tidy(&queue, &attempt, lease, &outcome, written).await;
     } else {
         tidy(&queue, &attempt, lease, &Outcome::Released, false).await;

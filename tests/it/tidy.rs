@@ -8,20 +8,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["app", "bench", "client", "config"]),
     (
         "app",
-        &["api", "worker", "client", "bench", "config", "queue", "store", "events", "types", "files", "clock", "task"],
+        &[
+            "api", "worker", "client", "bench", "config", "queue", "store", "events", "types", "files", "clock",
+            "task", "fault",
+        ],
     ),
-    ("api", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
-    ("worker", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
+    ("api", &["config", "queue", "store", "events", "types", "files", "clock", "task", "fault"]),
+    ("worker", &["config", "queue", "store", "events", "types", "files", "clock", "task", "fault"]),
     ("bench", &["api", "worker", "config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("client", &["config", "task"]),
-    ("config", &["task"]),
-    ("queue", &["store", "events", "types", "files", "clock", "task"]),
-    ("store", &["types", "clock", "task"]), // types: the log lines they write
-    ("types", &["files", "clock", "task"]),
+    ("config", &["task", "fault"]),
+    ("queue", &["store", "events", "types", "files", "clock", "task", "fault"]),
+    ("store", &["types", "clock", "task", "fault"]), // types: the log lines they write
+    ("types", &["files", "clock", "task", "fault"]),
     ("events", &["clock", "task"]),
-    ("files", &["task"]),
+    ("files", &["task", "fault"]),
     ("clock", &["task"]),
     ("task", &[]),
+    ("fault", &[]), // where a test has the process die
 ];
 
 /// What stands in one place only.
@@ -100,6 +104,20 @@ fn no_file_is_long() {
     let all = files("src").into_iter().chain(files("static")).filter(|file| !is_vendored(&file.path));
     let long = all.map(|file| (file.text.lines().count(), file.path)).filter(|(lines, _)| *lines > MAX_LINES);
     none(long.map(|(lines, path)| format!("{path}: {lines} lines, {MAX_LINES} at most")).collect());
+}
+
+#[test]
+#[cfg(debug_assertions)] // only debug builds have fail points
+fn every_fail_point_stands_in_the_list_and_once_in_the_code() {
+    let all = files("src").into_iter().filter(|file| file.path != "src/fault.rs");
+    let code: String = all.map(|file| code(&file.text)).collect();
+    let calls = ["fault::point(\"", "fault::fails(\"", "fault::during(\""];
+    let names = calls.iter().flat_map(|call| code.split(call).skip(1)).filter_map(|rest| rest.split('"').next());
+    let mut found: Vec<&str> = names.collect();
+    let mut listed = errand::fault::POINTS.to_vec();
+    found.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(found, listed);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::notify::Notifier;
 use super::{PATIENCE, Postgres, failed};
+use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -24,7 +25,9 @@ impl Postgres {
             .application_name("errand")
             .disable_statement_logging();
         let mut first = connect(&options).await?;
-        MIGRATIONS.run(&mut first).await.map_err(not_migrated)?;
+        fault::point("migrate_begun").await;
+        fault::during("migrate_in_flight", MIGRATIONS.run(&mut first)).await.map_err(not_migrated)?;
+        fault::point("migrate_done").await;
         let _ = first.close().await;
         let bounded = options.clone().options([
             ("statement_timeout", "15s"),

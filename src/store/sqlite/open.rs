@@ -4,6 +4,7 @@ use super::anchor::Anchor;
 use super::guard::{self, APPLICATION_ID, Mark, beside};
 use super::writer::Writer;
 use super::{Sqlite, check, failed, watch};
+use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -49,7 +50,9 @@ impl Sqlite {
         let version: String =
             sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut writer).await.map_err(failed)?;
         check_version(&version)?;
-        MIGRATIONS.run(&mut writer).await.map_err(not_migrated)?;
+        fault::point("migrate_begun").await;
+        fault::during("migrate_in_flight", MIGRATIONS.run(&mut writer)).await.map_err(not_migrated)?;
+        fault::point("migrate_done").await;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(Duration::from_secs(2))
@@ -58,6 +61,7 @@ impl Sqlite {
             .map_err(failed)?;
         let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
         let run = begin_run(path, &mut writer).await?;
+        fault::point("sqlite_numbered").await;
         let anchor = Anchor::of(path).map_err(unavailable)?;
         let mark = Mark::of(path);
         mark.set(run).map_err(unavailable)?;
@@ -101,6 +105,7 @@ async fn make(path: &Path) -> Result<()> {
     let mut db = writing(&new).create_if_missing(true).connect().await.map_err(failed)?;
     sign(&mut db).await?;
     db.close().await.map_err(failed)?;
+    fault::point("sqlite_made").await;
     fs::rename(&new, path).map_err(unavailable)?;
     guard::sync_folder(path).map_err(unavailable)?;
     tracing::info!(path = %path.display(), "made a new database");

@@ -2,6 +2,7 @@
 
 use super::anchor::Anchor;
 use super::failed;
+use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::SqliteConnection;
 use std::ops::{Deref, DerefMut};
@@ -81,8 +82,12 @@ impl Write<'_> {
     /// Commits what was written, or undoes it. What it answers is on disk, in the file that people
     /// see under its name.
     pub async fn done<T>(mut self, written: Result<T>) -> Result<T> {
+        let commit = async |slot: &mut Slot| {
+            fault::fails("sqlite_uncommitted").await?;
+            slot.run("COMMIT").await
+        };
         let done = match written {
-            Ok(value) => self.slot.run("COMMIT").await.map(|()| value),
+            Ok(value) => commit(&mut self.slot).await.map(|()| value),
             Err(error) => Err(error),
         };
         match done {

@@ -1,6 +1,7 @@
 //! Uploads to read, files to make, and the files that earlier attempts made.
 
 use super::{Context, Failure};
+use crate::fault;
 use crate::files::{self, Growing, Mark, Reader, Writer};
 use crate::task::Artifact;
 use sha2::{Digest, Sha256};
@@ -149,6 +150,7 @@ impl Output {
     pub async fn keep(self) -> Result<Artifact, Failure> {
         let ctx = self.ctx.clone();
         let file = self.finish().await?;
+        fault::point("output_kept").await;
         ctx.said().outputs.push(file.clone());
         Ok(file)
     }
@@ -166,6 +168,7 @@ impl Output<Growing> {
     /// Completes the file, to be an artifact.
     pub async fn keep(self) -> Result<(), Failure> {
         let stored = self.writer.finish().await?;
+        fault::point("output_grown").await;
         let file = artifact(self.name, self.content_type, self.location, stored.bytes, stored.sha256);
         self.ctx.said().outputs.push(file);
         Ok(())

@@ -39,7 +39,15 @@ impl Home {
     }
 
     pub fn start(&self, flags: &[&str]) -> Node {
-        Node::start(self.command(flags))
+        Node::start(self.command(flags)).expect("the node says where it listens")
+    }
+
+    /// A node with fail points armed; its exit status if it ends before it listens.
+    #[cfg(debug_assertions)]
+    pub fn start_armed(&self, flags: &[&str], faults: &str) -> Result<Node, ExitStatus> {
+        let mut command = self.command(flags);
+        command.env("ERRAND_FAULTS", faults);
+        Node::start(command)
     }
 
     pub fn database_file(&self) -> &Path {
@@ -59,7 +67,7 @@ pub struct Node {
 }
 
 impl Node {
-    fn start(mut command: Command) -> Node {
+    fn start(mut command: Command) -> Result<Node, ExitStatus> {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
@@ -74,10 +82,13 @@ impl Node {
                 }
             }
         });
-        let url = address.recv_timeout(Duration::from_secs(30)).expect("the node says where it listens");
+        let Ok(url) = address.recv_timeout(Duration::from_secs(30)) else {
+            let _ = child.kill();
+            return Err(child.wait().unwrap());
+        };
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Node { child, log, url, http }
+        Ok(Node { child, log, url, http })
     }
 
     /// What it has said so far, on standard error.
