@@ -2,6 +2,7 @@
 
 mod support;
 
+mod battery; // every promise under every fault
 mod documents; // the texts for people, compared with the code
 mod http; // what the contract says a caller gets, through the real router
 mod processes; // the real binary, killed and drained
