@@ -56,18 +56,19 @@ impl Queue {
         F: Future<Output = Result<bool, Error>>,
     {
         let mut bulk = Bulk::default();
-        // Whatever is submitted meanwhile is not meant: ids are walked upwards to the newest of now.
         let as_of = self.inner.clock.now();
-        let mut page = Page { sort: Sort::CreatedAsc, limit: CHUNK, after: None, as_of, full: false };
-        let filter = Filter {
-            created_before: Some(filter.created_before.unwrap_or(as_of.plus(1)).min(as_of.plus(1))),
-            ..filter.clone()
-        };
+        let page = |sort, limit| Page { sort, limit, after: None, as_of, full: false };
+        // Whatever is submitted meanwhile is not meant: ids are walked upwards to the newest of now. Not to
+        // the tasks created by now: a clock that was set back would leave out what is newer than it says.
+        let newest = self.inner.store.list(&Scope::Everyone, &Filter::default(), &page(Sort::CreatedDesc, 1)).await?;
+        let Some(newest) = newest.first().map(|task| task.id) else { return Ok(bulk) };
+        let mut page = page(Sort::CreatedAsc, CHUNK);
         loop {
-            let tasks = self.inner.store.list(scope, &filter, &page).await?;
+            let mut tasks = self.inner.store.list(scope, filter, &page).await?;
+            let whole = tasks.len() < CHUNK as usize || tasks.last().is_some_and(|task| task.id > newest);
+            tasks.retain(|task| task.id <= newest);
             let Some(last) = tasks.last() else { return Ok(bulk) };
             page.after = Some(crate::task::filter::After { finished_at: None, id: last.id });
-            let whole = tasks.len() < CHUNK as usize;
             bulk.matched += tasks.len() as i64;
             for changed in join_all(tasks.into_iter().map(&act)).await {
                 bulk.changed += i64::from(changed?);

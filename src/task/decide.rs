@@ -186,7 +186,7 @@ impl Task {
             lapsed_by: Some(now),
             unless_cancelling: self.cancel_requested_at.is_none(),
             losses,
-            run_at: now,
+            run_at: if event == Event::Rescued { now } else { self.run_at },
             error: if event == Event::Failed { Some(error) } else { self.error.clone() },
             ..self.change(event, now)
         }
@@ -276,6 +276,16 @@ mod tests {
         let change = task.rescue(NOW);
         assert_eq!(change.event, Event::Failed);
         assert_eq!(change.error.unwrap().code, "worker_lost");
+    }
+
+    #[test]
+    fn a_task_that_is_not_to_run_again_keeps_the_time_it_was_due() {
+        let mut task = running(1);
+        assert_eq!(task.rescue(NOW.plus(1)).run_at, NOW.plus(1));
+        task.cancel_requested_at = Some(NOW);
+        assert_eq!(task.rescue(NOW.plus(1)).run_at, NOW);
+        (task.cancel_requested_at, task.losses) = (None, 2);
+        assert_eq!(task.rescue(NOW.plus(1)).run_at, NOW);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-mod battery; // every promise under every fault, by the client's own log
+mod battery; // every promise under every fault
 mod documents; // the texts for people, compared with the code
 mod faults; // what breaks, and what holds nevertheless
 mod http; // what the contract says a caller gets, through the real router

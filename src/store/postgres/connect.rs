@@ -33,6 +33,9 @@ impl Postgres {
             ("statement_timeout", "15s"),
             ("lock_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "10s"),
+            // Compiling a statement takes longer than all of them do, and a plan's cost, on which the
+            // server decides it, is a guess.
+            ("jit", "off"),
         ]);
         // A writer's statements look rows up by id and nothing else: a plan made while the tables
         // were empty, or after a burst nobody has analysed, must not scan them.

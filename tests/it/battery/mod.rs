@@ -5,3 +5,9 @@ mod check; // what must be true afterwards, whatever happened
 mod fail_points; // the process dies at each of them
 mod ledger; // what a client knows of what it asked for
 mod load; // a small mixed load
+mod campaign; // many random cases from one seed
+mod lives; // what random lives of tasks are made of
+mod machine; // random lives of tasks against a reference
+mod plans; // claims under every plan of Postgres
+mod reference; // what Errand should do, without a database
+mod stale; // a worker that lost its lease, by every way to write and every way to lose it

@@ -16,6 +16,7 @@ on_both_databases![
     a_retried_task_keeps_its_history_and_gets_all_its_attempts,
     a_retry_undoes_the_cancel_of_a_task_that_waited_for_its_time,
     a_bulk_cancel_changes_what_can_be_cancelled_and_counts_it,
+    a_bulk_cancel_reaches_what_was_submitted_before_the_clock_was_set_back,
 ];
 
 async fn a_pending_task_is_cancelled_at_the_reply(bed: Bed) {
@@ -98,4 +99,12 @@ async fn a_bulk_cancel_changes_what_can_be_cancelled_and_counts_it(bed: Bed) {
     assert_eq!((again.matched, again.changed), (5, 0));
     let retried = bed.queue.retry_many(&Scope::Everyone, &Filter::default(), "me").await.unwrap();
     assert_eq!((retried.matched, retried.changed), (5, 3));
+}
+
+async fn a_bulk_cancel_reaches_what_was_submitted_before_the_clock_was_set_back(bed: Bed) {
+    bed.submit(noop()).await;
+    bed.clock.advance(-60_000);
+    bed.submit(noop()).await;
+    let done = bed.queue.cancel_many(&Scope::Everyone, &Filter::default(), "me").await.unwrap();
+    assert_eq!((done.matched, done.changed), (2, 2));
 }

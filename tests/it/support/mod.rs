@@ -3,6 +3,7 @@
 pub mod bed;
 pub mod http;
 pub mod node;
+pub mod raw;
 
 /// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests. Another
 /// type with `sqlite()` and `postgres()` may be named first: `on_both_databases!(Service: name)`.
