@@ -18,7 +18,7 @@ pub struct Growing {
 
 enum Sink {
     Folder(Arc<Place>),
-    Store(SyncIoBridge<Writer>),
+    Store(Box<SyncIoBridge<Writer>>),
 }
 
 /// An open file, and the folders that have to know of it.
@@ -42,7 +42,7 @@ impl Files {
     pub async fn grow(&self, location: &str) -> Result<Growing, Error> {
         let Some(root) = self.folder.clone() else {
             let writer = self.create(location).await?;
-            return Ok(Growing { sink: Sink::Store(SyncIoBridge::new(writer)), tally: Tally::default() });
+            return Ok(Growing { sink: Sink::Store(Box::new(SyncIoBridge::new(writer))), tally: Tally::default() });
         };
         let path = root.join(parse(location)?.as_ref());
         let made = tokio::task::spawn_blocking(move || {

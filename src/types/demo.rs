@@ -6,7 +6,12 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The checkpoint's name: the last step that is done.
+const STEP: &str = "step";
+/// It is saved no more often than this: as much waiting may repeat.
+const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// Lasts as long as it is told, in as many steps, and fails where it is told.
 pub struct Demo;
@@ -75,14 +80,47 @@ impl TaskType for Demo {
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
         let params: Params = ctx.params(params)?;
         let step = Duration::from_millis(params.duration) / params.steps;
-        for done in 1..=params.steps {
+        let before = ctx.checkpoint::<u32>(STEP).unwrap_or(0).min(params.steps);
+        if before > 0 {
+            ctx.going_on(before.into(), &format!("step {} of {}", (before + 1).min(params.steps), params.steps));
+        }
+        let mut saved = Instant::now();
+        for done in before + 1..=params.steps {
             ctx.sleep(step).await?;
             if params.fail_at == Some(done) {
                 return Err(Failure::retry("demo_failed", format!("failed at step {done}, as asked")));
             }
             ctx.progress(done as i64, params.steps as i64, Some(format!("step {done} of {}", params.steps)));
             ctx.log(Level::Info, format!("{}: step {done} of {}", params.name, params.steps));
+            if saved.elapsed() >= SAVE_EVERY && done < params.steps {
+                ctx.save(STEP, &done).await?;
+                saved = Instant::now();
+            }
         }
         ctx.result(&json!({ "name": params.name, "steps": params.steps, "duration": params.duration }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::context::trial::Trial;
+
+    #[tokio::test]
+    async fn steps_that_are_done_are_not_waited_for_again() {
+        let trial = Trial::new();
+        trial.attempt().save(STEP, &8).await.unwrap();
+        let began = Instant::now();
+        let left = trial.run(Demo, json!({ "duration": 4000, "steps": 10 })).await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert_eq!(left.log, ["going on from step 9 of 10", "demo: step 9 of 10", "demo: step 10 of 10"]);
+        assert_eq!(left.result()["steps"], 10);
+    }
+
+    #[tokio::test]
+    async fn a_step_is_saved_once_it_is_done() {
+        let trial = Trial::new();
+        let left = trial.run(Demo, json!({ "duration": 1200, "steps": 2, "fail_at": 2 })).await;
+        assert_eq!((left.code().as_str(), trial.checkpoint(STEP)), ("demo_failed", Some(json!(1))));
     }
 }

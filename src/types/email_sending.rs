@@ -1,11 +1,14 @@
 //! `email_sending`: builds mails and keeps each as an `.eml` file one can open.
 
+mod record;
+
 use super::{Context, Failure, TaskType, schema};
 use crate::files;
 use crate::task::text::FieldError;
 use async_trait::async_trait;
 use lettre::Message;
 use lettre::message::header::ContentType;
+use record::Record;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -86,20 +89,26 @@ impl TaskType for EmailSending {
 
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
         let params: Params = ctx.params(params)?;
-        let mut emails = Vec::new();
+        let mut record = Record::open(ctx, params.num_emails).await?;
         for number in 1..=params.num_emails {
+            if record.is_done(number) {
+                continue;
+            }
             ctx.check()?;
             let (to, artifact) = (format!("user{number}@example.com"), format!("mail-{number:03}.eml"));
             // The same for every attempt, so that a mail sent twice shows as one.
             let message_id = format!("<{}.{number}@errand.example.com>", ctx.task_id());
             let mail = mail(&to, &params.subject, number, &message_id).map_err(|error| unbuilt(&error.to_string()))?;
+            record.begin(number).await?;
             let mut output = ctx.output(&artifact, "message/rfc822").await?;
             output.writer.write_all(&mail.formatted()).await.map_err(files::Error::from)?;
-            output.keep().await?;
-            ctx.progress(number.into(), params.num_emails.into(), Some(format!("mail {number} to {to}")));
-            emails.push(json!({ "to": to, "status": "sent", "message_id": message_id, "artifact": artifact }));
+            let file = output.keep().await?;
+            let line = json!({ "to": to, "status": "sent", "message_id": message_id, "artifact": artifact });
+            record.done(number, line, Some(file)).await?;
+            ctx.progress(record.count(), params.num_emails.into(), Some(format!("mail {number} to {to}")));
             ctx.sleep(Duration::from_secs_f64(params.delay_per_email)).await?;
         }
+        let emails = record.lines();
         ctx.result(&json!({ "emails_sent": emails.len(), "emails": emails }))
     }
 }
@@ -164,6 +173,32 @@ mod tests {
     fn the_defaults_of_the_schema_are_those_of_the_code() {
         let defaults = schema::Schema::new(EmailSending.params_schema()).defaults();
         assert_eq!(defaults, json!({ "num_emails": 10, "subject": "Hello from Errand", "delay_per_email": 0.0 }));
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_is_written_down_as_sent_is_not_made_again() {
+        let trial = Trial::new();
+        let params = json!({ "num_emails": 5 });
+        // Each mail saves twice: the third is begun and kept, but not written down as sent.
+        trial.lose_after(5);
+        let lost = trial.run(EmailSending, params.clone()).await;
+        assert_eq!((lost.locations.len(), lost.code().as_str()), (3, "stopped"));
+        trial.lose_after(usize::MAX);
+        let left = trial.run(EmailSending, params).await;
+        assert!(left.log[0].starts_with("going on from mail 3 of 5"), "{:?}", left.log);
+        assert!(left.log[1].starts_with("mail 3 was begun before"), "{:?}", left.log);
+        let attempts = left.locations.iter().map(|location| location.contains("0001/mail"));
+        assert_eq!(attempts.collect::<Vec<_>>(), [true, true, false, false, false], "{:?}", left.locations);
+        let ids: Vec<String> = left.outputs.iter().map(|(_, mail)| message_id(mail)).collect();
+        let result = left.result();
+        assert_eq!(result["emails_sent"], 5);
+        let told = result["emails"].as_array().unwrap().iter().map(|email| email["message_id"].as_str().unwrap());
+        assert_eq!(told.collect::<Vec<_>>(), ids);
+    }
+
+    fn message_id(mail: &[u8]) -> String {
+        let text = std::str::from_utf8(mail).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned()
     }
 
     #[tokio::test]

@@ -56,6 +56,16 @@ impl Trial {
         *self.saved.saves_left.lock().unwrap() = saves;
     }
 
+    /// Forgets what was saved: the next attempt begins anew.
+    pub fn forget(&self) {
+        self.saved.checkpoints.lock().unwrap().clear();
+    }
+
+    /// Deletes a file behind the task's back.
+    pub async fn delete(&self, location: &str) {
+        self.files.delete(location).await.unwrap();
+    }
+
     /// What is saved under that name.
     pub fn checkpoint(&self, name: &str) -> Option<Value> {
         let checkpoints = self.saved.checkpoints.lock().unwrap();

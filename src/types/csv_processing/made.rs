@@ -7,11 +7,16 @@ use crate::types::{Context, Failure};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 
 /// The table is made in so many steps, each with its share of `processing_time`.
 const STEPS: u64 = 100;
+/// The checkpoint's name: the last step that is done. The rows up to it are made again, without the
+/// time they took.
+const STEP: &str = "step";
+/// It is saved no more often than this: as much of `processing_time` may repeat.
+const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// The columns of the table.
 const HEADER: [&str; 6] = ["id", "name", "city", "amount", "quantity", "date"];
 const NAMES: [&str; 8] = ["Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Zoë"];
@@ -25,13 +30,24 @@ pub async fn run(made: &Made, ctx: &Context) -> Result<Value, Failure> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut table = HEADER.join(",") + "\n";
     let (rows, mut id) = (u64::from(made.num_rows), 0);
+    let (before, mut saved) = (ctx.checkpoint::<u64>(STEP).unwrap_or(0), Instant::now());
     for step in 1..=STEPS {
         while id < rows * step / STEPS {
             id += 1;
             push_row(&mut table, id, &mut random);
         }
+        if step <= before {
+            if step == before.min(STEPS) {
+                ctx.going_on(id as i64, &format!("row {id} of {rows}"));
+            }
+            continue;
+        }
         ctx.sleep(Duration::from_secs_f64(made.processing_time) / STEPS as u32).await?;
         ctx.progress(id as i64, rows as i64, Some(format!("row {id} of {rows}")));
+        if saved.elapsed() >= SAVE_EVERY {
+            ctx.save(STEP, &step).await?;
+            saved = Instant::now();
+        }
     }
     let mut output = ctx.output("table.csv", "text/csv").await?;
     output.writer.write_all(table.as_bytes()).await.map_err(crate::files::Error::from)?;

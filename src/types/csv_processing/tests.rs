@@ -61,6 +61,17 @@ async fn the_table_made_has_the_statistics_it_has() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_gone_on_with_is_the_one_that_was_begun() {
+    let params = json!({ "num_rows": 300, "processing_time": 1 });
+    let whole = Trial::new().run(CsvProcessing, params.clone()).await;
+    let trial = Trial::new();
+    trial.attempt().save("step", &95).await.unwrap();
+    let left = trial.run(CsvProcessing, params).await;
+    assert_eq!((left.log, left.outputs), (vec!["going on from row 285 of 300".to_owned()], whole.outputs));
+    assert_eq!(left.result.unwrap(), whole.result.unwrap());
+}
+
+#[tokio::test]
 async fn a_task_without_params_is_the_first_form_with_its_defaults() {
     let schema = schema::Schema::new(CsvProcessing.params_schema());
     assert_eq!(schema.defaults(), json!({ "num_rows": 1000, "processing_time": 0.0 }));

@@ -1,5 +1,6 @@
 //! `image_processing`: resizes pictures, of its own making or the user's.
 
+mod done;
 mod draw;
 mod picture;
 #[cfg(test)]
@@ -7,7 +8,9 @@ mod tests;
 
 use super::{Context, Failure, Input, Level, TaskType, schema};
 use crate::files;
+use crate::task::Artifact;
 use async_trait::async_trait;
+use done::Done;
 use picture::{Picture, Refused, Wanted};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -164,8 +167,8 @@ impl TaskType for ImageProcessing {
 }
 
 async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
-    let mut images = Vec::new();
-    for number in 1..=made.num_images {
+    let mut done = Done::open(ctx, made.num_images as usize).await?;
+    for number in done.count() as u32 + 1..=made.num_images {
         let (width, height) = (made.target_width, made.target_height);
         let name = format!("image-{number:02}.png");
         let draw = move |ctx: &Context| {
@@ -177,42 +180,43 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
         let drawn = ctx.blocking(draw).await?.map_err(fatal)?;
         let wanted = Wanted { width, height, fit: Fitting::Exact, enlarge: true, quality: 100 };
         let image = resize_one(drawn, wanted, Some(Format::Png), ctx).await?.map_err(fatal)?;
-        images.push(image.keep(&name, name.clone(), ctx).await?);
+        let (line, file) = image.keep(&name, name.clone(), ctx).await?;
+        done.add(line, Some(file), ctx).await?;
         ctx.progress(number.into(), made.num_images.into(), Some(name));
     }
-    Ok(images)
+    Ok(done.lines())
 }
 
 async fn resize_all(own: &Own, ctx: &Context) -> Result<Vec<Value>, Failure> {
     let (width, height) = (own.target_width, own.target_height);
     let wanted = Wanted { width, height, fit: own.fit, enlarge: own.enlarge, quality: own.quality };
-    let (mut images, mut taken) = (Vec::new(), HashSet::new());
-    for (done, id) in own.file_ids.iter().enumerate() {
+    let total = own.file_ids.len();
+    let mut done = Done::open(ctx, total).await?;
+    let mut taken: HashSet<String> = done.files().map(|file| file.name.clone()).collect();
+    for (at, id) in own.file_ids.iter().enumerate().skip(done.count()) {
         ctx.check()?;
-        ctx.progress(
-            done as i64,
-            own.file_ids.len() as i64,
-            Some(format!("picture {} of {}", done + 1, own.file_ids.len())),
-        );
+        ctx.progress(at as i64, total as i64, Some(format!("picture {} of {total}", at + 1)));
         let input = ctx.input(*id)?;
         let name = crate::task::text::clip(&input.name, 200);
         let resized = match load(input, ctx).await? {
             Ok(file) => resize_one(file, wanted, own.format, ctx).await?,
             Err(refused) => Err(refused),
         };
-        images.push(match resized {
+        let (line, file) = match resized {
             Ok(image) => {
                 let artifact = artifact_name(&name, &image, &mut taken);
-                image.keep(&name, artifact, ctx).await?
+                let (line, file) = image.keep(&name, artifact, ctx).await?;
+                (line, Some(file))
             }
             Err(refused) => {
                 ctx.log(Level::Warn, format!("{name}: {}", refused.message));
-                json!({ "name": name, "error": { "code": refused.code, "message": refused.message } })
+                (json!({ "name": name, "error": { "code": refused.code, "message": refused.message } }), None)
             }
-        });
+        };
+        done.add(line, file, ctx).await?;
     }
-    ctx.progress(own.file_ids.len() as i64, own.file_ids.len() as i64, None);
-    Ok(images)
+    ctx.progress(total as i64, total as i64, None);
+    Ok(done.lines())
 }
 
 /// The file's bytes; the outer error is the store's, the inner one the file's.
@@ -271,15 +275,15 @@ async fn resize_one(
 }
 
 impl Resized {
-    /// Keeps it as an artifact; gives its line in the result.
-    async fn keep(self, name: &str, artifact: String, ctx: &Context) -> Result<Value, Failure> {
+    /// Keeps it as an artifact; gives its line in the result, and the file.
+    async fn keep(self, name: &str, artifact: String, ctx: &Context) -> Result<(Value, Artifact), Failure> {
         let mut output = ctx.output(&artifact, &format!("image/{}", self.format.word())).await?;
         output.writer.write_all(&self.file).await.map_err(files::Error::from)?;
-        output.keep().await?;
-        Ok(json!({
+        let line = json!({
             "name": name, "artifact": artifact, "width": self.width, "height": self.height,
             "format": self.format.word(), "bytes": self.file.len(), "original": self.original,
-        }))
+        });
+        Ok((line, output.keep().await?))
     }
 }
 

@@ -88,3 +88,37 @@ fn sizes_out_of_range_are_refused() {
         assert_eq!(schema.check(&raw).expect_err("out of range").len(), 1, "{params}");
     }
 }
+
+#[tokio::test]
+async fn pictures_that_are_finished_are_not_made_again() {
+    let mut trial = Trial::new();
+    let mut ids = Vec::new();
+    for (name, content) in
+        [("a.jpg", jpeg(20, 10)), ("bad.jpg", b"no picture".to_vec()), ("a.jpg", jpeg(20, 10)), ("a.jpg", jpeg(20, 10))]
+    {
+        ids.push(trial.upload(name, &content).await);
+    }
+    let params = json!({ "file_ids": ids });
+    let whole = trial.run(ImageProcessing, params.clone()).await.result();
+    trial.forget();
+    trial.lose_after(3);
+    assert_eq!(trial.run(ImageProcessing, params.clone()).await.code(), "stopped");
+    trial.lose_after(usize::MAX);
+    let left = trial.run(ImageProcessing, params).await;
+    assert_eq!(left.log, ["going on from picture 4 of 4"]);
+    let adopted = left.locations.iter().map(|location| location.contains("0002/"));
+    assert_eq!(adopted.collect::<Vec<_>>(), [true, true, false], "{:?}", left.locations);
+    assert_eq!(left.result(), whole);
+}
+
+#[tokio::test]
+async fn a_picture_whose_file_is_gone_is_made_again() {
+    let trial = Trial::new();
+    let params = json!({ "num_images": 3, "target_width": 100, "target_height": 100 });
+    trial.lose_after(2);
+    let lost = trial.run(ImageProcessing, params.clone()).await;
+    trial.delete(&lost.locations[1]).await;
+    trial.lose_after(usize::MAX);
+    let left = trial.run(ImageProcessing, params).await;
+    assert_eq!((left.log[0].as_str(), left.outputs.len()), ("going on from picture 2 of 3", 3));
+}
