@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const TASK: &str = r#"{"type":"noop","params":{"customer":"c-1029384756","document":"d-5647382910","pages":[1,2,3,4],"urgent":false}}"#;
@@ -52,6 +53,7 @@ async fn load(
         max_file_bytes: 0,
     };
     let router = api::router(Api::new(queue.clone(), node, stop.clone()));
+    let (_, router) = watch::channel(router);
     let server = tokio::spawn(api::server::serve(listener, router, stop.clone()));
 
     let (left, body) = (Arc::new(AtomicU64::new(requests)), Bytes::from(body));

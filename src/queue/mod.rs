@@ -20,6 +20,7 @@ use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
 use pace::Pace;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use uuid::timestamp::{Timestamp, context::ContextV7};
@@ -63,6 +64,16 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
+impl Error {
+    /// Writes to the log what could not be done; see [`store::Error::tell`].
+    pub fn tell(&self, what: &str) {
+        match self {
+            Error::Store(error) => error.tell(what),
+            error => tracing::warn!(%error, "{what}"),
+        }
+    }
+}
+
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
@@ -79,6 +90,7 @@ struct Inner {
     submits: Batch<Submission, Submitted>,
     changes: Batch<Change, Option<Task>>,
     ids: Ids,
+    fenced: AtomicU64,
 }
 
 impl Operation for Submission {
@@ -139,7 +151,18 @@ impl Queue {
             }
         });
         Queue {
-            inner: Arc::new(Inner { store, clock, events, types, files, pace, submits, changes, ids: Ids::default() }),
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                events,
+                types,
+                files,
+                pace,
+                submits,
+                changes,
+                ids: Ids::default(),
+                fenced: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -167,6 +190,16 @@ impl Queue {
     /// through it goes round the door.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
+    }
+
+    /// How many writes of attempts were refused because their lease was no longer current.
+    pub fn fenced(&self) -> u64 {
+        self.inner.fenced.load(Ordering::Relaxed)
+    }
+
+    /// Counts more of them.
+    pub fn count_fenced(&self, n: u64) {
+        self.inner.fenced.fetch_add(n, Ordering::Relaxed);
     }
 
     /// Cancels a task: `PENDING` is `CANCELLED` on return; `RUNNING` is asked to stop and will be

@@ -6,6 +6,7 @@
 
 mod list;
 mod row;
+mod tell;
 
 #[cfg(feature = "postgres")]
 mod postgres;
