@@ -11,17 +11,20 @@ use crate::worker::{self, Settings};
 use crate::{bench, client, config};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// What is left of a stop after the drain: answers under way, last words, closing the database.
-const AFTER_DRAIN: Duration = Duration::from_millis(1500);
+const AFTER_DRAIN: Duration = Duration::from_millis(1800);
+/// A database that is away at the start is asked again after this long at most, drawn by chance.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a command ended; each has its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +80,7 @@ pub fn main() -> i32 {
         }
     };
     let code = runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config));
-    // What still blocks a thread must not hold the process up.
+    // A handler may still compute on a thread of its own: nobody waits for it any more.
     runtime.shutdown_background();
     code
 }
@@ -109,13 +112,16 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
     start_log(config);
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let listener = match api {
-        true => Some(
-            api::server::listen(config.bind).map_err(|error| Failure::Other(format!("{}: {error}", config.bind)))?,
-        ),
-        false => None,
-    };
-    let queue = open_queue(config).await?;
+    let (routers, current_router) = watch::channel(api::starting());
+    let (mut server, mut address) = (None, None);
+    if api {
+        let no_listener = |error| Failure::Other(format!("{}: {error}", config.bind));
+        let listener = api::server::listen(config.bind).map_err(no_listener)?;
+        address = listener.local_addr().ok();
+        server = Some(tokio::spawn(api::server::serve(listener, current_router, stop.clone())));
+    }
+    let Some(queue) = stop.run_until_cancelled(open_queue(config, address)).await else { return Ok(()) };
+    let queue = queue?;
 
     let house_end = CancellationToken::new();
     let house = [
@@ -126,27 +132,32 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
         tokio::spawn(worker::keep(queue.clone(), house_end.clone())),
     ];
     let pool = tokio::spawn(work(queue.clone(), config, stop.clone()));
-    let server = listener.map(|listener| serve_api(listener, &queue, config, stop.clone()));
+    if let Some(address) = address {
+        serve_api(&routers, address, &queue, config, stop.clone());
+    }
 
     let drained = async {
         stop.cancelled().await;
         tracing::info!("stopping: no more is claimed or accepted; running tasks have {:?}", config.drain);
-        let _ = pool.await;
-        if let Some(server) = server {
-            let _ = timeout(AFTER_DRAIN, server).await;
-        }
-        house_end.cancel();
-        for part in house {
-            let _ = timeout(AFTER_DRAIN, part).await;
-        }
+        let in_order = async {
+            let _ = pool.await;
+            if let Some(server) = server {
+                let _ = server.await;
+            }
+            house_end.cancel();
+            for part in house {
+                let _ = part.await;
+            }
+            queue.store().close().await;
+        };
+        timeout(config.drain + AFTER_DRAIN, in_order).await.is_ok()
     };
-    tokio::select! {
-        () = drained => {}
+    let whole = tokio::select! {
+        whole = drained => whole,
         // At once: whatever runs here could not be written down any more.
         broken = queue.store().broken() => return Err(broken.into()),
-    }
-    let _ = timeout(AFTER_DRAIN, queue.store().close()).await;
-    tracing::info!("stopped");
+    };
+    tracing::info!(whole, "stopped");
     Ok(())
 }
 
@@ -158,14 +169,29 @@ async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
     })
 }
 
-async fn open_queue(config: &Config) -> Result<Queue, Failure> {
-    let store = open_store(&config.database).await?;
-    let clock = Clock::system();
-    if store.database() == store::Database::Postgres {
-        clock.follow(store.now().await?);
-    }
+/// Opens the door. A database server that is away is waited for, however long; `address` is where
+/// this node says so meanwhile.
+async fn open_queue(config: &Config, address: Option<SocketAddr>) -> Result<Queue, Failure> {
+    let mut told = false;
+    let store = loop {
+        match open_store(&config.database).await {
+            Err(error @ store::Error::Unavailable(_)) if matches!(config.database, DatabaseUrl::Postgres(_)) => {
+                if !std::mem::replace(&mut told, true) {
+                    let address = address.map(|address| format!("; http://{address} says so")).unwrap_or_default();
+                    error.tell(&format!("waiting for the database{address}"));
+                }
+                sleep(OPEN_AGAIN.mul_f64(rand::random())).await;
+            }
+            opened => break opened?,
+        }
+    };
     let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
-    Ok(Queue::open(store, clock, Types::builtin(), files))
+    let queue = Queue::open(store, Clock::system(), Types::builtin(), files);
+    // The janitor sets the clock too, but nothing is to be claimed before the first time.
+    while queue.store().database() == store::Database::Postgres && queue.follow_clock().await.is_err() {
+        sleep(OPEN_AGAIN.mul_f64(rand::random())).await;
+    }
+    Ok(queue)
 }
 
 async fn migrate(config: &Config) -> Result<(), Failure> {
@@ -210,12 +236,14 @@ fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<O
     }
 }
 
+/// From here on the API itself answers.
 fn serve_api(
-    listener: tokio::net::TcpListener,
+    routers: &watch::Sender<api::Router>,
+    address: SocketAddr,
     queue: &Queue,
     config: &Config,
     stop: CancellationToken,
-) -> JoinHandle<std::io::Result<()>> {
+) {
     let node = NodeInfo {
         version: env!("CARGO_PKG_VERSION"),
         started: Instant::now(),
@@ -223,13 +251,12 @@ fn serve_api(
         page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
         max_file_bytes: config.max_file_bytes,
     };
-    let address = listener.local_addr().unwrap_or(config.bind);
+    drop(routers.send_replace(api::router(Api::new(queue.clone(), node, stop))));
     tracing::info!(
         database = queue.store().database().word(),
         workers = config.workers,
         "listening on http://{address}"
     );
-    tokio::spawn(api::server::serve(listener, api::router(Api::new(queue.clone(), node, stop.clone())), stop))
 }
 
 /// The first SIGTERM or SIGINT drains, the second ends at once.

@@ -36,7 +36,6 @@ mod wire;
 
 use crate::queue::{self, Queue};
 use crate::task::{Scope, Task, Time};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -51,6 +50,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
+
+pub use axum::Router;
 
 /// The longest a caller may wait for an answer, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;
@@ -144,6 +145,14 @@ pub fn router(api: Api) -> Router {
     let document = move |headers: axum::http::HeaderMap| async move { etag::json(&headers, &tag, document) };
     let routes = routes.route("/api/openapi.json", get(document)).merge(page::router()).with_state(api);
     // As a fallback of an empty router it is routed after the layer has made the address plain.
+    Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer))
+}
+
+/// What a node answers before its database has answered it: that it lives, and that it cannot do
+/// anything yet.
+pub fn starting() -> Router {
+    let not_yet = async || Problem::new(Code::Starting, "this node waits for its database; try again in a moment");
+    let routes = Router::new().route("/api/live", get(service::live)).fallback(not_yet);
     Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer))
 }
 

@@ -61,6 +61,7 @@ codes! {
     HeadersTooLarge 431 "headers_too_large" "The headers are too large";
     Internal 500 "internal" "Something went wrong on the server";
     Unavailable 503 "unavailable" "The service cannot do this right now";
+    Starting 503 "starting" "This node is starting";
     Draining 503 "draining" "This node is shutting down";
     StorageFull 507 "storage_full" "There is no space left";
 }
@@ -119,7 +120,7 @@ pub type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     /// A problem with a sentence on what is wrong.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
-        let wait = matches!(code, Code::Unavailable | Code::Draining);
+        let wait = matches!(code, Code::Unavailable | Code::Starting | Code::Draining);
         let headers = wait.then(|| (header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
         let headers = headers.into_iter().collect();
         Problem(Box::new(Parts { code, detail: detail.into(), errors: Vec::new(), headers }))
@@ -251,11 +252,11 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Problem {
         match error {
             store::Error::Unavailable(_) => {
-                tracing::warn!(%error, "the database is unavailable");
+                error.tell("a request was answered 503");
                 Problem::new(Code::Unavailable, "the database cannot be reached right now")
             }
             store::Error::Full(_) => {
-                tracing::error!(%error, "the database is full");
+                error.tell("a request was answered 507");
                 Problem::new(Code::StorageFull, "the database has no space left")
             }
             error => Problem::internal(error),

@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,9 +44,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stop`, then takes no more connections, lets what is under way end, and cuts off
+/// Serves by the newest of these routers until `stop`, then takes no more connections, lets what is under way end, and cuts off
 /// what has not ended after 20 s. No error of a connection ends it.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, routers: watch::Receiver<Router>, stop: CancellationToken) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     while let Some(Ok(place)) = stop.run_until_cancelled(places.clone().acquire_owned()).await {
@@ -54,7 +54,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             None => break,
             Some(Ok((stream, peer))) => {
                 let connection = Connection { peer, stop: stop.clone(), cut: cut.clone(), _place: place };
-                connections.spawn(connection.serve(stream, router.clone()));
+                connections.spawn(connection.serve(stream, routers.clone()));
             }
             // The one who came is gone again: nothing is wrong with us.
             Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -81,12 +81,12 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, router: Router) {
+    async fn serve(self, stream: TcpStream, routers: watch::Receiver<Router>) {
         let _ = stream.set_nodelay(true);
         let peer = self.peer;
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let mut router = router.clone();
+            let mut router = routers.borrow().clone();
             async move {
                 poll_fn(|cx| Service::<Request>::poll_ready(&mut router, cx)).await?;
                 router.call(request.map(axum::body::Body::new)).await

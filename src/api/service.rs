@@ -93,7 +93,7 @@ async fn ready(State(api): State<Api>) -> Result<Response> {
 
 /// Whether the process answers at all.
 #[utoipa::path(get, path = "/api/live", tag = "service", responses((status = 200, description = "It does", body = Word)))]
-async fn live() -> Response {
+pub async fn live() -> Response {
     json_response(StatusCode::OK, Body::from(to_json(&Word { status: "ok" })))
 }
 
@@ -205,7 +205,7 @@ impl Api {
         let lost = || Problem::new(Code::Unavailable, "the database cannot be reached");
         let answer = tokio::time::timeout(PING, self.queue.store().now()).await.map_err(|_| lost())?;
         answer.map(|_| ()).map_err(|error| {
-            tracing::warn!(%error, "the database did not answer a ping");
+            error.tell("the database did not answer a ping");
             lost()
         })
     }

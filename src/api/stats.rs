@@ -209,7 +209,8 @@ async fn metrics(State(api): State<Api>, _caller: Caller) -> Result<Response> {
 fn exposition(stats: &Stats, api: &Api) -> String {
     let mut text = String::new();
     let mut metric = |name: &str, help: &str, samples: Vec<(String, f64)>| {
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         for (labels, value) in samples {
             let _ = writeln!(text, "{name}{labels} {value}");
         }
@@ -227,6 +228,8 @@ fn exposition(stats: &Stats, api: &Api) -> String {
     metric("errand_tasks_submitted_per_second", "Over the last whole minute.", one(stats.per_second.submitted));
     metric("errand_tasks_finished_per_second", "Over the last whole minute.", one(stats.per_second.finished));
     metric("errand_workers", "Tasks this node runs at once.", one(api.node.workers as f64));
+    let fenced = one(api.queue.fenced() as f64);
+    metric("errand_fenced_writes_total", "Writes of attempts refused because their lease was lost.", fenced);
     metric("errand_sockets", "Open sockets of this node.", one(api.sockets() as f64));
     metric("errand_uptime_seconds", "Since this node started.", one(api.node.started.elapsed().as_secs_f64().floor()));
     metric("errand_build_info", "This node's version.", vec![(format!("{{version=\"{}\"}}", api.node.version), 1.0)]);

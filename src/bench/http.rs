@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -120,6 +121,7 @@ impl Server {
             max_file_bytes: 0,
         };
         let router = api::router(Api::new(queue.clone(), node, stop.clone()));
+        let (_, router) = watch::channel(router);
         let ended = tokio::spawn(api::server::serve(listener, router, stop.clone()));
         Ok(Server { address, stop, ended })
     }

@@ -6,11 +6,14 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// How many operations may wait; beyond, callers wait for a place, and then get `Unavailable`.
 const WAITING: usize = 8192;
 /// How long a caller waits for a place.
 const PLACE: Duration = Duration::from_secs(2);
+/// How long a caller waits for its answer, the wait for a place included.
+const ANSWER: Duration = Duration::from_millis(4_800);
 
 /// Something that can be written together with others of its kind.
 pub trait Operation: Send + 'static {
@@ -27,7 +30,7 @@ pub trait Operation: Send + 'static {
 type Answer<A> = oneshot::Sender<store::Result<A>>;
 
 /// Hands operations to a writer of its own. The caller only awaits the answer: one that hangs up
-/// changes nothing about the write.
+/// changes nothing about a write that has begun; one that has not begun is forgotten.
 pub struct Batch<O, A> {
     operations: mpsc::Sender<(O, Answer<A>)>,
 }
@@ -45,12 +48,17 @@ impl<O: Operation, A: Send + 'static> Batch<O, A> {
         Batch { operations }
     }
 
-    /// Writes one operation, together with others.
+    /// Writes one operation, together with others. Answers within 5 s, come what may: `Unavailable`
+    /// then says that nobody knows yet whether it will be written.
     pub async fn write(&self, operation: O) -> store::Result<A> {
+        let until = Instant::now() + ANSWER;
         let (answer, answered) = oneshot::channel();
-        match self.operations.send_timeout((operation, answer), PLACE).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(unavailable("the writer has ended"))),
-            Err(_) => Err(unavailable("too many writes are waiting")),
+        if self.operations.send_timeout((operation, answer), PLACE).await.is_err() {
+            return Err(unavailable("too many writes are waiting"));
+        }
+        match timeout_at(until, answered).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(unavailable("the writer has ended"))),
+            Err(_) => Err(unavailable("the write takes too long")),
         }
     }
 }
@@ -69,13 +77,20 @@ where
         }) else {
             return;
         };
+        if nobody_waits(&first) {
+            continue;
+        }
         // Whoever was woken by the last write gets to say what is next before this one begins.
         tokio::task::yield_now().await;
         let mut keys: HashSet<O::Key> = first.0.keys().into_iter().collect();
         let mut weight = first.0.weight();
         let (mut operations, mut answers) = (vec![first.0], vec![first.1]);
         while weight < max_weight {
-            let Ok((operation, answer)) = waiting.try_recv() else { break };
+            let Ok(next) = waiting.try_recv() else { break };
+            if nobody_waits(&next) {
+                continue;
+            }
+            let (operation, answer) = next;
             let more = operation.keys();
             if more.iter().any(|key| keys.contains(key)) {
                 held_back = Some((operation, answer));
@@ -88,6 +103,11 @@ where
         }
         settle(operations, answers, &write).await;
     }
+}
+
+/// Its caller has hung up or has been told that it took too long, and its write has not begun.
+fn nobody_waits<O, A>((_, answer): &(O, Answer<A>)) -> bool {
+    answer.is_closed()
 }
 
 /// Writes them together; if one of them is a mistake, each on its own, so that it fails alone.

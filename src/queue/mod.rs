@@ -23,6 +23,7 @@ use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
 use pace::Pace;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use uuid::timestamp::{Timestamp, context::ContextV7};
@@ -70,6 +71,16 @@ pub enum Error {
     Files(#[from] files::Error),
 }
 
+impl Error {
+    /// Writes to the log what could not be done; see [`store::Error::tell`].
+    pub fn tell(&self, what: &str) {
+        match self {
+            Error::Store(error) => error.tell(what),
+            error => tracing::warn!(%error, "{what}"),
+        }
+    }
+}
+
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
@@ -87,6 +98,7 @@ struct Inner {
     changes: Batch<Change, Option<Task>>,
     saves: Batch<Save, Saved>,
     ids: Ids,
+    fenced: AtomicU64,
 }
 
 impl Operation for Submission {
@@ -170,8 +182,21 @@ impl Queue {
                 }
             }
         });
-        let ids = Ids::default();
-        Queue { inner: Arc::new(Inner { store, clock, events, types, files, pace, submits, changes, saves, ids }) }
+        Queue {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                events,
+                types,
+                files,
+                pace,
+                submits,
+                changes,
+                saves,
+                ids: Ids::default(),
+                fenced: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// The clock that leases and due times go by.
@@ -198,6 +223,16 @@ impl Queue {
     /// through it goes round the door.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
+    }
+
+    /// How many writes of attempts were refused because their lease was no longer current.
+    pub fn fenced(&self) -> u64 {
+        self.inner.fenced.load(Ordering::Relaxed)
+    }
+
+    /// Counts more of them.
+    pub fn count_fenced(&self, n: u64) {
+        self.inner.fenced.fetch_add(n, Ordering::Relaxed);
     }
 
     /// Cancels a task: `PENDING` is `CANCELLED` on return; `RUNNING` is asked to stop and will be

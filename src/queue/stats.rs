@@ -123,7 +123,7 @@ impl Queue {
         if !minutes.is_empty()
             && let Err(error) = self.inner.store.put_minutes(&minutes).await
         {
-            tracing::warn!(%error, "the pace could not be written; it is tried again in a moment");
+            error.tell("the pace could not be written; it is tried again in a moment");
         }
     }
 
@@ -131,7 +131,7 @@ impl Queue {
         let now = self.inner.clock.now();
         let tidied = self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - CHART_MINUTES).await;
         if let Err(error) = tidied {
-            tracing::warn!(%error, "house-keeping failed; it is tried again in a moment");
+            error.tell("house-keeping failed; it is tried again in a moment");
         }
     }
 

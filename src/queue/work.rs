@@ -5,12 +5,17 @@ use crate::fault;
 use crate::store::{self, Beat, Claim, Due, Held};
 use crate::task::{Event, Outcome, Scope, Task, Time};
 use crate::types::Input;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Lapsed leases taken back in one go.
 const RESCUED_AT_ONCE: i64 = 1_000;
 /// Tasks made ready in one go.
 const PROMOTED_AT_ONCE: i64 = 10_000;
+
+/// An answer about the time that came within this is good enough; else it is asked again, so often in all.
+const QUICK: Duration = Duration::from_millis(100);
+const CLOCK_TRIES: usize = 3;
 
 /// What became of a report.
 #[derive(Debug)]
@@ -80,7 +85,9 @@ impl Queue {
         Ok(self.inner.store.held(leases).await?)
     }
 
-    /// Writes how an attempt ended, under its lease. Said twice, the second is `Lost` and changes nothing.
+    /// Writes how an attempt ended, under its lease. Said twice (the first answer was lost, say), the
+    /// second changes nothing: it is `Written` too if that is how this very attempt ended the task,
+    /// else `Lost`.
     pub async fn report(&self, claimed: &Task, lease: Uuid, outcome: &Outcome) -> Result<Reported, Error> {
         fault::fails("report_begun").await.map_err(store::Error::from)?;
         let change = claimed.report(lease, outcome.clone(), self.inner.clock.now(), rand::random());
@@ -90,12 +97,17 @@ impl Queue {
         // A cancel may have come between: decide once more, from the row as it is now.
         let task = match self.get(&Scope::Everyone, claimed.id).await {
             Ok(task) if task.lease == Some(lease) => task,
-            Ok(_) | Err(Error::NotFound) => return Ok(Reported::Lost),
+            Ok(task) if task.ended_as(claimed.attempt, outcome) => return Ok(Reported::Written(Box::new(task))),
+            Ok(_) | Err(Error::NotFound) => return Ok(self.lost()),
             Err(error) => return Err(error),
         };
         let change = task.report(lease, outcome.clone(), self.inner.clock.now(), rand::random());
-        let after = self.write(change).await?;
-        Ok(after.map_or(Reported::Lost, |after| Reported::Written(Box::new(after))))
+        Ok(self.write(change).await?.map_or_else(|| self.lost(), |after| Reported::Written(Box::new(after))))
+    }
+
+    fn lost(&self) -> Reported {
+        self.count_fenced(1);
+        Reported::Lost
     }
 
     /// Takes lapsed leases back; answers how many.
@@ -137,9 +149,25 @@ impl Queue {
         Ok(due)
     }
 
-    /// Sets the clock by the database's.
+    /// Sets the clock by the database's. An answer that was long on its way says little about the
+    /// time: then it is asked again, and of its answers the quickest is taken.
     pub async fn follow_clock(&self) -> Result<(), Error> {
-        self.inner.clock.follow(self.inner.store.now().await?);
+        let (mut quickest, mut read) = (Duration::MAX, None);
+        for _ in 0..CLOCK_TRIES {
+            let asked = Instant::now();
+            let theirs = self.inner.store.now().await?;
+            let (took, answered) = (asked.elapsed(), Instant::now());
+            if took < quickest {
+                // It was read about half-way.
+                (quickest, read) = (took, Some((theirs.plus(took.as_millis() as i64 / 2), answered)));
+            }
+            if took <= QUICK {
+                break;
+            }
+        }
+        if let Some((theirs, answered)) = read {
+            self.inner.clock.follow(theirs.plus(answered.elapsed().as_millis() as i64));
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 mod list;
 mod row;
+mod tell;
 mod work;
 
 #[cfg(feature = "postgres")]

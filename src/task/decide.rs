@@ -170,6 +170,21 @@ impl Task {
         }
     }
 
+    /// Whether the task stands as this outcome of this attempt ended it. Attempts only grow and end
+    /// once, so then it was that very attempt. Only an end for good can be told for sure.
+    pub fn ended_as(&self, attempt: i64, outcome: &Outcome) -> bool {
+        self.attempt == attempt
+            && match outcome {
+                Outcome::Success(..) => self.status == Status::Success,
+                Outcome::Failure { code, message, .. } => {
+                    let same = |error: &TaskError| (&error.code, &error.message) == (code, message);
+                    self.status == Status::Failed && self.error.as_ref().is_some_and(same)
+                }
+                Outcome::Cancelled => self.status == Status::Cancelled,
+                Outcome::Released => false,
+            }
+    }
+
     /// What becomes of a task whose lease ran out: cancelled if that was asked for, failed after
     /// [`MAX_LOSSES`], waiting again otherwise.
     pub fn rescue(&self, now: Time) -> Change {

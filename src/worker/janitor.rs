@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often due tasks are looked for, if no earlier one is known.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the clock is set by the database's.
+/// How often the clock is set by the database's, and how soon again if that did not work.
 const SET_CLOCK: Duration = Duration::from_secs(60);
+const SET_CLOCK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Keeps house until `stop`. Every node runs it; they do not get in each other's way.
 pub async fn keep(queue: Queue, stop: CancellationToken) {
@@ -26,7 +27,7 @@ pub async fn keep(queue: Queue, stop: CancellationToken) {
 async fn sweep(queue: &Queue) {
     loop {
         if let Err(error) = queue.rescue().await {
-            tracing::warn!(%error, "lapsed leases could not be taken back; trying again");
+            error.tell("lapsed leases could not be taken back; trying again");
         }
         sleep(SWEEP).await;
     }
@@ -52,10 +53,11 @@ async fn follow_clock(queue: &Queue) {
         return;
     }
     loop {
-        if let Err(error) = queue.follow_clock().await {
+        let set = queue.follow_clock().await;
+        if let Err(error) = &set {
             tracing::debug!(%error, "the database's clock could not be read; trying again");
         }
-        sleep(SET_CLOCK).await;
+        sleep(if set.is_ok() { SET_CLOCK } else { SET_CLOCK_AGAIN }).await;
     }
 }
 

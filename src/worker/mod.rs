@@ -7,9 +7,10 @@ mod saves;
 
 use crate::fault;
 use crate::queue::Queue;
+use futures_util::future::join_all;
 use running::{Running, Stop};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -46,9 +47,9 @@ pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
     let attempts = TaskTracker::new();
     let beats_end = CancellationToken::new();
     let beats = tokio::spawn(running::beat(queue.clone(), running.clone(), settings.lease, beats_end.clone()));
+    attempts.spawn(claim(queue, settings.clone(), running.clone(), attempts.clone(), stop.clone()));
 
-    stop.run_until_cancelled(claim(&queue, &settings, &running, &attempts)).await;
-
+    stop.cancelled().await;
     fault::point("drain_begun").await;
     attempts.close();
     if timeout(settings.drain, attempts.wait()).await.is_err() {
@@ -61,32 +62,46 @@ pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
     let _ = beats.await;
 }
 
-async fn claim(queue: &Queue, settings: &Settings, running: &Arc<Running>, attempts: &TaskTracker) {
+/// Claims and starts attempts until `stop`. A claim that is under way then is awaited: what the
+/// database has given out by it goes back at once, and does not wait for its leases to end.
+async fn claim(
+    queue: Queue,
+    settings: Settings,
+    running: Arc<Running>,
+    attempts: TaskTracker,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(settings.places));
-    loop {
-        let mut free = vec![place(&places).await];
+    while let Some(first) = stop.run_until_cancelled(place(&places)).await {
+        let mut free = vec![first];
         while let Ok(permit) = places.clone().try_acquire_owned() {
             free.push(permit);
         }
         let (max, lease_ms) = (free.len(), settings.lease.as_millis() as i64);
+        let claimed = Instant::now();
         let tasks = match queue.claim(&settings.name, max as i64, &settings.queues, lease_ms).await {
             Ok(tasks) => tasks,
             Err(error) => {
-                tracing::warn!(%error, "could not claim; trying again");
-                sleep(AFTER_FAILURE.mul_f64(1.0 + rand::random::<f64>())).await;
+                error.tell("could not claim; trying again");
+                let wait = sleep(AFTER_FAILURE.mul_f64(1.0 + rand::random::<f64>()));
+                stop.run_until_cancelled(wait).await;
                 continue;
             }
         };
+        if stop.is_cancelled() {
+            join_all(tasks.iter().map(|task| run::release(&queue, task))).await;
+            return;
+        }
         let found_all = tasks.len() < max;
         for (task, permit) in tasks.into_iter().zip(free) {
-            let attempt = run::attempt(queue.clone(), running.clone(), task, settings.lease);
+            let attempt = run::attempt(queue.clone(), running.clone(), task, claimed, settings.lease);
             attempts.spawn(async move {
                 attempt.await;
                 drop(permit);
             });
         }
         if found_all {
-            let _ = timeout(POLL, queue.events().until_ready()).await;
+            stop.run_until_cancelled(timeout(POLL, queue.events().until_ready())).await;
         }
     }
 }

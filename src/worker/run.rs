@@ -13,28 +13,35 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A handler that was told to stop gets this long; then its future is dropped.
 const GRACE: Duration = Duration::from_secs(2);
+/// The same at the end of a drain, which has little time left to write releases down.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+/// An attempt whose lease could not be extended stops so long before the lease ends: 5 s, and a fifth
+/// of a short lease.
+const MARGIN: Duration = Duration::from_secs(5);
+/// A report that the database did not take is tried again after this long at most, more or less a half.
+const REPORT_AGAIN: Duration = Duration::from_secs(1);
 /// A longer result is refused.
 const MAX_RESULT_BYTES: usize = 1024 * 1024;
 /// A longer error message is cut.
 const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 
-/// Runs a claimed task and reports how it ended. Never panics; a handler's panic is a failure of
-/// the attempt. If the database is away at the end, the report is tried until the lease has run out.
-pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time: Duration) {
+/// Runs a task that was claimed at this instant and reports how it ended. Never panics; a handler's
+/// panic is a failure of the attempt. If the database is away at the end, the report is tried until
+/// the database answers it.
+pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, claimed: Instant, lease_time: Duration) {
     let Some(lease) = task.lease else { return };
     let asked = tokio::try_join!(queue.inputs(&task), queue.checkpoints(std::slice::from_ref(&task)));
     let (inputs, checkpoints) = match asked {
         Ok(answers) => answers,
         Err(error) => {
-            tracing::warn!(task = %task.id, %error, "its files and checkpoints could not be looked up; giving it back");
-            report(&queue, &task, lease, &Outcome::Released, lease_time).await;
-            return;
+            error.tell("the files or checkpoints of a task could not be looked up; giving it back");
+            return release(&queue, &task).await;
         }
     };
     fault::point("attempt_begun").await;
@@ -44,21 +51,22 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
         UnderLease { queue: queue.clone(), running: running.clone(), task: id, attempt: number, lease, lease_time };
     let (saves, files, clock) = (Arc::new(saves), queue.file_store().clone(), queue.clock().clone());
     let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone() };
-    let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop));
+    let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop, claimed));
     running.add(lease, attempt.clone());
 
-    let ended = handle(&queue, &task, &attempt).await;
+    let ended = handle(&queue, &task, &attempt, lease_time).await;
     fault::point("handler_ended").await;
     if let Some(outcome) = outcome(&attempt, ended) {
         // The last words first, under the same lease.
         if let Some(beat) = beat_of(lease, &attempt, Duration::MAX)
             && let Err(error) = queue.beat(&[beat], lease_time.as_millis() as i64).await
         {
-            tracing::warn!(task = %task.id, %error, "its last progress and log lines could not be written");
+            error.tell("the last progress and log lines of an attempt could not be written");
         }
         fault::point("last_words_written").await;
         let claimed = Task { progress: attempt.ctx.last_progress(), ..task.summary() };
-        let written = report(&queue, &claimed, lease, &outcome, lease_time).await;
+        attempt.end();
+        let written = report(&queue, &claimed, lease, &outcome).await;
         fault::point("report_written").await;
         tidy(&queue, &attempt, lease, &outcome, written).await;
     } else {
@@ -67,10 +75,17 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, lease_time
     running.remove(lease);
 }
 
+/// Gives a claimed task back untouched.
+pub async fn release(queue: &Queue, task: &Task) {
+    if let Some(lease) = task.lease {
+        report(queue, &task.summary(), lease, &Outcome::Released).await;
+    }
+}
+
 /// How the handler ended: its answer, a panic's message, or `None` if it did not stop when told to.
 type Ended = Option<Result<Result<Box<RawValue>, Failure>, String>>;
 
-async fn handle(queue: &Queue, task: &Task, attempt: &Attempt) -> Ended {
+async fn handle(queue: &Queue, task: &Task, attempt: &Attempt, lease_time: Duration) -> Ended {
     let Some((entry, params)) = queue.types().get(&task.r#type).zip(task.params.as_deref()) else {
         return Some(Ok(Err(Failure::retry("unknown_task_type", "this worker does not know the type"))));
     };
@@ -85,12 +100,38 @@ async fn handle(queue: &Queue, task: &Task, attempt: &Attempt) -> Ended {
     tokio::select! {
         ended = &mut handler => return Some(ended.map_err(panic_message)),
         () = attempt.token.cancelled() => {}
-        () = time_limit => attempt.stop(Stop::Timeout),
+        () = time_limit => drop(attempt.stop(Stop::Timeout)),
+        () = lease_ends(attempt, lease_time) => {
+            tracing::debug!(task = %task.id, "its lease could not be extended: it stops");
+            attempt.stop(Stop::Unsure);
+        }
     }
+    let grace = match attempt.stopped() {
+        Some(Stop::Drain) => DRAIN_GRACE,
+        Some(Stop::Unsure) => GRACE.min(margin(lease_time) / 2),
+        _ => GRACE,
+    };
     tokio::select! {
         ended = &mut handler => Some(ended.map_err(panic_message)),
-        () = sleep(GRACE) => None,
+        () = sleep(grace) => None,
     }
+}
+
+/// Waits until the lease is about to end because no beat has extended it. By the monotonic clock:
+/// the database, which could say, is silent.
+async fn lease_ends(attempt: &Attempt, lease_time: Duration) {
+    let certain = lease_time - margin(lease_time);
+    loop {
+        let ends = attempt.last_beat() + certain;
+        if ends <= Instant::now() {
+            return;
+        }
+        sleep_until(ends.into()).await;
+    }
+}
+
+fn margin(lease_time: Duration) -> Duration {
+    MARGIN.min(lease_time / 5)
 }
 
 /// What to report; `None` if the lease is lost and nothing may be written.
@@ -104,7 +145,8 @@ fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
     let stopped = || match attempt.stopped() {
         Some(Stop::Cancel) => Some(Outcome::Cancelled),
         Some(Stop::Timeout) => Some(failure("timeout", "it ran longer than its timeout_seconds", true)),
-        Some(Stop::Drain) => Some(Outcome::Released),
+        // Released under the old lease: written if the task is still ours, and then at no cost.
+        Some(Stop::Drain | Stop::Unsure) => Some(Outcome::Released),
         Some(Stop::Lost) => None,
         None => Some(failure("stopped", "it stopped without being told to", true)),
     };
@@ -123,11 +165,10 @@ fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
     }
 }
 
-/// Reports, again and again while the database is away, until the lease has surely run out: from
-/// then on the task is another worker's. `false`: it is not known to be written.
-async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, lease_time: Duration) -> bool {
-    let until = Instant::now() + lease_time;
-    let mut wait = Duration::from_millis(100);
+/// Reports, again and again while the database is away. However long that was: the report is written
+/// if nobody has taken the task meanwhile, and refused otherwise. `false`: it is not known to be written.
+async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome) -> bool {
+    let mut wait = REPORT_AGAIN / 8;
     loop {
         match queue.report(task, lease, outcome).await {
             Ok(Reported::Written(_)) => return true,
@@ -135,9 +176,10 @@ async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome, leas
                 tracing::warn!(task = %task.id, "its lease was lost: its outcome is not kept");
                 return false;
             }
-            Err(Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) if Instant::now() < until => {
+            Err(error @ Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) => {
+                error.tell("an outcome could not be written; it is tried again");
                 sleep(wait.mul_f64(0.5 + rand::random::<f64>())).await;
-                wait = (wait * 2).min(Duration::from_secs(2));
+                wait = (wait * 2).min(REPORT_AGAIN);
             }
             Err(error) => {
                 tracing::error!(task = %task.id, %error, "its outcome could not be written; it will run again");

@@ -4,6 +4,7 @@ use crate::queue::Queue;
 use crate::store::{Beat, Held};
 use crate::types::Context;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ pub enum Stop {
     Timeout,
     /// The node drains.
     Drain,
+    /// Its lease could not be extended in time: it may soon be another's.
+    Unsure,
     /// Its lease is no longer current: whatever it does is not kept.
     Lost,
 }
@@ -35,21 +38,38 @@ pub struct Attempt {
     pub token: CancellationToken,
     why: Mutex<Option<Stop>>,
     last_beat: Mutex<Instant>,
+    ended: AtomicBool,
 }
 
 impl Attempt {
-    pub fn new(ctx: Context, token: CancellationToken) -> Attempt {
+    /// Claimed by a call that was made at this instant.
+    pub fn new(ctx: Context, token: CancellationToken, claimed: Instant) -> Attempt {
         let (task, number) = (ctx.task_id(), ctx.attempt());
-        Attempt { task, number, ctx, token, why: Mutex::new(None), last_beat: Mutex::new(Instant::now()) }
+        let (why, last_beat, ended) = (Mutex::new(None), Mutex::new(claimed), AtomicBool::new(false));
+        Attempt { task, number, ctx, token, why, last_beat, ended }
     }
 
-    /// Tells it to stop; the first reason counts, but a lost lease outweighs all.
-    pub fn stop(&self, why: Stop) {
+    /// Tells it to stop; the first reason counts, but a lost lease outweighs all. Whether this reason
+    /// is new to it.
+    pub fn stop(&self, why: Stop) -> bool {
         let mut first = lock(&self.why);
-        if first.is_none() || why == Stop::Lost {
+        let new = first.is_none() || (why == Stop::Lost && *first != Some(Stop::Lost));
+        if new {
             *first = Some(why);
         }
         self.token.cancel();
+        new
+    }
+
+    /// The lease was last taken or extended by a call that was made at this instant: it holds for
+    /// its length from then on, by the monotonic clock.
+    pub fn last_beat(&self) -> Instant {
+        *lock(&self.last_beat)
+    }
+
+    /// It is about to report: a lease that is missing from now on is no loss.
+    pub fn end(&self) {
+        self.ended.store(true, Relaxed);
     }
 
     /// Why it was told to stop, if it was.
@@ -62,11 +82,16 @@ impl Attempt {
 #[derive(Default)]
 pub struct Running {
     attempts: Mutex<HashMap<Uuid, Arc<Attempt>>>,
+    stopped: Mutex<Option<Stop>>,
 }
 
 impl Running {
+    /// Adds one; if all were told to stop before, so is this one.
     pub fn add(&self, lease: Uuid, attempt: Arc<Attempt>) {
-        lock(&self.attempts).insert(lease, attempt);
+        lock(&self.attempts).insert(lease, attempt.clone());
+        if let Some(why) = *lock(&self.stopped) {
+            attempt.stop(why);
+        }
     }
 
     pub fn remove(&self, lease: Uuid) {
@@ -85,8 +110,12 @@ impl Running {
         self.get(lease).is_none_or(|attempt| attempt.stopped().is_some())
     }
 
+    /// Tells all of them to stop, and whoever comes later.
     pub fn stop_all(&self, why: Stop) {
-        self.all().values().for_each(|attempt| attempt.stop(why));
+        *lock(&self.stopped) = Some(why);
+        for attempt in self.all().values() {
+            attempt.stop(why);
+        }
     }
 
     fn get(&self, lease: Uuid) -> Option<Arc<Attempt>> {
@@ -140,15 +169,17 @@ pub fn beat_of(lease: Uuid, attempt: &Attempt, every: Duration) -> Option<Beat> 
 /// Writes beats; whatever of them is no longer held is stopped. A failure is tried again with the
 /// next tick: what was said is kept until then.
 async fn write(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>, beats: &[Beat], lease: Duration) {
+    let asked = Instant::now();
     match queue.beat(beats, lease.as_millis() as i64).await {
         Ok(held) => {
-            heed(attempts, beats.iter().map(|beat| beat.lease), &held);
-            for attempt in beats.iter().filter_map(|beat| attempts.get(&beat.lease)) {
-                *lock(&attempt.last_beat) = Instant::now();
+            let lost = heed(attempts, beats.iter().map(|beat| beat.lease), &held);
+            queue.count_fenced(lost);
+            for attempt in held.iter().filter_map(|held| attempts.get(&held.lease)) {
+                *lock(&attempt.last_beat) = asked;
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "a beat failed; it is tried again");
+            error.tell("a beat failed; it is tried again");
             for beat in beats {
                 if let Some(attempt) = attempts.get(&beat.lease) {
                     attempt.ctx.unsay(beat.progress.clone(), beat.lines.clone());
@@ -161,21 +192,25 @@ async fn write(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>, beats: &[B
 async fn look(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>) {
     let leases: Vec<Uuid> = attempts.keys().copied().collect();
     match queue.held(&leases).await {
-        Ok(held) => heed(attempts, leases.into_iter(), &held),
+        Ok(held) => drop(heed(attempts, leases.into_iter(), &held)),
         Err(error) => tracing::debug!(%error, "could not look for cancels; trying again"),
     }
 }
 
-fn heed(attempts: &HashMap<Uuid, Arc<Attempt>>, asked: impl Iterator<Item = Uuid>, held: &[Held]) {
+/// Stops what is to stop; answers how many leases turned out to be lost.
+fn heed(attempts: &HashMap<Uuid, Arc<Attempt>>, asked: impl Iterator<Item = Uuid>, held: &[Held]) -> u64 {
+    let mut lost = 0;
     let held: HashMap<Uuid, bool> = held.iter().map(|held| (held.lease, held.cancel_requested)).collect();
     for (lease, attempt) in asked.filter_map(|lease| Some((lease, attempts.get(&lease)?))) {
         match held.get(&lease) {
             Some(false) => {}
-            Some(true) => attempt.stop(Stop::Cancel),
-            // It may just have been reported by its own run, which is then no loss: nobody reads this any more.
-            None => attempt.stop(Stop::Lost),
+            Some(true) => drop(attempt.stop(Stop::Cancel)),
+            // Its own run may just have reported it.
+            None if attempt.ended.load(Relaxed) => {}
+            None => lost += u64::from(attempt.stop(Stop::Lost)),
         }
     }
+    lost
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

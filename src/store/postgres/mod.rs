@@ -6,7 +6,9 @@
 
 mod connect;
 mod keep;
+mod link;
 mod notify;
+mod open;
 mod read;
 mod scratch;
 mod write;
@@ -17,36 +19,95 @@ use super::{
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
-use connect::Owned;
+use connect::Connections;
 use notify::Notifier;
-use sqlx::PgPool;
-use std::future::Future;
 use std::time::Duration;
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-/// No call waits longer for the database; the connection is then given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// No call waits longer for the database, its place and its tries included; its connection is then given up.
+const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How often a write that lost a deadlock is tried.
-const DEADLOCK_TRIES: usize = 3;
+/// How often a write that met another one crosswise is tried, and how long it waits before the
+/// next try at most, drawn by chance.
+const CROSSED_TRIES: usize = 3;
+const CROSSED_WAIT: Duration = Duration::from_millis(100);
 
 /// The store in a Postgres database.
 pub struct Postgres {
     /// Reads, and writes that are rare.
-    pool: PgPool,
+    pool: Connections,
     /// One connection for submits, one for transitions, one for claims and beats: none waits for another.
-    submits: Owned,
-    changes: Owned,
-    work: Owned,
+    submits: Connections,
+    changes: Connections,
+    work: Connections,
     notifier: Notifier,
+    /// Looks at the link; ends with the store.
+    _look: JoinSet<()>,
 }
 
-/// Ends a call that takes too long; its connection is given up with it.
-async fn bounded<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(PATIENCE, call)
-        .await
-        .unwrap_or_else(|_| Err(Error::Unavailable("no answer in time".to_owned())))
+/// Says a statement on one of the connections: `read!(self.pool, |db| read::now(db))`. A read may be
+/// said twice, a write only where the server said that nothing of it was written.
+macro_rules! say {
+    ($tries:expr, $connections:expr, |$db:ident| $statement:expr) => {{
+        let mut tries = $tries;
+        loop {
+            let answer = match $connections.lend(tries.until).await {
+                Ok(mut lent) => {
+                    let (link, $db) = lent.parts();
+                    let answer = link.in_time(tries.until, $statement).await;
+                    lent.done(answer)
+                }
+                Err(error) => break Err(error),
+            };
+            match answer {
+                Err(error) if tries.again(&error).await => {}
+                answer => break answer,
+            }
+        }
+    }};
+}
+macro_rules! read {
+    ($self:ident, |$db:ident| $statement:expr) => {
+        say!(Tries::of_read(), $self.pool, |$db| $statement)
+    };
+}
+macro_rules! write {
+    ($connections:expr, |$db:ident| $statement:expr) => {
+        say!(Tries::of_write(), $connections, |$db| $statement)
+    };
+}
+
+/// How long and how often one call is tried.
+struct Tries {
+    until: Instant,
+    is_read: bool,
+    left: usize,
+}
+
+impl Tries {
+    fn of_read() -> Tries {
+        Tries { until: Instant::now() + PATIENCE, is_read: true, left: 1 }
+    }
+
+    fn of_write() -> Tries {
+        Tries { until: Instant::now() + PATIENCE, is_read: false, left: CROSSED_TRIES - 1 }
+    }
+
+    /// Whether to try again after this error; waits before it says so.
+    async fn again(&mut self, error: &Error) -> bool {
+        let safe = if self.is_read { is_broken(error) } else { is_crossed(error) };
+        if !safe || self.left == 0 || Instant::now() >= self.until {
+            return false;
+        }
+        self.left -= 1;
+        if !self.is_read {
+            sleep(CROSSED_WAIT.mul_f64(rand::random())).await;
+        }
+        true
+    }
 }
 
 #[async_trait]
@@ -56,141 +117,112 @@ impl Store for Postgres {
     }
 
     async fn durability(&self) -> Result<String> {
-        bounded(read::durability(&self.pool)).await
+        read!(self, |db| read::durability(db))
     }
 
     async fn now(&self) -> Result<Time> {
-        bounded(read::now(&self.pool)).await
+        read!(self, |db| read::now(db))
     }
 
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
-        let mut lent = self.submits.lend().await?;
-        let written = bounded(write::insert(&mut lent.connection, submissions)).await;
-        lent.done(written)
+        write!(self.submits, |db| write::insert(db, submissions))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {
-        let mut lent = self.work.lend().await?;
-        let written = bounded(write::claim(&mut lent.connection, claim)).await;
-        lent.done(written)
+        write!(self.work, |db| write::claim(db, claim))
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
-        for _ in 1..DEADLOCK_TRIES {
-            let mut lent = self.changes.lend().await?;
-            let written = bounded(write::apply(&mut lent.connection, changes)).await;
-            match lent.done(written) {
-                // Two writers met crosswise in the rows: nothing of this one was written.
-                Err(Error::Unavailable(why)) if why.contains("deadlock detected") => {}
-                written => return written,
-            }
-        }
-        let mut lent = self.changes.lend().await?;
-        let written = bounded(write::apply(&mut lent.connection, changes)).await;
-        lent.done(written)
+        write!(self.changes, |db| write::apply(db, changes))
     }
 
     async fn beat(&self, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>> {
-        let mut lent = self.work.lend().await?;
-        let written = bounded(keep::beat(&mut lent.connection, beats, until, now)).await;
-        lent.done(written)
+        write!(self.work, |db| keep::beat(db, beats, until, now))
     }
 
     async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
-        bounded(read::held(&self.pool, leases)).await
+        write!(self.work, |db| read::held(db, leases))
     }
 
     async fn save(&self, saves: &[Save], now: Time) -> Result<Vec<Saved>> {
-        let mut lent = self.work.lend().await?;
-        let written = bounded(keep::save(&mut lent.connection, saves, now)).await;
-        lent.done(written)
+        write!(self.work, |db| keep::save(db, saves, now))
     }
 
     async fn checkpoints(&self, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
-        bounded(read::checkpoints(&self.pool, tasks)).await
+        read!(self, |db| read::checkpoints(db, tasks))
     }
 
     async fn promote(&self, now: Time, limit: i64) -> Result<Due> {
-        let next = bounded(read::next_due(&self.pool)).await?;
+        let next = read!(self, |db| read::next_due(db))?;
         if next.is_none_or(|next| next > now) {
             return Ok(Due { promoted: 0, next });
         }
-        let mut lent = self.work.lend().await?;
-        let promoted = bounded(keep::promote(&mut lent.connection, now, limit)).await;
-        let promoted = lent.done(promoted)?;
-        Ok(Due { promoted, next: bounded(read::next_due(&self.pool)).await? })
+        let promoted = write!(self.work, |db| keep::promote(db, now, limit))?;
+        Ok(Due { promoted, next: read!(self, |db| read::next_due(db))? })
     }
 
     async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>> {
-        bounded(read::lapsed(&self.pool, now, limit)).await
+        read!(self, |db| read::lapsed(db, now, limit))
     }
 
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
-        bounded(read::get(&self.pool, scope, id)).await
+        read!(self, |db| read::get(db, scope, id))
     }
 
     async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
-        bounded(read::list(&self.pool, scope, filter, page)).await
+        read!(self, |db| read::list(db, scope, filter, page))
     }
 
     async fn changes(&self, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
-        bounded(read::changes(&self.pool, scope, after, limit)).await
+        read!(self, |db| read::changes(db, scope, after, limit))
     }
 
     async fn log_bounds(&self) -> Result<(i64, i64)> {
-        bounded(read::log_bounds(&self.pool)).await
+        read!(self, |db| read::log_bounds(db))
     }
 
     async fn transitions(&self, scope: &Scope, id: Uuid) -> Result<Vec<Transition>> {
-        bounded(read::transitions(&self.pool, scope, id)).await
+        read!(self, |db| read::transitions(db, scope, id))
     }
 
     async fn lines(&self, scope: &Scope, id: Uuid, query: &LineQuery) -> Result<Vec<StoredLine>> {
-        bounded(read::lines(&self.pool, scope, id, query)).await
+        read!(self, |db| read::lines(db, scope, id, query))
     }
 
     async fn artifacts(&self, scope: &Scope, id: Uuid) -> Result<Vec<Artifact>> {
-        bounded(read::artifacts(&self.pool, scope, id)).await
+        read!(self, |db| read::artifacts(db, scope, id))
     }
 
     async fn add_file(&self, file: &File) -> Result<()> {
-        let mut lent = self.submits.lend().await?;
-        let written = bounded(keep::add_file(&mut lent.connection, file)).await;
-        lent.done(written)
+        write!(self.submits, |db| keep::add_file(db, file))
     }
 
     async fn files(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
-        bounded(read::files(&self.pool, scope, ids)).await
+        read!(self, |db| read::files(db, scope, ids))
     }
 
     async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<Option<File>> {
-        let mut lent = self.submits.lend().await?;
-        let written = bounded(keep::remove_file(&mut lent.connection, scope, id)).await;
-        lent.done(written)
+        write!(self.submits, |db| keep::remove_file(db, scope, id))
     }
 
     async fn counts(&self, scope: &Scope) -> Result<Vec<Count>> {
-        bounded(read::counts(&self.pool, scope)).await
+        read!(self, |db| read::counts(db, scope))
     }
 
     async fn put_minutes(&self, minutes: &[Minute]) -> Result<()> {
-        let mut lent = self.work.lend().await?;
-        let written = bounded(keep::put_minutes(&mut lent.connection, minutes)).await;
-        lent.done(written)
+        write!(self.pool, |db| keep::put_minutes(db, minutes))
     }
 
     async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
-        bounded(read::minutes(&self.pool, scope, since)).await
+        read!(self, |db| read::minutes(db, scope, since))
     }
 
     async fn ahead(&self, task: &Task, limit: i64) -> Result<i64> {
-        bounded(read::ahead(&self.pool, task, limit)).await
+        read!(self, |db| read::ahead(db, task, limit))
     }
 
     async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()> {
-        let mut lent = self.work.lend().await?;
-        let written = bounded(keep::tidy(&mut lent.connection, keys_before, minutes_before)).await;
-        lent.done(written)
+        write!(self.pool, |db| keep::tidy(db, keys_before, minutes_before))
     }
 
     fn wake(&self, wake: Wake) {
@@ -208,17 +240,16 @@ impl Store for Postgres {
 
     async fn close(&self) {
         self.notifier.stop().await;
-        for owned in [&self.submits, &self.changes, &self.work] {
-            owned.close().await;
+        for connections in [&self.submits, &self.changes, &self.work, &self.pool] {
+            connections.close().await;
         }
-        self.pool.close().await;
     }
 }
 
 /// What a failure of the driver means to the domain. See the error codes of the Postgres manual.
 fn failed(error: sqlx::Error) -> Error {
-    let text = error.to_string();
-    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    let text = if code.is_empty() { error.to_string() } else { format!("{error} [{code}]") };
     match (&*code, &error) {
         ("53100", _) => Error::Full(text),
         ("XX001" | "XX002", _) => Error::Damaged(text),
@@ -232,4 +263,23 @@ fn failed(error: sqlx::Error) -> Error {
         }
         _ => Error::Internal(text),
     }
+}
+
+/// The code the server gave with an error; empty where the server said nothing.
+fn code_of(error: &Error) -> &str {
+    let (Error::Unavailable(text) | Error::Internal(text)) = error else { return "" };
+    text.strip_suffix(']').and_then(|text| text.rsplit_once(" [")).map_or("", |(_, code)| code)
+}
+
+/// The connection is of no use any more: it was cut, is silent, belongs to a server that shuts down
+/// or to a standby, or stands within a transaction.
+fn is_broken(error: &Error) -> bool {
+    let code = code_of(error);
+    matches!(error, Error::Unavailable(_))
+        && (code.is_empty() || ["08", "25", "57P"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Two writers met crosswise (deadlock, serialisation): nothing of this one was written.
+fn is_crossed(error: &Error) -> bool {
+    code_of(error).starts_with("40")
 }

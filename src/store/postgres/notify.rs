@@ -2,22 +2,28 @@
 //!
 //! A NOTIFY inside a submit's transaction would serialise all commits; one lost here costs a poll.
 
-use super::connect::connect;
-use crate::store::Wake;
+use super::connect::Connections;
+use super::{PATIENCE, failed};
+use crate::store::{Error, Result, Wake};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 const CHANNEL: &str = "errand";
 /// At most one message in this time.
 const APART: Duration = Duration::from_millis(50);
-/// After a failure, wait this long at least; up to twice that, drawn by chance.
+/// After a failure, wait this long at most, drawn by chance.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// A session that heard nothing for so long is asked whether it is still there, because one that was
+/// cut off in silence hears nothing either.
+const BEAT: Duration = Duration::from_secs(9);
+/// One that does not answer in this time is given up.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Tells other nodes, and hears them.
 pub struct Notifier {
@@ -35,12 +41,12 @@ struct Pending {
 
 impl Notifier {
     /// Starts speaking and listening in the background.
-    pub fn start(options: PgConnectOptions) -> Notifier {
+    pub fn start(listens: PgConnectOptions, tells: Connections) -> Notifier {
         let (pending, heard, node) =
             (Arc::<Pending>::default(), broadcast::Sender::new(64), Uuid::new_v4().to_string());
         let mut tasks = JoinSet::new();
-        tasks.spawn(speak(options.clone(), pending.clone(), node.clone()));
-        tasks.spawn(listen(options, heard.clone(), node));
+        tasks.spawn(speak(tells, pending.clone(), node.clone()));
+        tasks.spawn(listen(listens, heard.clone(), node));
         Notifier { pending, heard, tasks: std::sync::Mutex::new(tasks) }
     }
 
@@ -62,51 +68,59 @@ impl Notifier {
     }
 }
 
-async fn speak(options: PgConnectOptions, pending: Arc<Pending>, node: String) {
-    let mut connection = None;
+async fn speak(tells: Connections, pending: Arc<Pending>, node: String) {
     loop {
         pending.any.notified().await;
         for (flag, word) in [(&pending.ready, "ready"), (&pending.cancel, "cancel")] {
             if !flag.swap(false, Relaxed) {
                 continue;
             }
-            if connection.is_none() {
-                connection = connect(&options).await.ok();
-            }
-            let Some(open) = &mut connection else {
-                tracing::debug!("other nodes cannot be told: no connection");
-                sleep(jittered(AFTER_FAILURE)).await;
-                continue;
-            };
             let payload = format!("{node} {word}");
-            let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&payload).execute(open).await;
-            if let Err(error) = told {
+            if let Err(error) = tell(&tells, &payload).await {
                 tracing::debug!(%error, "other nodes could not be told");
-                connection = None;
             }
         }
         sleep(APART).await;
     }
 }
 
+async fn tell(tells: &Connections, payload: &str) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let mut lent = tells.lend(until).await?;
+    let (link, db) = lent.parts();
+    let told = async {
+        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(db).await;
+        told.map(|_| ()).map_err(failed)
+    };
+    let told = link.in_time(until, told).await;
+    lent.done(told)
+}
+
 async fn listen(options: PgConnectOptions, heard: broadcast::Sender<Wake>, node: String) {
     loop {
-        if let Err(error) = hear(&options, &heard, &node).await {
-            tracing::debug!(%error, "not listening to other nodes; polling goes on");
-        }
+        let hears = hear(&options, &heard, &node).await;
         // Whatever was said meanwhile was missed: look.
         let _ = heard.send(Wake::Ready);
         let _ = heard.send(Wake::Cancel);
-        sleep(jittered(AFTER_FAILURE)).await;
+        let Err(error) = hears else { continue };
+        tracing::debug!(%error, "not listening to other nodes; polling goes on");
+        sleep(AFTER_FAILURE.mul_f64(rand::random())).await;
     }
 }
 
-async fn hear(options: &PgConnectOptions, heard: &broadcast::Sender<Wake>, node: &str) -> sqlx::Result<()> {
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.listen(CHANNEL).await?;
+/// Listens; ends when the session is lost after it once was there.
+async fn hear(options: &PgConnectOptions, heard: &broadcast::Sender<Wake>, node: &str) -> Result<()> {
+    let mut listener = in_time(begin(options)).await?;
+    // What was said before this one listened was missed.
+    let _ = heard.send(Wake::Ready);
+    let _ = heard.send(Wake::Cancel);
     loop {
-        let Some(message) = listener.try_recv().await? else { return Ok(()) };
+        let message = match timeout(BEAT, listener.try_recv()).await {
+            Ok(Ok(Some(message))) => message,
+            Ok(_) => return Ok(()),
+            Err(_) if in_time(still_listens(&mut listener)).await? => continue,
+            Err(_) => return Ok(()),
+        };
         match message.payload().split_once(' ') {
             Some((from, _)) if from == node => {}
             Some((_, "ready")) => drop(heard.send(Wake::Ready)),
@@ -116,6 +130,22 @@ async fn hear(options: &PgConnectOptions, heard: &broadcast::Sender<Wake>, node:
     }
 }
 
-fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(1.0 + rand::random::<f64>())
+async fn begin(options: &PgConnectOptions) -> sqlx::Result<PgListener> {
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
+
+async fn still_listens(listener: &mut PgListener) -> sqlx::Result<bool> {
+    let channels: Vec<String> = sqlx::query_scalar("SELECT pg_listening_channels()").fetch_all(listener).await?;
+    Ok(channels.iter().any(|channel| channel == CHANNEL))
+}
+
+async fn in_time<T>(call: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match timeout(ANSWER, call).await {
+        Ok(answer) => answer.map_err(failed),
+        Err(_) => Err(Error::Unavailable("no answer in time".to_owned())),
+    }
 }

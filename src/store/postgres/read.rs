@@ -5,7 +5,7 @@ use crate::store::list::{self, Dialect};
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
 use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
 use crate::task::{Artifact, Checkpoint, Filter, Page, Scope, Task, Time};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 const DIALECT: Dialect = Dialect {
@@ -19,12 +19,12 @@ const DIALECT: Dialect = Dialect {
     ],
 };
 
-pub async fn now(db: &PgPool) -> Result<Time> {
+pub async fn now(db: &mut PgConnection) -> Result<Time> {
     let now = sqlx::query_scalar!(r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "now!""#);
     Ok(Time(now.fetch_one(db).await.map_err(failed)?))
 }
 
-pub async fn durability(db: &PgPool) -> Result<String> {
+pub async fn durability(db: &mut PgConnection) -> Result<String> {
     let settings = sqlx::query_scalar!(
         r#"SELECT string_agg(name || '=' || setting, ', ' ORDER BY name DESC) AS "settings!" FROM pg_settings
            WHERE name IN ('synchronous_commit', 'fsync', 'server_version')"#
@@ -32,7 +32,7 @@ pub async fn durability(db: &PgPool) -> Result<String> {
     settings.fetch_one(db).await.map_err(failed)
 }
 
-pub async fn get(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
+pub async fn get(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
     let owner = scope.owner();
     let row = sqlx::query_as!(
         TaskRow,
@@ -46,12 +46,12 @@ pub async fn get(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
     row.fetch_optional(db).await.map_err(failed)?.map(TaskRow::task).transpose()
 }
 
-pub async fn list(db: &PgPool, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
+pub async fn list(db: &mut PgConnection, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
     let mut query = list::compose::<sqlx::Postgres>(&DIALECT, scope, filter, page);
     all(query.build_query_as::<TaskRow>().fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
-pub async fn lapsed(db: &PgPool, now: Time, limit: i64) -> Result<Vec<Task>> {
+pub async fn lapsed(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<Task>> {
     let rows = sqlx::query_as!(
         TaskRow,
         r#"SELECT id, type, name, queue, priority, tags, owner, client_id, NULL::text AS params,
@@ -65,14 +65,14 @@ pub async fn lapsed(db: &PgPool, now: Time, limit: i64) -> Result<Vec<Task>> {
     all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
-pub async fn next_due(db: &PgPool) -> Result<Option<Time>> {
+pub async fn next_due(db: &mut PgConnection) -> Result<Option<Time>> {
     let next = sqlx::query_scalar!(
         "SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at FETCH FIRST ROW ONLY"
     );
     Ok(next.fetch_optional(db).await.map_err(failed)?.map(Time))
 }
 
-pub async fn held(db: &PgPool, leases: &[Uuid]) -> Result<Vec<Held>> {
+pub async fn held(db: &mut PgConnection, leases: &[Uuid]) -> Result<Vec<Held>> {
     let rows = sqlx::query!(
         r#"SELECT lease AS "lease!", cancel_requested_at IS NOT NULL AS "cancel_requested!"
            FROM tasks WHERE status = 1 AND lease = ANY($1)"#,
@@ -82,7 +82,7 @@ pub async fn held(db: &PgPool, leases: &[Uuid]) -> Result<Vec<Held>> {
     Ok(rows.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())
 }
 
-pub async fn changes(db: &PgPool, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
+pub async fn changes(db: &mut PgConnection, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         EntryRow,
@@ -99,7 +99,7 @@ pub async fn changes(db: &PgPool, scope: &Scope, after: i64, limit: i64) -> Resu
     all(rows.fetch_all(db).await.map_err(failed)?, EntryRow::entry)
 }
 
-pub async fn log_bounds(db: &PgPool) -> Result<(i64, i64)> {
+pub async fn log_bounds(db: &mut PgConnection) -> Result<(i64, i64)> {
     let row = sqlx::query!(
         r#"SELECT (SELECT seq FROM log_start) AS "start!",
                   coalesce((SELECT max(seq) FROM changes), (SELECT seq FROM log_start)) AS "end!""#
@@ -108,7 +108,7 @@ pub async fn log_bounds(db: &PgPool) -> Result<(i64, i64)> {
     Ok((row.start, row.end))
 }
 
-pub async fn transitions(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Transition>> {
+pub async fn transitions(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Vec<Transition>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         TransitionRow,
@@ -120,7 +120,7 @@ pub async fn transitions(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Tra
     all(rows.fetch_all(db).await.map_err(failed)?, TransitionRow::transition)
 }
 
-pub async fn lines(db: &PgPool, scope: &Scope, id: Uuid, query: &LineQuery) -> Result<Vec<StoredLine>> {
+pub async fn lines(db: &mut PgConnection, scope: &Scope, id: Uuid, query: &LineQuery) -> Result<Vec<StoredLine>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         LineRow,
@@ -138,7 +138,7 @@ pub async fn lines(db: &PgPool, scope: &Scope, id: Uuid, query: &LineQuery) -> R
     all(rows.fetch_all(db).await.map_err(failed)?, LineRow::line)
 }
 
-pub async fn artifacts(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Artifact>> {
+pub async fn artifacts(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Vec<Artifact>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         Artifact,
@@ -150,7 +150,7 @@ pub async fn artifacts(db: &PgPool, scope: &Scope, id: Uuid) -> Result<Vec<Artif
     rows.fetch_all(db).await.map_err(failed)
 }
 
-pub async fn checkpoints(db: &PgPool, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
+pub async fn checkpoints(db: &mut PgConnection, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
     let rows = sqlx::query_as!(
         CheckpointRow,
         "SELECT task_id, name, attempt, data, updated_at FROM checkpoints WHERE task_id = ANY($1) ORDER BY task_id, name",
@@ -159,7 +159,7 @@ pub async fn checkpoints(db: &PgPool, tasks: &[Uuid]) -> Result<Vec<Checkpoint>>
     all(rows.fetch_all(db).await.map_err(failed)?, CheckpointRow::checkpoint)
 }
 
-pub async fn files(db: &PgPool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
+pub async fn files(db: &mut PgConnection, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         FileRow,
@@ -171,7 +171,7 @@ pub async fn files(db: &PgPool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>
     all(rows.fetch_all(db).await.map_err(failed)?, FileRow::file)
 }
 
-pub async fn counts(db: &PgPool, scope: &Scope) -> Result<Vec<Count>> {
+pub async fn counts(db: &mut PgConnection, scope: &Scope) -> Result<Vec<Count>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         CountRow,
@@ -182,7 +182,7 @@ pub async fn counts(db: &PgPool, scope: &Scope) -> Result<Vec<Count>> {
     all(rows.fetch_all(db).await.map_err(failed)?, CountRow::count)
 }
 
-pub async fn minutes(db: &PgPool, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
+pub async fn minutes(db: &mut PgConnection, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         Minute,
@@ -194,7 +194,7 @@ pub async fn minutes(db: &PgPool, scope: &Scope, since: i64) -> Result<Vec<Minut
     rows.fetch_all(db).await.map_err(failed)
 }
 
-pub async fn ahead(db: &PgPool, task: &Task, limit: i64) -> Result<i64> {
+pub async fn ahead(db: &mut PgConnection, task: &Task, limit: i64) -> Result<i64> {
     let ahead = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM
              (SELECT 1 FROM tasks WHERE ready = 1 AND (priority > $1 OR (priority = $1 AND (run_at, id) < ($2, $3))) LIMIT $4) AS before"#,

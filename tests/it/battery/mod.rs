@@ -1,12 +1,12 @@
 //! Every promise under every fault.
 
+mod campaign; // many random cases from one seed
 mod check; // what must be true afterwards, whatever happened
 #[cfg(debug_assertions)] // only debug builds have fail points
 mod fail_points; // the process dies at each of them
 mod ledger; // what a client knows of what it asked for
-mod load; // a small mixed load
-mod campaign; // many random cases from one seed
 mod lives; // what random lives of tasks are made of
+mod load; // a small mixed load
 mod machine; // random lives of tasks against a reference
 mod plans; // claims under every plan of Postgres
 mod reference; // what Errand should do, without a database

@@ -19,7 +19,8 @@ impl Open {
         let service = Service::sqlite().await;
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, service.router.clone(), service.stop.clone()));
+        let (_, router) = tokio::sync::watch::channel(service.router.clone());
+        tokio::spawn(serve(listener, router, service.stop.clone()));
         Open { service, address }
     }
 
