@@ -52,7 +52,7 @@ impl Queue {
     /// The uploads that a claimed task's params name, those that still exist.
     pub async fn inputs(&self, task: &Task) -> Result<Vec<Input>, Error> {
         let params = task.params.as_deref();
-        let entry = self.inner.types.get(&task.r#type);
+        let entry = self.inner.types.get(&task.r#type).filter(|entry| entry.schema.names_files());
         let Some(checked) = entry.zip(params).and_then(|(entry, params)| entry.check(params).ok()) else {
             return Ok(Vec::new());
         };

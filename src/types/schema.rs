@@ -29,6 +29,7 @@ pub struct Checked {
 /// A compiled schema: one form of params, or several of which the params choose one.
 pub struct Schema {
     source: Value,
+    names_files: bool,
     forms: Vec<Form>,
 }
 
@@ -36,6 +37,17 @@ pub struct Schema {
 struct Form {
     schema: Value,
     validator: Validator,
+}
+
+/// Whether a file's id stands anywhere in a schema.
+fn has_file_id(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            members.get("format").is_some_and(|format| format == FILE_ID) || members.values().any(has_file_id)
+        }
+        Value::Array(items) => items.iter().any(has_file_id),
+        _ => false,
+    }
 }
 
 impl Schema {
@@ -50,7 +62,13 @@ impl Schema {
             let validator = options.build(&schema).expect("a schema of our own is a schema");
             Form { schema, validator }
         };
-        Schema { source, forms: parts.into_iter().map(form).collect() }
+        let names_files = has_file_id(&source);
+        Schema { source, names_files, forms: parts.into_iter().map(form).collect() }
+    }
+
+    /// Whether params may name uploads.
+    pub fn names_files(&self) -> bool {
+        self.names_files
     }
 
     /// The schema as JSON.

@@ -1,18 +1,25 @@
-//! The pool: claims as many tasks as it has free places, runs them, and drains when told to.
+//! The pool: claims as many tasks as it has free places and works off in a moment, runs them, and
+//! drains when told to.
 
+mod ahead;
 mod janitor;
+mod place;
 mod run;
 mod running;
 mod saves;
 
 use crate::fault;
 use crate::queue::Queue;
+use crate::task::Task;
+use ahead::Ahead;
 use futures_util::future::join_all;
+use place::Place;
 use running::{Running, Stop};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +29,13 @@ pub use janitor::keep;
 const POLL: Duration = Duration::from_secs(1);
 /// After a claim that failed; twice as long at most, drawn by chance, so that nodes do not return in step.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
+/// What was claimed ahead and has waited so long for a place goes back: another node may have one.
+/// Far below a lease, and short enough for a cancel to be heard in time.
+const HELD: Duration = Duration::from_millis(500);
+/// While the pool is busy, claims that find all there is are at least so far apart.
+const GATHERED: Duration = Duration::from_millis(2);
+/// Reports under way at once; beyond, attempts keep their places until theirs is.
+const REPORTS: usize = 2_000;
 /// What is released at the end of a drain gets this long to write it down.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
 
@@ -47,7 +61,7 @@ pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
     let attempts = TaskTracker::new();
     let beats_end = CancellationToken::new();
     let beats = tokio::spawn(running::beat(queue.clone(), running.clone(), settings.lease, beats_end.clone()));
-    attempts.spawn(claim(queue, settings.clone(), running.clone(), attempts.clone(), stop.clone()));
+    attempts.spawn(Pool::new(queue, settings.clone(), running.clone(), attempts.clone()).work(stop.clone()));
 
     stop.cancelled().await;
     fault::point("drain_begun").await;
@@ -62,50 +76,132 @@ pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
     let _ = beats.await;
 }
 
-/// Claims and starts attempts until `stop`. A claim that is under way then is awaited: what the
-/// database has given out by it goes back at once, and does not wait for its leases to end.
-async fn claim(
+/// What claims and starts attempts.
+struct Pool {
     queue: Queue,
     settings: Settings,
     running: Arc<Running>,
     attempts: TaskTracker,
-    stop: CancellationToken,
-) {
-    let places = Arc::new(Semaphore::new(settings.places));
-    while let Some(first) = stop.run_until_cancelled(place(&places)).await {
-        let mut free = vec![first];
-        while let Ok(permit) = places.clone().try_acquire_owned() {
-            free.push(permit);
+    places: Arc<Semaphore>,
+    reports: Arc<Semaphore>,
+    ahead: Arc<Ahead>,
+    /// Claimed, and waiting for a place.
+    waiting: VecDeque<Claimed>,
+    /// The last claim, and whether it found fewer tasks than it asked for.
+    last_claim: Instant,
+    dry: bool,
+}
+
+/// A task under its lease.
+struct Claimed {
+    task: Task,
+    /// When the call was made that claimed it.
+    at: Instant,
+    /// When it was answered.
+    since: Instant,
+}
+
+/// What a pool has to do next.
+enum Turn {
+    Start,
+    Claim,
+    GiveBack,
+}
+
+impl Pool {
+    fn new(queue: Queue, settings: Settings, running: Arc<Running>, attempts: TaskTracker) -> Pool {
+        let now = Instant::now();
+        Pool {
+            queue,
+            running,
+            attempts,
+            places: Arc::new(Semaphore::new(settings.places)),
+            reports: Arc::new(Semaphore::new(REPORTS)),
+            ahead: Arc::new(Ahead::new(now)),
+            waiting: VecDeque::new(),
+            last_claim: now,
+            dry: false,
+            settings,
         }
-        let (max, lease_ms) = (free.len(), settings.lease.as_millis() as i64);
-        let claimed = Instant::now();
-        let tasks = match queue.claim(&settings.name, max as i64, &settings.queues, lease_ms).await {
-            Ok(tasks) => tasks,
+    }
+
+    async fn work(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            self.start();
+            match self.wanted() {
+                0 => match stop.run_until_cancelled(self.turn()).await {
+                    Some(Turn::Claim) => self.dry = false,
+                    Some(Turn::GiveBack) => self.give_back().await,
+                    Some(Turn::Start) | None => {}
+                },
+                // A claim that is under way at the end is awaited: what the database has given out
+                // by it goes back at once, and does not wait for its leases to end.
+                wanted => self.claim(wanted, &stop).await,
+            }
+        }
+        self.give_back().await;
+    }
+
+    /// Starts what waits, as far as there are places.
+    fn start(&mut self) {
+        while !self.waiting.is_empty()
+            && let Ok(place) = self.places.clone().try_acquire_owned()
+            && let Some(Claimed { task, at, .. }) = self.waiting.pop_front()
+        {
+            let place = Place::new(place, self.reports.clone(), self.ahead.clone());
+            let (queue, running) = (self.queue.clone(), self.running.clone());
+            self.attempts.spawn(run::attempt(queue, running, task, at, self.settings.lease, place));
+        }
+    }
+
+    /// How many tasks to claim now; 0 while there are enough, and after a claim that found all there were.
+    fn wanted(&self) -> usize {
+        let (free, ahead) = (self.places.available_permits(), self.ahead.wanted(Instant::now()));
+        let enough = free == 0 && self.waiting.len() > ahead / 2;
+        if self.dry || enough { 0 } else { (free + ahead).saturating_sub(self.waiting.len()) }
+    }
+
+    async fn claim(&mut self, wanted: usize, stop: &CancellationToken) {
+        let lease_ms = self.settings.lease.as_millis() as i64;
+        self.last_claim = Instant::now();
+        match self.queue.claim(&self.settings.name, wanted as i64, &self.settings.queues, lease_ms).await {
+            Ok(tasks) => {
+                self.dry = tasks.len() < wanted;
+                let (at, since) = (self.last_claim, Instant::now());
+                self.waiting.extend(tasks.into_iter().map(|task| Claimed { task, at, since }));
+            }
             Err(error) => {
                 error.tell("could not claim; trying again");
                 let wait = sleep(AFTER_FAILURE.mul_f64(1.0 + rand::random::<f64>()));
                 stop.run_until_cancelled(wait).await;
-                continue;
             }
-        };
-        if stop.is_cancelled() {
-            join_all(tasks.iter().map(|task| run::release(&queue, task))).await;
-            return;
-        }
-        let found_all = tasks.len() < max;
-        for (task, permit) in tasks.into_iter().zip(free) {
-            let attempt = run::attempt(queue.clone(), running.clone(), task, claimed, settings.lease);
-            attempts.spawn(async move {
-                attempt.await;
-                drop(permit);
-            });
-        }
-        if found_all {
-            stop.run_until_cancelled(timeout(POLL, queue.events().until_ready())).await;
         }
     }
-}
 
-async fn place(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    places.clone().acquire_owned().await.expect("the pool never closes its places")
+    /// Waits until there is something to do.
+    async fn turn(&self) -> Turn {
+        let oldest = self.waiting.front().map(|claimed| claimed.since);
+        let busy = self.places.available_permits() < self.settings.places;
+        tokio::select! {
+            // Whoever comes back to the loop takes the place.
+            _ = self.places.acquire(), if busy && self.places.available_permits() == 0 => Turn::Start,
+            () = sleep_until((oldest.unwrap_or(self.last_claim) + HELD).into()), if oldest.is_some() => Turn::GiveBack,
+            _ = timeout(POLL, self.queue.events().until_ready()), if self.dry => {
+                // A stream of single submits is claimed in batches; an idle pool claims at once.
+                if busy {
+                    sleep_until((self.last_claim + GATHERED).into()).await;
+                }
+                Turn::Claim
+            }
+        }
+    }
+
+    /// What waits goes back, at no cost.
+    async fn give_back(&mut self) {
+        join_all(self.waiting.drain(..).map(|claimed| {
+            let queue = self.queue.clone();
+            async move { run::release(&queue, &claimed.task).await }
+        }))
+        .await;
+    }
 }

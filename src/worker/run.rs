@@ -1,5 +1,6 @@
 //! One attempt, from claim to report.
 
+use super::place::Place;
 use super::running::{Attempt, Running, Stop, beat_of};
 use super::saves::UnderLease;
 use crate::fault;
@@ -34,7 +35,14 @@ const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 /// Runs a task that was claimed at this instant and reports how it ended. Never panics; a handler's
 /// panic is a failure of the attempt. If the database is away at the end, the report is tried until
 /// the database answers it.
-pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, claimed: Instant, lease_time: Duration) {
+pub async fn attempt(
+    queue: Queue,
+    running: Arc<Running>,
+    task: Task,
+    claimed: Instant,
+    lease_time: Duration,
+    place: Place,
+) {
     let Some(lease) = task.lease else { return };
     let asked = tokio::try_join!(queue.inputs(&task), queue.checkpoints(std::slice::from_ref(&task)));
     let (inputs, checkpoints) = match asked {
@@ -55,6 +63,7 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, claimed: I
     running.add(lease, attempt.clone());
 
     let ended = handle(&queue, &task, &attempt, lease_time).await;
+    let _room = place.leave().await;
     fault::point("handler_ended").await;
     if let Some(outcome) = outcome(&attempt, ended) {
         // The last words first, under the same lease.
