@@ -175,6 +175,16 @@ impl Output<Growing> {
     }
 }
 
+impl Write for Output<Growing> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
 fn artifact(name: String, content_type: String, location: String, bytes: u64, sha256: String) -> Artifact {
     Artifact { name, bytes: bytes as i64, content_type, sha256, location }
 }

@@ -43,12 +43,17 @@ impl Trial {
 
     pub async fn upload(&mut self, name: &str, content: &[u8]) -> Uuid {
         let id = Uuid::now_v7();
-        let location = format!("uploads/{id}");
-        let mut writer = self.files.create(&location).await.unwrap();
-        writer.write_all(content).await.unwrap();
-        let bytes = writer.finish().await.unwrap().bytes;
+        self.replace(id, content).await;
+        let (location, bytes) = (format!("uploads/{id}"), content.len() as u64);
         self.inputs.push(Input::new(id, name.to_owned(), bytes, "application/octet-stream".to_owned(), location));
         id
+    }
+
+    /// Puts other content in an upload's place.
+    pub async fn replace(&self, id: Uuid, content: &[u8]) {
+        let mut writer = self.files.create(&format!("uploads/{id}")).await.unwrap();
+        writer.write_all(content).await.unwrap();
+        writer.finish().await.unwrap();
     }
 
     /// The next attempt's lease is lost once it has saved so often, as if its node were killed.
@@ -64,6 +69,11 @@ impl Trial {
     /// Deletes a file behind the task's back.
     pub async fn delete(&self, location: &str) {
         self.files.delete(location).await.unwrap();
+    }
+
+    /// Whether a file is there.
+    pub async fn has(&self, location: &str) -> bool {
+        self.files.read(location, 0..1).await.is_ok()
     }
 
     /// What is saved under that name.

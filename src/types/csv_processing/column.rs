@@ -3,6 +3,7 @@
 use super::cell::Cell;
 use super::numbers::Numbers;
 use super::sketch::{Distinct, Quantiles, hash};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Distinct values counted exactly, over all columns together: about 64 MiB.
@@ -20,6 +21,7 @@ const SHARES: [(&str, f64); 6] =
     [("0.05", 0.05), ("0.25", 0.25), ("0.5", 0.5), ("0.75", 0.75), ("0.95", 0.95), ("0.99", 0.99)];
 
 /// A column's statistics so far.
+#[derive(Serialize, Deserialize)]
 pub struct Column {
     name: String,
     count: u64,
@@ -176,7 +178,7 @@ fn is_true(word: &Value) -> bool {
 }
 
 /// The least and the greatest of what was added: by key first, then by text.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Extremes {
     pair: Option<[(i64, Vec<u8>); 2]>,
 }

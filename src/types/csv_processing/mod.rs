@@ -8,9 +8,12 @@ mod numbers;
 mod plan;
 mod process;
 mod records;
+mod resume;
+mod rows;
 mod sketch;
 mod sniff;
 mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,7 @@ use super::{Context, Failure, TaskType, schema};
 use crate::files;
 use crate::task::text::FieldError;
 use async_trait::async_trait;
+use resume::{Pace, Resumed, Saver};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -164,7 +168,7 @@ impl TaskType for CsvProcessing {
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
         let result = match ctx.params(params)? {
             Params::Made(made) => made::run(&made, ctx).await?,
-            Params::Own(own) => run_own(*own, ctx).await?,
+            Params::Own(own) => run_own(*own, Pace::default(), ctx).await?,
         };
         ctx.result(&result)
     }
@@ -191,23 +195,31 @@ impl Own {
     }
 }
 
-async fn run_own(own: Own, ctx: &Context) -> Result<Value, Failure> {
+async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> {
+    let (state, mut output, files) = match Resumed::load(ctx).await? {
+        Some(Resumed { state, output, files }) => (Some(state), output, files),
+        None => (None, ctx.grow("output.csv", "text/csv").await?, Vec::new()),
+    };
+    let offset = state.as_ref().map_or(0, |state| state.at.source.offset);
     let file = match own.file_id {
         Some(id) => {
             let input = ctx.input(id)?;
-            Some((ctx.read(input, 0).await?, input.bytes))
+            Some((ctx.read(input, offset).await?, input.bytes))
         }
         None => None,
     };
-    let mut output = ctx.output("output.csv", "text/csv").await?;
     let work = move |ctx: &Context| {
         let data = own.data.as_deref().unwrap_or_default().as_bytes();
         let (input, total): (Box<dyn Read>, u64) = match file {
             Some((reader, bytes)) => (Box::new(reader.into_blocking()), bytes),
-            None => (Box::new(data), data.len() as u64),
+            None => (Box::new(&data[(offset as usize).min(data.len())..]), data.len() as u64),
         };
-        let result = process::process(&own, input, total, output.writer.blocking(), ctx)?;
-        Ok((result, output))
+        let mut saver = Saver::new(pace, offset, files, ctx);
+        let result = process::process(&own, input, total, state, &mut output, &mut saver, ctx);
+        // Whatever became of it, nothing is to be written after this attempt; and a whole result
+        // needs no checkpoint.
+        let _ = saver.settle();
+        Ok((result?, output))
     };
     let (result, output) = ctx.blocking(work).await?;
     output.keep().await?;

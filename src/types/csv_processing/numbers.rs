@@ -1,9 +1,10 @@
 //! Sum, mean, standard deviation and extremes of numbers, in one pass and stable.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 /// What the numbers so far come to.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Numbers {
     count: u64,
     /// The whole numbers' sum, exact: 2^64 of them do not overflow it.

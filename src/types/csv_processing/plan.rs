@@ -4,7 +4,7 @@ use super::Own;
 use super::cell::{Cell, Nulls};
 use super::filter::{Expression, Filter};
 use crate::types::{Context, Failure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
@@ -79,6 +79,7 @@ impl Plan {
 
 /// Tells rows apart by a hash of 128 bits of SHA-256: that two differing rows are taken for one
 /// is beyond chance and beyond malice.
+#[derive(Serialize, Deserialize)]
 pub struct Seen {
     columns: Vec<usize>,
     rows: HashSet<[u8; 16]>,
@@ -111,6 +112,7 @@ impl Seen {
 }
 
 /// Rows held to be sorted.
+#[derive(Serialize, Deserialize)]
 pub struct Sorter {
     by: Vec<(usize, bool)>,
     width: usize,

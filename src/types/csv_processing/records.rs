@@ -1,9 +1,10 @@
 //! Records of cells out of text, with bounds on everything, and the line each began on.
 
-use super::source::Source;
+use super::source::{self, Source};
 use crate::types::Failure;
 use csv_core::ReadRecordResult;
 use encoding_rs::WINDOWS_1252;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// A longer cell fails the task.
@@ -23,6 +24,7 @@ pub struct Records<'a> {
     ends: Vec<usize>,
     used: usize,
     count: usize,
+    delimiter: u8,
     /// The byte that ends a line: CR in files that know no LF.
     line_end: u8,
     line: u64,
@@ -31,7 +33,7 @@ pub struct Records<'a> {
 }
 
 /// What was mended on the way, for the result to tell.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Told {
     /// Records that were no UTF-8 and were read as Windows-1252, and the first one's line.
     pub legacy: Option<(u64, u64)>,
@@ -39,23 +41,45 @@ pub struct Told {
     pub nuls: Option<(u64, u64)>,
 }
 
+/// Where the reading stood, between two records, for another one to go on from there.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct At {
+    /// The source's own.
+    pub source: source::At,
+    delimiter: u8,
+    line_end: u8,
+    line: u64,
+    told: Told,
+}
+
 impl<'a> Records<'a> {
     /// The records of `source`, with cells between `delimiter`s.
     pub fn new(source: Source<'a>, delimiter: u8) -> Records<'a> {
         let text = source.text();
         let line_end = if text.contains(&b'\r') && !text.contains(&b'\n') { b'\r' } else { b'\n' };
-        Records {
-            core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
-            source,
-            cells: vec![0; 64 * 1024],
-            ends: vec![0; 256],
-            used: 0,
-            count: 0,
-            line_end,
-            line: 1,
-            began: 1,
-            told: Told::default(),
-        }
+        let core = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        let (cells, ends, told) = (vec![0; 64 * 1024], vec![0; 256], Told::default());
+        Records { source, core, cells, ends, used: 0, count: 0, delimiter, line_end, line: 1, began: 1, told }
+    }
+
+    /// Goes on in `source`, which stands where it did.
+    pub fn again(source: Source<'a>, at: &At) -> Records<'a> {
+        let mut records = Records::new(source, at.delimiter);
+        // The reader takes a byte order mark away before the first record it sees; this is none.
+        records.feed(b"x\n");
+        let At { line_end, line, .. } = *at;
+        Records { line_end, line, told: at.told.clone(), ..records }
+    }
+
+    /// Where it stands, behind the record that was read last.
+    pub fn at(&self) -> At {
+        let Records { delimiter, line_end, line, .. } = *self;
+        At { source: self.source.at(), delimiter, line_end, line, told: self.told.clone() }
+    }
+
+    /// The character between cells.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
     }
 
     /// Reads the next record; `false` at the end. A quote that is never closed is fatal

@@ -3,6 +3,7 @@
 use crate::files;
 use crate::types::{Context, Failure};
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use serde::{Deserialize, Serialize};
 use std::io::Read;
 
 /// How much is read at once; between two reads the task may be stopped and tells its progress.
@@ -21,8 +22,23 @@ pub struct Source<'a> {
     guessed: bool,
     malformed: bool,
     ended: bool,
+    /// Blocks decoded so far.
+    blocks: u64,
     text: Vec<u8>,
     used: usize,
+}
+
+/// Where a source stood, for another one to go on from there.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct At {
+    /// Where in the file the other one begins to read.
+    pub offset: u64,
+    /// How much of the file was read.
+    pub read: u64,
+    /// What it decodes again before it goes on, and how much of the last block's text was used.
+    /// UTF-8 needs none of that; a decoder keeps to itself where it is, so it begins anew.
+    again: Option<(u64, usize)>,
+    guessed: bool,
 }
 
 impl<'a> Source<'a> {
@@ -34,21 +50,7 @@ impl<'a> Source<'a> {
         encoding: Option<&'static Encoding>,
         ctx: &'a Context,
     ) -> Result<Source<'a>, Failure> {
-        let (raw, text) = (Vec::new(), Vec::new());
-        let mut source = Source {
-            input,
-            ctx,
-            total,
-            read: 0,
-            raw,
-            decoder: None,
-            encoding: encoding.unwrap_or(UTF_8),
-            guessed: encoding.is_none(),
-            malformed: false,
-            ended: false,
-            text,
-            used: 0,
-        };
+        let mut source = Source::new(input, total, encoding.unwrap_or(UTF_8), encoding.is_none(), ctx);
         source.read_block()?;
         let mark = match Encoding::for_bom(&source.raw) {
             Some((marked, mark)) => {
@@ -70,6 +72,39 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
+    /// Goes on in `input`, which begins at the offset of `at`. The rest as for [`Source::open`].
+    pub fn again(
+        input: Box<dyn Read + 'a>,
+        total: u64,
+        encoding: Option<&'static Encoding>,
+        at: &At,
+        ctx: &'a Context,
+    ) -> Result<Source<'a>, Failure> {
+        let Some((blocks, used)) = at.again else {
+            return Ok(Source { read: at.offset, ..Source::new(input, total, UTF_8, at.guessed, ctx) });
+        };
+        let mut source = Source::open(input, total, encoding, ctx)?;
+        while source.blocks < blocks {
+            source.next_block()?;
+        }
+        source.used = used;
+        Ok(source)
+    }
+
+    /// Where it stands.
+    pub fn at(&self) -> At {
+        let (read, guessed) = (self.read, self.guessed);
+        if self.encoding != UTF_8 {
+            return At { offset: 0, read, again: Some((self.blocks, self.used)), guessed };
+        }
+        At { offset: read - self.text().len() as u64, read, again: None, guessed }
+    }
+
+    /// How much of the file is read.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
     /// What is decoded and not yet used. Empty only before a [`Source::more`] or at the end.
     pub fn text(&self) -> &[u8] {
         &self.text[self.used..]
@@ -84,9 +119,7 @@ impl<'a> Source<'a> {
     /// task if it is to stop.
     pub fn more(&mut self) -> Result<bool, Failure> {
         while self.used == self.text.len() && !self.ended {
-            // An empty block is the end; the decoder may still have a word to say.
-            self.ended = !self.read_block()?;
-            self.decode();
+            self.next_block()?;
         }
         Ok(self.used < self.text.len())
     }
@@ -104,6 +137,25 @@ impl<'a> Source<'a> {
     /// Whether bytes that are wrong in its encoding were replaced.
     pub fn malformed(&self) -> bool {
         self.malformed
+    }
+
+    fn new(
+        input: Box<dyn Read + 'a>,
+        total: u64,
+        encoding: &'static Encoding,
+        guessed: bool,
+        ctx: &'a Context,
+    ) -> Source<'a> {
+        let (raw, text, decoder) = (Vec::new(), Vec::new(), None);
+        let (malformed, ended, read, blocks, used) = (false, false, 0, 0, 0);
+        Source { input, ctx, total, read, raw, decoder, encoding, guessed, malformed, ended, blocks, text, used }
+    }
+
+    /// An empty block is the end; the decoder may still have a word to say.
+    fn next_block(&mut self) -> Result<(), Failure> {
+        self.ended = !self.read_block()?;
+        self.decode();
+        Ok(())
     }
 
     fn read_block(&mut self) -> Result<bool, Failure> {
@@ -126,6 +178,7 @@ impl<'a> Source<'a> {
 
     /// The raw block as text; an empty one ends the decoder.
     fn decode(&mut self) {
+        self.blocks += 1;
         self.used = 0;
         let Some(decoder) = &mut self.decoder else {
             std::mem::swap(&mut self.text, &mut self.raw);

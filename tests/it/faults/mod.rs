@@ -1,5 +1,6 @@
 //! What breaks, and what holds nevertheless: the real binary under faults of its disk and its files.
 
+mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
 mod sqlite_file; // the database file damaged, deleted, replaced
 
 use crate::support::node::{Home, Node};

@@ -106,6 +106,20 @@ impl Node {
         self.http.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
     }
 
+    /// The bytes behind a path.
+    pub async fn download(&self, path: &str) -> Vec<u8> {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.bytes().await.unwrap().to_vec()
+    }
+
+    /// Uploads a file and answers its id.
+    pub async fn upload(&self, name: &str, content: Vec<u8>) -> String {
+        let upload = self.http.post(format!("{}/api/files?name={name}", self.url)).body(content);
+        let answer: Value = upload.send().await.unwrap().json().await.unwrap();
+        answer["file_id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
     pub async fn delete(&self, path: &str) -> (u16, Value) {
         let answer = self.http.delete(format!("{}{path}", self.url)).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())

@@ -1,0 +1,96 @@
+//! Everything that is known of a table half-read: with it another attempt goes on, and comes to the
+//! same result to the last digit.
+
+use super::column::Column;
+use super::plan::{Plan, Seen, Sorter};
+use super::records::{At, Records};
+use super::{OnBadRow, Own};
+use crate::types::Failure;
+use serde::{Deserialize, Serialize};
+
+/// What is in a [`State`]. To be raised with every change of it, or of what it holds: a state of
+/// another form is left aside, and the table read from its beginning.
+pub const FORM: u32 = 1;
+/// As many bad rows are listed.
+const BAD_ROW_EXAMPLES: usize = 100;
+
+/// What is known so far.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    /// Where the reading stands.
+    pub at: At,
+    /// Whether the first line names the columns.
+    pub has_header: bool,
+    /// The columns' names.
+    pub header: Vec<String>,
+    /// Warnings about them.
+    pub warnings: Vec<String>,
+    /// Rows left out because they are bad.
+    pub bad: Bad,
+    /// What became of the others.
+    pub counts: Counts,
+    /// The rows to tell duplicates by.
+    pub seen: Option<Seen>,
+    /// The rows to sort.
+    pub sorter: Option<Sorter>,
+    /// The statistics, a column of the output each.
+    pub columns: Vec<Column>,
+}
+
+/// Good rows, and what became of them.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// All of them.
+    pub read: u64,
+    /// Those the filter did not keep.
+    pub filtered_out: u64,
+    /// Those that were there before.
+    pub duplicates: u64,
+    /// Those in the output.
+    pub written: u64,
+}
+
+/// Rows left out, counted, the first of them listed.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Bad {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub examples: Vec<BadRow>,
+}
+
+/// One of them, as the result lists it.
+#[derive(Serialize, Deserialize)]
+pub struct BadRow {
+    line: u64,
+    reason: String,
+}
+
+impl State {
+    /// Nothing read but the header.
+    pub fn new(at: At, has_header: bool, header: Vec<String>, warnings: Vec<String>, plan: &Plan) -> State {
+        let columns = plan.selected.iter().map(|(_, name)| Column::new(name.clone(), plan.selected.len())).collect();
+        let sorter = (!plan.sort.is_empty()).then(|| Sorter::new(plan.sort.clone(), header.len()));
+        let (bad, counts) = (Bad::default(), Counts::default());
+        let seen = plan.deduplicate.clone().map(Seen::new);
+        State { at, has_header, header, warnings, bad, counts, seen, sorter, columns }
+    }
+
+    /// How many rows were read, the bad ones too.
+    pub fn rows_read(&self) -> u64 {
+        self.bad.count + self.counts.read
+    }
+
+    /// Counts the record as a bad row, or fails because of it.
+    pub fn add_bad(&mut self, records: &Records<'_>, reason: String, own: &Own) -> Result<(), Failure> {
+        let (line, _) = records.lines();
+        if own.on_bad_row == OnBadRow::Fail {
+            return Err(Failure::fatal("bad_row", format!("line {line}: {reason}")));
+        }
+        self.bad.count += 1;
+        if self.bad.examples.len() < BAD_ROW_EXAMPLES {
+            self.bad.examples.push(BadRow { line, reason });
+        }
+        Ok(())
+    }
+}
