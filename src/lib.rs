@@ -8,6 +8,7 @@ pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod events;
 pub mod files;
 pub mod queue;

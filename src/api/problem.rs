@@ -119,7 +119,7 @@ pub type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     /// A problem with a sentence on what is wrong.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
-        let wait = matches!(code, Code::Unavailable | Code::Draining);
+        let wait = matches!(code, Code::Unavailable | Code::Draining | Code::StorageFull);
         let headers = wait.then(|| (header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
         let headers = headers.into_iter().collect();
         Problem(Box::new(Parts { code, detail: detail.into(), errors: Vec::new(), headers }))
@@ -254,7 +254,7 @@ impl From<store::Error> for Problem {
                 Problem::new(Code::Unavailable, "the database cannot be reached right now")
             }
             store::Error::Full(_) => {
-                tracing::error!(%error, "the database is full");
+                tracing::debug!(%error, "the database is full");
                 Problem::new(Code::StorageFull, "the database has no space left")
             }
             error => Problem::internal(error),

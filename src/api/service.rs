@@ -77,7 +77,7 @@ struct Word {
     status: &'static str,
 }
 
-/// Whether this node should get requests: migrated, the database reachable, not shutting down.
+/// Whether this node should get requests: migrated, the database can be read and written, not shutting down.
 #[utoipa::path(
     get, path = "/api/ready", tag = "service",
     responses(
@@ -87,7 +87,7 @@ struct Word {
 )]
 async fn ready(State(api): State<Api>) -> Result<Response> {
     api.taking()?;
-    api.ping().await?;
+    api.answers(api.queue.well()).await?;
     Ok(json_response(StatusCode::OK, Body::from(to_json(&Word { status: "ready" }))))
 }
 
@@ -202,9 +202,16 @@ async fn status(State(api): State<Api>, caller: super::caller::Caller) -> Result
 impl Api {
     /// Asks the database something small.
     async fn ping(&self) -> Result<()> {
-        let lost = || Problem::new(Code::Unavailable, "the database cannot be reached");
-        let answer = tokio::time::timeout(PING, self.queue.store().now()).await.map_err(|_| lost())?;
-        answer.map(|_| ()).map_err(|error| {
+        self.answers(self.queue.store().now()).await.map(drop)
+    }
+
+    /// 503 unless the database answers soon, and well.
+    async fn answers<T, E: std::fmt::Display>(
+        &self,
+        question: impl Future<Output = std::result::Result<T, E>>,
+    ) -> Result<T> {
+        let lost = || Problem::new(Code::Unavailable, "the database cannot be reached, or not be written");
+        tokio::time::timeout(PING, question).await.map_err(|_| lost())?.map_err(|error| {
             tracing::warn!(%error, "the database did not answer a ping");
             lost()
         })

@@ -6,6 +6,7 @@
 mod batch;
 mod bulk;
 mod explain;
+mod health;
 mod pace;
 mod read;
 mod stats;
@@ -19,6 +20,7 @@ use crate::store::{self, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
+use health::Health;
 use pace::Pace;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
@@ -76,6 +78,8 @@ struct Inner {
     types: Types,
     files: Files,
     pace: Arc<Pace>,
+    /// Of the submits, of the transitions.
+    health: [Arc<Health>; 2],
     submits: Batch<Submission, Submitted>,
     changes: Batch<Change, Option<Task>>,
     ids: Ids,
@@ -110,12 +114,14 @@ impl Queue {
     pub fn open(store: Arc<dyn Store>, clock: Clock, types: Types, files: Files) -> Queue {
         let events = Events::default();
         let pace = Arc::new(Pace::new(Uuid::now_v7().to_string()));
+        let health = ["submit", "transition"].map(|kind| Arc::new(Health::of(kind)));
         let submits = Batch::start(WRITE_WEIGHT, {
-            let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+            let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health[0].clone());
             move |operations: Vec<Submission>| {
-                let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+                let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health.clone());
                 async move {
                     let written = store.insert(&operations).await;
+                    health.note(&written);
                     if let Ok(answers) = &written {
                         announce_new(&*store, &events, &pace, operations.iter().zip(answers));
                     }
@@ -124,11 +130,12 @@ impl Queue {
             }
         });
         let changes = Batch::start(WRITE_WEIGHT, {
-            let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+            let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health[1].clone());
             move |operations: Vec<Change>| {
-                let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+                let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health.clone());
                 async move {
                     let written = store.apply(&operations).await;
+                    health.note(&written);
                     if let Ok(tasks) = &written {
                         let pairs = operations.iter().zip(tasks);
                         let happened = pairs.filter_map(|(change, task)| Some((change.event, task.as_ref()?)));
@@ -139,7 +146,18 @@ impl Queue {
             }
         });
         Queue {
-            inner: Arc::new(Inner { store, clock, events, types, files, pace, submits, changes, ids: Ids::default() }),
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                events,
+                types,
+                files,
+                pace,
+                health,
+                submits,
+                changes,
+                ids: Ids::default(),
+            }),
         }
     }
 

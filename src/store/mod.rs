@@ -379,6 +379,12 @@ pub trait Store: Send + Sync + 'static {
     /// What other nodes (and on Postgres this one too) tell. On SQLite nobody does.
     fn wakes(&self) -> tokio::sync::broadcast::Receiver<Wake>;
 
+    /// Writes something that changes nothing, as durably as all else: whether writes work.
+    async fn probe(&self) -> Result<()>;
+
+    /// Bytes of the database's log, where that is a file of this process's own.
+    fn log_bytes(&self) -> Option<u64>;
+
     /// Returns once this process must stop using the database: SQLite's file was deleted or replaced
     /// under it. Writes are refused from then on.
     async fn broken(&self) -> Error;

@@ -45,6 +45,11 @@ pub async fn beat(db: &mut PgConnection, beats: &[Beat], until: Time, now: Time)
     Ok(held.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())
 }
 
+/// A transaction that has a number and changes nothing: its commit is flushed like any other.
+pub async fn probe(db: &mut PgConnection) -> Result<()> {
+    sqlx::query("SELECT pg_current_xact_id()::text").execute(db).await.map(drop).map_err(failed)
+}
+
 pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<i64> {
     let promoted = sqlx::query!(
         "WITH due AS MATERIALIZED (

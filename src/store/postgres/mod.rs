@@ -191,6 +191,16 @@ impl Store for Postgres {
         self.notifier.subscribe()
     }
 
+    async fn probe(&self) -> Result<()> {
+        let mut lent = self.work.lend().await?;
+        let written = bounded(keep::probe(&mut lent.connection)).await;
+        lent.done(written)
+    }
+
+    fn log_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// A server is away for a while, never gone for good.
     async fn broken(&self) -> Error {
         std::future::pending().await

@@ -1,5 +1,7 @@
 //! What breaks, and what holds nevertheless: the real binary under faults of its disk and its files.
 
+mod disk; // disks that are full
+mod small; // (not tests: a small disk, a Postgres of one's own)
 mod sqlite_file; // the database file damaged, deleted, replaced
 
 use crate::support::node::{Home, Node};
