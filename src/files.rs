@@ -133,6 +133,19 @@ impl Files {
         Ok(Reader { inner })
     }
 
+    /// The size of a file and its SHA-256 in lower-case hex, from its content.
+    pub async fn digest(&self, location: &str) -> Result<(u64, String), Error> {
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let size = self.store.head(&parse(location)?).await?.size;
+        let content = self.read(location, 0..size).await?.into_stream();
+        let mut content = std::pin::pin!(content);
+        while let Some(piece) = content.next().await.transpose()? {
+            hash.update(&piece);
+            bytes += piece.len() as u64;
+        }
+        Ok((bytes, hex(&hash.finalize())))
+    }
+
     /// Deletes a file; one that is not there is deleted already.
     pub async fn delete(&self, location: &str) -> Result<(), Error> {
         absent_is_deleted(self.store.delete(&parse(location)?).await)

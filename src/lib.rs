@@ -15,4 +15,5 @@ pub mod queue;
 pub mod store;
 pub mod task;
 pub mod types;
+pub mod verify;
 pub mod worker;

@@ -4,6 +4,7 @@
 //! and moves the counters, or does none of it. Writes after a claim are by compare: a row that
 //! has moved on is left alone, and the answer says so.
 
+mod inspect;
 mod list;
 mod row;
 
@@ -17,8 +18,9 @@ use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 #[cfg(feature = "postgres")]
-pub use postgres::Postgres;
+pub use postgres::{Postgres, PostgresBeside};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, Sqlite};
 

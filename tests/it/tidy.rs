@@ -9,14 +9,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "worker", "client", "bench", "config", "queue", "store", "events", "types", "files", "clock",
-            "disk", "task",
+            "api", "worker", "client", "bench", "verify", "config", "queue", "store", "events", "types", "files",
+            "clock", "disk", "task",
         ],
     ),
     ("api", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("worker", &["config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("bench", &["api", "worker", "config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("client", &["config", "task"]),
+    ("verify", &["config", "store", "files", "task"]),
     ("config", &["task"]),
     ("queue", &["store", "events", "types", "files", "clock", "task"]),
     ("store", &["types", "clock", "disk", "task"]), // types: the log lines they write

@@ -19,10 +19,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres
 impl Postgres {
     /// Connects, and brings the tables up to date (one node at a time: an advisory lock).
     pub async fn open(url: &str) -> Result<Postgres> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|error| Error::Internal(error.to_string()))?
-            .application_name("errand")
-            .disable_statement_logging();
+        let options = options(url)?;
         let mut first = connect(&options).await?;
         MIGRATIONS.run(&mut first).await.map_err(not_migrated)?;
         let _ = first.close().await;
@@ -98,6 +95,16 @@ impl Lent<'_> {
         }
         written
     }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(options.application_name("errand").disable_statement_logging())
+}
+
+/// A connection that can only read, without the limits of those that serve.
+pub async fn connect_to_read(url: &str) -> Result<PgConnection> {
+    connect(&options(url)?.options([("default_transaction_read_only", "on")])).await
 }
 
 /// A new connection, within [`PATIENCE`].

@@ -5,6 +5,7 @@
 //! under it; the lock is held to the commit, so `seq` rises in commit order on all nodes.
 
 mod connect;
+mod inspect;
 mod keep;
 mod notify;
 mod read;
@@ -18,6 +19,8 @@ use super::{
 use crate::task::{Artifact, Change, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
 use connect::Owned;
+
+pub use inspect::PostgresBeside;
 use notify::Notifier;
 use sqlx::PgPool;
 use std::future::Future;

@@ -9,6 +9,7 @@ mod ballast;
 mod beside;
 mod check;
 mod guard;
+mod inspect;
 mod json;
 mod keep;
 mod open;

@@ -3,6 +3,7 @@
 mod disk; // disks that are full
 mod small; // (not tests: a small disk, a Postgres of one's own)
 mod sqlite_file; // the database file damaged, deleted, replaced
+mod verify; // what `errand verify` sees
 
 use crate::support::node::{Home, Node};
 use serde_json::{Value, json};

@@ -68,9 +68,14 @@ impl Home {
     }
 
     pub fn database_file(&self) -> &Path {
+        self.sqlite_file().expect("this home is on SQLite")
+    }
+
+    /// The database file, where it is one.
+    pub fn sqlite_file(&self) -> Option<&Path> {
         match &self.database {
-            DatabaseUrl::Sqlite(path) => path,
-            DatabaseUrl::Postgres(_) => panic!("this home is on Postgres"),
+            DatabaseUrl::Sqlite(path) => Some(path),
+            DatabaseUrl::Postgres(_) => None,
         }
     }
 }
@@ -147,6 +152,11 @@ impl Node {
     pub async fn delete(&self, path: &str) -> (u16, Value) {
         let answer = self.http.delete(format!("{}{path}", self.url)).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Deletes an upload.
+    pub async fn delete_file(&self, id: &str) -> u16 {
+        self.http.delete(format!("{}/api/files/{id}", self.url)).send().await.unwrap().status().as_u16()
     }
 
     /// Submits and answers the id.
