@@ -145,26 +145,25 @@ async fn write(files: &Files, writer: &mut Writer, chunk: &Bytes, written: &mut 
 /// Completes the file and records it, or deletes it.
 async fn keep(api: Api, owner: String, id: Uuid, location: String, writer: Writer, said: Said) -> Result<File> {
     let stored = writer.finish().await?;
-    let kept = async {
-        let content_type = judge(&said, &stored)?;
-        let file = File {
-            id,
-            owner,
-            name: inert(&said.name),
-            bytes: stored.bytes as i64,
-            content_type,
-            sha256: stored.sha256,
-            location: location.clone(),
-            created_at: api.now(),
-        };
-        api.queue.add_file(file.clone()).await?;
-        Ok(file)
+    let content_type = match judge(&said, &stored) {
+        Ok(content_type) => content_type,
+        Err(problem) => {
+            forget(api.queue.file_store(), &location).await;
+            return Err(problem);
+        }
     };
-    let kept = kept.await;
-    if kept.is_err() {
-        forget(api.queue.file_store(), &location).await;
-    }
-    kept
+    let file = File {
+        id,
+        owner,
+        name: inert(&said.name),
+        bytes: stored.bytes as i64,
+        content_type,
+        sha256: stored.sha256,
+        location,
+        created_at: api.now(),
+    };
+    api.queue.add_file(file.clone()).await?;
+    Ok(file)
 }
 
 /// What a whole file is, if it may be kept.

@@ -48,10 +48,11 @@ pub struct Sqlite {
 }
 
 impl Drop for Sqlite {
-    /// Its connections close behind this, and the last one writes the log back into the file.
+    /// Its connections close behind this, and the last one writes the log back and deletes it. With the
+    /// mark still there that would look like a loss: then one stays open, until the process ends.
     fn drop(&mut self) {
-        if self.writer.check().is_ok() {
-            self.mark.remove();
+        if self.writer.check().is_err() || !self.mark.remove() {
+            std::mem::forget(self.writer.clone());
         }
     }
 }

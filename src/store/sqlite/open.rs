@@ -66,10 +66,11 @@ impl Sqlite {
         let (readers, anchor) = match begun {
             Ok(begun) => begun,
             Err(error) => {
-                let _ = writer.close().await;
-                // The last one to close wrote the log back: it is not missing, whoever was killed before.
-                if guard::size(&beside(path, "-wal")).is_ok_and(|log| log.is_none()) {
-                    mark.remove();
+                // To close it would delete the log, which with a mark looks like a loss.
+                if !mark.remove() {
+                    std::mem::forget(writer);
+                } else {
+                    let _ = writer.close().await;
                 }
                 return Err(error);
             }
@@ -87,6 +88,8 @@ async fn begin(path: &Path, writer: &mut SqliteConnection, run: u32, mark: &Mark
         sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *writer).await.map_err(failed)?;
     check_version(&version)?;
     MIGRATIONS.run(&mut *writer).await.map_err(not_migrated)?;
+    // While the number changes, the mark names none: whenever this ends, the two do not contradict.
+    mark.set(0).map_err(unwritten)?;
     let told = begin_run(path, writer, run).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)

@@ -112,7 +112,7 @@ async fn at_work(node: Arc<Node>) {
         let id = node.submit(if n % 2 == 0 { mails } else { noop(n) }).await;
         node.delete(&format!("/api/tasks/{id}")).await;
         let (_, file) = node.upload("a.csv", vec![b'a'; 10_000]).await;
-        node.delete_file(file["file_id"].as_str().unwrap()).await;
+        node.delete(&format!("/api/files/{}", file["file_id"].as_str().unwrap())).await;
     }
 }
 

@@ -90,7 +90,12 @@ pub struct Node {
 
 impl Node {
     /// Starts what this command starts, and waits until it says where it listens.
-    pub fn start(mut command: Command) -> Node {
+    pub fn start(command: Command) -> Node {
+        Node::try_start(command).unwrap_or_else(|said| panic!("it does not listen: {said}"))
+    }
+
+    /// The same; what it said if it ends before it listens.
+    pub fn try_start(mut command: Command) -> Result<Node, String> {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
@@ -105,10 +110,14 @@ impl Node {
                 }
             }
         });
-        let url = address.recv_timeout(Duration::from_secs(30)).expect("the node says where it listens");
+        let Ok(url) = address.recv_timeout(Duration::from_secs(30)) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(log.lock().unwrap().clone());
+        };
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Node { child, log, url, http }
+        Ok(Node { child, log, url, http })
     }
 
     /// What it has said so far, on standard error.
@@ -126,6 +135,11 @@ impl Node {
         self.http.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
     }
 
+    /// The body of what a GET answers.
+    pub async fn text(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().text().await.unwrap()
+    }
+
     /// Only the status of what a GET answers.
     pub async fn status(&self, path: &str) -> u16 {
         self.http.get(format!("{}{path}", self.url)).send().await.unwrap().status().as_u16()
@@ -133,6 +147,11 @@ impl Node {
 
     /// What an upload answers: status and body.
     pub async fn upload(&self, name: &str, content: Vec<u8>) -> (u16, Value) {
+        self.send_file(name, content.into()).await.unwrap()
+    }
+
+    /// The same from a node that may break off.
+    pub async fn try_upload(&self, name: &str, content: Vec<u8>) -> reqwest::Result<(u16, Value)> {
         self.send_file(name, content.into()).await
     }
 
@@ -140,23 +159,23 @@ impl Node {
     pub async fn upload_unsized(&self, name: &str, bytes: usize) -> (u16, Value) {
         const PIECE: usize = 64 * 1024;
         let pieces = (0..bytes / PIECE).map(|_| Ok::<_, std::io::Error>(vec![b'a'; PIECE]));
-        self.send_file(name, reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))).await
+        self.send_file(name, reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))).await.unwrap()
     }
 
-    async fn send_file(&self, name: &str, body: reqwest::Body) -> (u16, Value) {
+    async fn send_file(&self, name: &str, body: reqwest::Body) -> reqwest::Result<(u16, Value)> {
         let request = self.http.post(format!("{}/api/files?name={name}", self.url));
-        let answer = request.header("content-type", "text/csv").body(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        let answer = request.header("content-type", "text/csv").body(body).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await?))
+    }
+
+    /// What a DELETE answers, of a node that may break off.
+    pub async fn try_delete(&self, path: &str) -> reqwest::Result<(u16, Value)> {
+        let answer = self.http.delete(format!("{}{path}", self.url)).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
     pub async fn delete(&self, path: &str) -> (u16, Value) {
-        let answer = self.http.delete(format!("{}{path}", self.url)).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    /// Deletes an upload.
-    pub async fn delete_file(&self, id: &str) -> u16 {
-        self.http.delete(format!("{}/api/files/{id}", self.url)).send().await.unwrap().status().as_u16()
+        self.try_delete(path).await.unwrap()
     }
 
     /// Submits and answers the id.
