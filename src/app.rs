@@ -2,13 +2,13 @@
 
 use crate::api::{self, Api, NodeInfo};
 use crate::clock::Clock;
-use crate::config::{Cli, Command, Config, DatabaseUrl, LogFormat, PageScope};
+use crate::config::{Cli, Command, Config, DatabaseUrl, LogFormat, PageScope, VerifyArgs};
 use crate::files::Files;
 use crate::queue::Queue;
-use crate::store::{self, Postgres, Sqlite, Store};
+use crate::store::{self, Inspect, Postgres, Sqlite, Store};
 use crate::types::Types;
 use crate::worker::{self, Settings};
-use crate::{bench, client, config};
+use crate::{bench, client, config, verify};
 use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -91,6 +91,10 @@ async fn run(command: Command, config: Config) -> i32 {
         Command::Worker => serve(&config, false).await,
         Command::Migrate => migrate(&config).await,
         Command::Backup { file } => backup(&config, &file).await,
+        Command::Verify(args) => match verify(&config, &args).await {
+            Ok(agrees) => return i32::from(!agrees),
+            Err(failure) => Err(failure),
+        },
         Command::Config(args) => return config::run(&config, &args),
         Command::Client(command) => return client::run(&config, command).await,
         Command::Bench(args) => bench::run(&config, &args).await.map_err(Failure::Other),
@@ -219,6 +223,20 @@ async fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
     })?;
     let (to, files) = (to.display(), files.display());
     say(&format!("{to}: {bytes} bytes, checked. The files are not in it: copy the folder {files} now"))
+}
+
+/// Whether everything that is kept twice agrees; prints what does not.
+async fn verify(config: &Config, args: &VerifyArgs) -> Result<bool, Failure> {
+    let mut database: Box<dyn Inspect> = match &config.database {
+        DatabaseUrl::Sqlite(path) => Box::new(Sqlite::beside(path).await?),
+        DatabaseUrl::Postgres(url) => Box::new(Postgres::beside(url).await?),
+    };
+    let other = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
+    let folder = config.data_dir.join("files");
+    let files = folder.exists().then(|| Files::local(&folder)).transpose().map_err(|error| other(&error))?;
+    let report = verify::verify(&mut *database, files.as_ref(), args).await?;
+    verify::print(&report, args.json).map_err(|error| other(&error))?;
+    Ok(report.agrees)
 }
 
 fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {

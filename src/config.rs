@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use cli::{BenchArgs, Cli, ClientCommand, Command, ConfigArgs, Flags, ListArgs, Scenario, SubmitArgs};
+pub use cli::{BenchArgs, Cli, ClientCommand, Command, ConfigArgs, Flags, ListArgs, Scenario, SubmitArgs, VerifyArgs};
 pub use settings::{SETTINGS, Setting, example};
 
 /// The settings of this process, checked.

@@ -10,9 +10,9 @@ mod growing;
 #[cfg(test)]
 mod tests;
 
-use crate::fault;
+use crate::{disk, fault};
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path as Location;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, buffered::BufWriter};
 use sha2::{Digest, Sha256};
@@ -36,6 +36,11 @@ const PARTS_IN_FLIGHT: usize = 1;
 const READ_BYTES: usize = 256 * 1024;
 /// How much of a file's beginning is kept to tell what it is.
 const HEAD_BYTES: usize = 512;
+/// What uploads must leave free: one part in so many of the disk …
+const HELD_BACK_PARTS: u64 = 20;
+/// … but no more than this. Both are for the work that is under way: its output files, and the
+/// database where it lies on the same disk.
+const HELD_BACK_BYTES: u64 = 1 << 30;
 
 /// Where the output files of a task's attempts are kept, as a folder.
 pub fn of_task(task: Uuid) -> String {
@@ -112,6 +117,15 @@ impl Files {
         Ok(Files { store: Arc::new(store), folder: Some(Arc::new(folder)) })
     }
 
+    /// `Full` if `bytes` more would leave less free than is held back: 5 % of the disk, 1 GiB at most.
+    /// For uploads: whoever sends one can wait, and an attempt that is running cannot.
+    pub fn has_room_for(&self, bytes: u64) -> Result<(), Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let room = disk::room(folder)?;
+        let held_back = HELD_BACK_BYTES.min(room.total / HELD_BACK_PARTS);
+        if room.free < held_back.saturating_add(bytes) { Err(Error::Full) } else { Ok(()) }
+    }
+
     /// Begins a file. One of that name is replaced when the new one is finished, not before.
     pub async fn create(&self, location: &str) -> Result<Writer, Error> {
         let inner = BufWriter::with_capacity(self.store.clone(), parse(location)?, PART_BYTES);
@@ -141,6 +155,19 @@ impl Files {
             GetResultPayload::Stream(stream) => Box::new(StreamReader::new(stream.map_err(io::Error::from))),
         };
         Ok(Reader { inner })
+    }
+
+    /// The size of a file and its SHA-256 in lower-case hex, from its content.
+    pub async fn digest(&self, location: &str) -> Result<(u64, String), Error> {
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let size = self.store.head(&parse(location)?).await?.size;
+        let content = self.read(location, 0..size).await?.into_stream();
+        let mut content = std::pin::pin!(content);
+        while let Some(piece) = content.next().await.transpose()? {
+            hash.update(&piece);
+            bytes += piece.len() as u64;
+        }
+        Ok((bytes, hex(&hash.finalize())))
     }
 
     /// Deletes a file; one that is not there is deleted already.
@@ -268,12 +295,13 @@ impl From<io::Error> for Error {
     }
 }
 
-/// `Full` where a cause, however deep, is a full disk or a spent quota.
+/// `Full` where a cause, however deep, is a full disk, a spent quota or a limit of the process.
 fn of_cause(error: &(dyn std::error::Error + 'static)) -> Error {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge))
+        {
             return Error::Full;
         }
         // An io::Error that wraps another error says so by `get_ref`, its `source` is one deeper.

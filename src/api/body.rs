@@ -131,7 +131,8 @@ async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-fn declared(headers: &HeaderMap) -> Result<Option<u64>> {
+/// How long the body says it is.
+pub fn declared(headers: &HeaderMap) -> Result<Option<u64>> {
     let Some(length) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
     let length = length.to_str().ok().and_then(|length| length.parse().ok());
     length.map(Some).ok_or_else(|| Problem::new(Code::BadHeader, "content-length must be a number"))
@@ -144,7 +145,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads on for a while. Otherwise the connection is reset while the sender still sends, and the
 /// answer is lost with it.
-fn linger(mut body: BodyDataStream) {
+pub fn linger(mut body: BodyDataStream) {
     tokio::spawn(timeout(LINGER, async move {
         let mut left = LINGER_BYTES;
         while let Some(Ok(bytes)) = body.next().await {

@@ -7,7 +7,7 @@ use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::{self, Query};
 use super::{Api, body, json_response, sniff, to_json};
 use crate::fault;
-use crate::files::{Files, Stored, Writer};
+use crate::files::{self, Files, Stored, Writer};
 use crate::store::File;
 use crate::task::text::FieldError;
 use axum::body::Body;
@@ -28,6 +28,8 @@ use uuid::Uuid;
 const MAX_NAME: usize = 255;
 /// A form may be so much larger than its file.
 const FORM_BYTES: u64 = 1024 * 1024;
+/// How often an upload looks whether there is room for more.
+const LOOK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The routes that take and answer files.
 pub fn router() -> OpenApiRouter<Api> {
@@ -81,6 +83,10 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let id = Uuid::now_v7();
     let location = format!("uploads/{id}");
     let files = api.queue.file_store();
+    if let Err(full) = files.has_room_for(body::declared(&headers)?.unwrap_or(0).min(limit)) {
+        body::linger(request.into_body().into_data_stream());
+        return Err(full.into());
+    }
     let mut writer = files.create(&location).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(body::media_type);
     let mut said = Said { sha256: digest(&headers)?, ..Said::default() };
@@ -91,7 +97,7 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
         let mut part = form.file().await?;
         let mut written = 0;
         while let Some(chunk) = part.chunk().await? {
-            write(&mut writer, &chunk, &mut written, limit).await?;
+            write(files, &mut writer, &chunk, &mut written, limit).await?;
         }
         said.name = name.unwrap_or_else(|| std::mem::take(&mut part.name));
         said.content_type = part.content_type.take();
@@ -103,7 +109,7 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
         let mut body = std::pin::pin!(body::stream(&headers, request.into_body(), limit)?);
         let mut written = 0;
         while let Some(chunk) = body.next().await {
-            write(&mut writer, &chunk?, &mut written, limit).await?;
+            write(files, &mut writer, &chunk?, &mut written, limit).await?;
         }
         said.name = name.unwrap_or_default();
         said.content_type = content_type;
@@ -126,44 +132,42 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
     Ok(response)
 }
 
-async fn write(writer: &mut Writer, chunk: &Bytes, written: &mut u64, limit: u64) -> Result<()> {
+async fn write(files: &Files, writer: &mut Writer, chunk: &Bytes, written: &mut u64, limit: u64) -> Result<()> {
+    let before = *written;
     *written += chunk.len() as u64;
     if *written > limit {
         return Err(Problem::new(Code::BodyTooLarge, format!("a file may have at most {limit} bytes")));
     }
-    writer.write_all(chunk).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            Problem::new(Code::StorageFull, "the file store has no space left")
-        }
-        _ => Problem::internal(error),
-    })
+    if before / LOOK_BYTES != *written / LOOK_BYTES {
+        files.has_room_for(0)?;
+    }
+    Ok(writer.write_all(chunk).await.map_err(files::Error::from)?)
 }
 
 /// Completes the file and records it, or deletes it.
 async fn keep(api: Api, owner: String, id: Uuid, location: String, writer: Writer, said: Said) -> Result<File> {
     let stored = writer.finish().await?;
-    let kept = async {
-        let content_type = judge(&said, &stored)?;
-        let file = File {
-            id,
-            owner,
-            name: inert(&said.name),
-            bytes: stored.bytes as i64,
-            content_type,
-            sha256: stored.sha256,
-            location: location.clone(),
-            created_at: api.now(),
-        };
-        fault::point("upload_kept").await;
-        api.queue.add_file(file.clone()).await?;
-        fault::point("upload_recorded").await;
-        Ok(file)
+    let content_type = match judge(&said, &stored) {
+        Ok(content_type) => content_type,
+        Err(problem) => {
+            forget(api.queue.file_store(), &location).await;
+            return Err(problem);
+        }
     };
-    let kept = kept.await;
-    if kept.is_err() {
-        forget(api.queue.file_store(), &location).await;
-    }
-    kept
+    let file = File {
+        id,
+        owner,
+        name: inert(&said.name),
+        bytes: stored.bytes as i64,
+        content_type,
+        sha256: stored.sha256,
+        location,
+        created_at: api.now(),
+    };
+    fault::point("upload_kept").await;
+    api.queue.add_file(file.clone()).await?;
+    fault::point("upload_recorded").await;
+    Ok(file)
 }
 
 /// What a whole file is, if it may be kept.

@@ -120,7 +120,7 @@ pub type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     /// A problem with a sentence on what is wrong.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Problem {
-        let wait = matches!(code, Code::Unavailable | Code::Starting | Code::Draining);
+        let wait = matches!(code, Code::Unavailable | Code::Starting | Code::Draining | Code::StorageFull);
         let headers = wait.then(|| (header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS)));
         let headers = headers.into_iter().collect();
         Problem(Box::new(Parts { code, detail: detail.into(), errors: Vec::new(), headers }))

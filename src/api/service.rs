@@ -4,6 +4,7 @@ use super::draft::MAX_PARAMS_BYTES;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::submit::{MAX_BATCH_BYTES, MAX_BATCH_ROWS};
 use super::{Api, MAX_WAIT_SECONDS, json_response, list, stats, to_json};
+use crate::queue;
 use crate::store::Database;
 use crate::task::Time;
 use crate::types::Types;
@@ -77,7 +78,7 @@ struct Word {
     status: &'static str,
 }
 
-/// Whether this node should get requests: migrated, the database reachable, not shutting down.
+/// Whether this node should get requests: migrated, the database can be read and written, not shutting down.
 #[utoipa::path(
     get, path = "/api/ready", tag = "service",
     responses(
@@ -87,7 +88,7 @@ struct Word {
 )]
 async fn ready(State(api): State<Api>) -> Result<Response> {
     api.taking()?;
-    api.ping().await?;
+    api.answers(api.queue.well()).await?;
     Ok(json_response(StatusCode::OK, Body::from(to_json(&Word { status: "ready" }))))
 }
 
@@ -202,10 +203,17 @@ async fn status(State(api): State<Api>, caller: super::caller::Caller) -> Result
 impl Api {
     /// Asks the database something small.
     async fn ping(&self) -> Result<()> {
-        let lost = || Problem::new(Code::Unavailable, "the database cannot be reached");
-        let answer = tokio::time::timeout(PING, self.queue.store().now()).await.map_err(|_| lost())?;
-        answer.map(|_| ()).map_err(|error| {
-            error.tell("the database did not answer a ping");
+        self.answers(self.queue.store().now()).await.map(drop)
+    }
+
+    /// 503 unless the database answers soon, and well.
+    async fn answers<T, E: Into<queue::Error>>(
+        &self,
+        question: impl Future<Output = std::result::Result<T, E>>,
+    ) -> Result<T> {
+        let lost = || Problem::new(Code::Unavailable, "the database cannot be reached, or not be written");
+        tokio::time::timeout(PING, question).await.map_err(|_| lost())?.map_err(|error| {
+            error.into().tell("the database did not answer a ping");
             lost()
         })
     }

@@ -232,6 +232,13 @@ fn exposition(stats: &Stats, api: &Api) -> String {
     metric("errand_fenced_writes_total", "Writes of attempts refused because their lease was lost.", fenced);
     metric("errand_sockets", "Open sockets of this node.", one(api.sockets() as f64));
     metric("errand_uptime_seconds", "Since this node started.", one(api.node.started.elapsed().as_secs_f64().floor()));
+    if let Some(bytes) = api.queue.store().log_bytes() {
+        metric(
+            "errand_sqlite_wal_bytes",
+            "SQLite's write-ahead log; it cannot shrink while a reader holds on.",
+            one(bytes as f64),
+        );
+    }
     metric("errand_build_info", "This node's version.", vec![(format!("{{version=\"{}\"}}", api.node.version), 1.0)]);
     text
 }

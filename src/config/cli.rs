@@ -40,6 +40,8 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Compare everything that is kept twice, also while Errand runs; exit code 1 if something differs
+    Verify(VerifyArgs),
     /// Print each setting, its value and where it came from
     Config(ConfigArgs),
     /// Measure this machine and this database
@@ -58,6 +60,17 @@ pub struct ConfigArgs {
     /// Print an example of a .env file instead, with every setting and its default
     #[arg(long, conflicts_with = "json")]
     pub example: bool,
+}
+
+/// What `errand verify` takes.
+#[derive(Debug, Default, Args)]
+pub struct VerifyArgs {
+    /// Leave uploads and artifacts out: their content is not read
+    #[arg(long)]
+    pub no_files: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `errand bench` takes.

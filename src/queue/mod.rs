@@ -7,6 +7,7 @@ mod batch;
 mod bulk;
 mod checkpoint;
 mod explain;
+mod health;
 mod leftovers;
 mod pace;
 mod read;
@@ -22,6 +23,7 @@ use crate::store::{self, Save, Saved, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
+use health::Health;
 use pace::Pace;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +96,8 @@ struct Inner {
     types: Types,
     files: Files,
     pace: Arc<Pace>,
+    /// Of the submits, of the transitions.
+    health: [Arc<Health>; 2],
     submits: Batch<Submission, Submitted>,
     changes: Batch<Change, Option<Task>>,
     saves: Batch<Save, Saved>,
@@ -130,16 +134,18 @@ impl Queue {
     pub fn open(store: Arc<dyn Store>, clock: Clock, types: Types, files: Files) -> Queue {
         let events = Events::default();
         let pace = Arc::new(Pace::new(Uuid::now_v7().to_string()));
+        let health = ["submit", "transition"].map(|kind| Arc::new(Health::of(kind)));
         let submits = Batch::start(WRITE_WEIGHT, {
-            let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+            let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health[0].clone());
             move |operations: Vec<Submission>| {
-                let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+                let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health.clone());
                 async move {
                     if let Err(failure) = fault::fails("submit_taken").await {
                         return (operations, Err(failure.into()));
                     }
                     let written = fault::during("submit_in_flight", store.insert(&operations)).await;
                     fault::point("submit_committed").await;
+                    health.note(&written);
                     if let Ok(answers) = &written {
                         announce_new(&*store, &events, &pace, operations.iter().zip(answers));
                     }
@@ -149,15 +155,16 @@ impl Queue {
             }
         });
         let changes = Batch::start(WRITE_WEIGHT, {
-            let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+            let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health[1].clone());
             move |operations: Vec<Change>| {
-                let (store, events, pace) = (store.clone(), events.clone(), pace.clone());
+                let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health.clone());
                 async move {
                     if let Err(failure) = fault::fails("change_taken").await {
                         return (operations, Err(failure.into()));
                     }
                     let written = fault::during("change_in_flight", store.apply(&operations)).await;
                     fault::point("change_committed").await;
+                    health.note(&written);
                     if let Ok(tasks) = &written {
                         let pairs = operations.iter().zip(tasks);
                         let happened = pairs.filter_map(|(change, task)| Some((change.event, task.as_ref()?)));
@@ -190,6 +197,7 @@ impl Queue {
                 types,
                 files,
                 pace,
+                health,
                 submits,
                 changes,
                 saves,

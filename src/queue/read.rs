@@ -2,7 +2,7 @@
 
 use super::{Error, Queue};
 use crate::fault;
-use crate::store::{Entry, File, LineQuery, StoredLine, Transition};
+use crate::store::{self, Entry, File, LineQuery, StoredLine, Transition};
 use crate::task::{Artifact, Event, Filter, Page, Scope, Task, TaskError, Time};
 use std::future::Future;
 use std::time::Duration;
@@ -120,10 +120,21 @@ impl Queue {
         self.or_not_found(scope, id, artifacts, Vec::is_empty).await
     }
 
-    /// Records an upload that is whole and on disk. Runs to its end whatever becomes of the caller.
+    /// Records an upload that is whole and on disk, or deletes its file. Where the database does not
+    /// say whether it did it, the file stays: a record must never name a missing one, and one that
+    /// nobody names is swept. Runs to its end whatever becomes of the caller.
     pub async fn add_file(&self, file: File) -> Result<(), Error> {
-        let store = self.inner.store.clone();
-        Ok(own(async move { store.add_file(&file).await }).await?)
+        let (store, files) = (self.inner.store.clone(), self.inner.files.clone());
+        own(async move {
+            let added = store.add_file(&file).await;
+            if matches!(added, Err(store::Error::Full(_) | store::Error::Internal(_)))
+                && let Err(error) = files.delete(&file.location).await
+            {
+                tracing::warn!(%error, location = file.location, "a refused upload could not be deleted");
+            }
+            Ok(added?)
+        })
+        .await
     }
 
     /// An upload.

@@ -4,6 +4,7 @@
 //! and moves the counters, or does none of it. Writes after a claim are by compare: a row that
 //! has moved on is left alone, and the answer says so.
 
+mod inspect;
 mod list;
 mod row;
 mod tell;
@@ -20,8 +21,9 @@ use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 #[cfg(feature = "postgres")]
-pub use postgres::Postgres;
+pub use postgres::{Postgres, PostgresBeside};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, Sqlite};
 pub use work::{Beat, Claim, Held, Save, Saved};
@@ -356,6 +358,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What other nodes (and on Postgres this one too) tell. On SQLite nobody does.
     fn wakes(&self) -> tokio::sync::broadcast::Receiver<Wake>;
+
+    /// Writes something that changes nothing, as durably as all else: whether writes work.
+    async fn probe(&self) -> Result<()>;
+
+    /// Bytes of the database's log, where that is a file of this process's own.
+    fn log_bytes(&self) -> Option<u64>;
 
     /// Returns once this process must stop using the database: SQLite's file was deleted or replaced
     /// under it. Writes are refused from then on.

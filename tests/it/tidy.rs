@@ -9,21 +9,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "worker", "client", "bench", "config", "queue", "store", "events", "types", "files", "clock",
-            "task", "fault",
+            "api", "worker", "client", "bench", "verify", "config", "queue", "store", "events", "types", "files",
+            "clock", "disk", "task", "fault",
         ],
     ),
     ("api", &["config", "queue", "store", "events", "types", "files", "clock", "task", "fault"]),
     ("worker", &["config", "queue", "store", "events", "types", "files", "clock", "task", "fault"]),
     ("bench", &["api", "worker", "config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("client", &["config", "task"]),
+    ("verify", &["config", "store", "files", "task"]),
     ("config", &["task", "fault"]),
     ("queue", &["store", "events", "types", "files", "clock", "task", "fault"]),
-    ("store", &["types", "clock", "task", "fault"]), // types: the log lines they write
+    ("store", &["types", "clock", "disk", "task", "fault"]), // types: the log lines they write
     ("types", &["files", "clock", "task", "fault"]),
     ("events", &["clock", "task"]),
-    ("files", &["task", "fault"]),
+    ("files", &["disk", "task", "fault"]),
     ("clock", &["task"]),
+    ("disk", &[]),
     ("task", &[]),
     ("fault", &[]), // where a test has the process die
 ];

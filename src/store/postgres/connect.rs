@@ -178,6 +178,11 @@ impl Drop for Lent {
     }
 }
 
+/// A connection that can only read, without the limits of those that serve.
+pub async fn connect_to_read(url: &str) -> Result<PgConnection> {
+    connect(&options(url)?.options([("default_transaction_read_only", "on")])).await
+}
+
 /// A new connection outside of all this, within [`PATIENCE`].
 pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
     match timeout(PATIENCE, options.connect()).await {

@@ -81,6 +81,11 @@ pub async fn save(db: &mut PgConnection, saves: &[Save], now: Time) -> Result<Ve
     Ok(saves.iter().map(of).collect())
 }
 
+/// A transaction that has a number and changes nothing: its commit is flushed like any other.
+pub async fn probe(db: &mut PgConnection) -> Result<()> {
+    sqlx::query("SELECT pg_current_xact_id()::text").execute(db).await.map(drop).map_err(failed)
+}
+
 pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<i64> {
     let promoted = sqlx::query!(
         "WITH due AS MATERIALIZED (

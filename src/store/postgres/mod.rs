@@ -5,6 +5,7 @@
 //! under it; the lock is held to the commit, so `seq` rises in commit order on all nodes.
 
 mod connect;
+mod inspect;
 mod keep;
 mod link;
 mod notify;
@@ -12,6 +13,8 @@ mod open;
 mod read;
 mod scratch;
 mod write;
+
+pub use inspect::PostgresBeside;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
@@ -231,6 +234,14 @@ impl Store for Postgres {
 
     fn wakes(&self) -> broadcast::Receiver<Wake> {
         self.notifier.subscribe()
+    }
+
+    async fn probe(&self) -> Result<()> {
+        write!(self.work, |db| keep::probe(db))
+    }
+
+    fn log_bytes(&self) -> Option<u64> {
+        None
     }
 
     /// A server is away for a while, never gone for good.

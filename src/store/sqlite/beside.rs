@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// A connection that cannot write, to a database that a process may have open.
 pub struct Beside {
-    db: SqliteConnection,
+    pub(super) db: SqliteConnection,
 }
 
 /// Why there is no backup.

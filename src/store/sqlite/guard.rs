@@ -133,9 +133,9 @@ impl Mark {
         sync_folder(&self.0)
     }
 
-    /// Takes it away. If that fails it stays, and the next start looks closer than it must.
-    pub fn remove(&self) {
-        let _ = fs::remove_file(&self.0);
+    /// Takes it away; answers whether it is gone.
+    pub fn remove(&self) -> bool {
+        fs::remove_file(&self.0).is_ok() || !self.0.exists()
     }
 }
 

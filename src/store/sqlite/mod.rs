@@ -5,9 +5,11 @@
 //! as much as one row does on its own.
 
 mod anchor;
+mod ballast;
 mod beside;
 mod check;
 mod guard;
+mod inspect;
 mod json;
 mod keep;
 mod open;
@@ -46,10 +48,11 @@ pub struct Sqlite {
 }
 
 impl Drop for Sqlite {
-    /// Its connections close behind this, and the last one writes the log back into the file.
+    /// Its connections close behind this, and the last one writes the log back and deletes it. With the
+    /// mark still there that would look like a loss: then one stays open, until the process ends.
     fn drop(&mut self) {
-        if self.writer.check().is_ok() {
-            self.mark.remove();
+        if self.writer.check().is_err() || !self.mark.remove() {
+            std::mem::forget(self.writer.clone());
         }
     }
 }
@@ -70,13 +73,13 @@ impl Store for Sqlite {
 
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
         let rows = write::task_rows(submissions.iter());
-        let mut write = self.writer.begin().await?;
+        let mut write = self.writer.begin_new().await?;
         let submitted = write::insert(&mut write, submissions, rows).await;
         write.done(submitted).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {
-        let mut write = self.writer.begin().await?;
+        let mut write = self.writer.begin_new().await?;
         let tasks = write::claim(&mut write, claim).await;
         write.done(tasks).await
     }
@@ -152,7 +155,7 @@ impl Store for Sqlite {
     }
 
     async fn add_file(&self, file: &File) -> Result<()> {
-        let mut write = self.writer.begin().await?;
+        let mut write = self.writer.begin_new().await?;
         let added = keep::add_file(&mut write, file).await;
         write.done(added).await
     }
@@ -202,6 +205,14 @@ impl Store for Sqlite {
         self.wakes.subscribe()
     }
 
+    async fn probe(&self) -> Result<()> {
+        self.writer.probe().await
+    }
+
+    fn log_bytes(&self) -> Option<u64> {
+        Some(self.writer.anchor().log_bytes())
+    }
+
     async fn broken(&self) -> Error {
         self.writer.broken().await
     }
@@ -210,7 +221,7 @@ impl Store for Sqlite {
         self.readers.close().await;
         // What the log held is then in the file, unless a reader from outside is in the way; then, and
         // after a failure, nothing is lost and the mark stays.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *self.writer.idle().await).await;
+        self.writer.cut_log().await;
         if self.writer.check().is_ok() && self.writer.anchor().log_bytes() == 0 {
             self.mark.remove();
         }

@@ -1,6 +1,7 @@
 //! Opening the file: the lock, the looks at it, the settings, the migrations, the mark.
 
 use super::anchor::Anchor;
+use super::ballast::Ballast;
 use super::guard::{self, APPLICATION_ID, Mark, beside};
 use super::writer::Writer;
 use super::{Sqlite, check, failed, watch};
@@ -8,11 +9,11 @@ use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
-use std::fs;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 use tokio::sync::broadcast;
 
 /// Readers at once; a read takes well under a millisecond.
@@ -37,7 +38,20 @@ impl Sqlite {
     /// process has it; `Damaged` if it is no database of ours, is not whole, or if something of
     /// what the last process wrote is missing: it is then left as it is. What it writes is on disk
     /// when a write returns (`synchronous=FULL`). Must be called on a tokio runtime.
+    ///
+    /// On a full disk the ballast is given up for it; `Full` if there is none.
     pub async fn open(path: &Path) -> Result<Sqlite> {
+        let ballast = Ballast::of(path);
+        match Sqlite::open_with(path, ballast.clone()).await {
+            Err(Error::Full(_)) if ballast.is_there() => {
+                ballast.give_up();
+                Sqlite::open_with(path, ballast).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_with(path: &Path, ballast: Ballast) -> Result<Sqlite> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).map_err(|error| Error::Unavailable(format!("the data folder: {error}")))?;
         }
@@ -46,28 +60,55 @@ impl Sqlite {
             true => check::examine(path, newest()).await?,
             false => make(path).await?,
         }
-        let mut writer = writing(path).connect().await.map_err(failed)?;
-        let version: String =
-            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut writer).await.map_err(failed)?;
-        check_version(&version)?;
-        fault::point("migrate_begun").await;
-        fault::during("migrate_in_flight", MIGRATIONS.run(&mut writer)).await.map_err(not_migrated)?;
-        fault::point("migrate_done").await;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(Duration::from_secs(2))
-            .connect_with(writing(path).create_if_missing(false).read_only(true))
-            .await
-            .map_err(failed)?;
-        let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
-        let run = begin_run(path, &mut writer).await?;
-        fault::point("sqlite_numbered").await;
-        let anchor = Anchor::of(path).map_err(unavailable)?;
         let mark = Mark::of(path);
-        mark.set(run).map_err(unavailable)?;
-        let writer = Arc::new(Writer::new(writer, anchor));
+        let run = rand::random_range(1..=i32::MAX as u32);
+        let mut writer = writing(path).connect().await.map_err(failed)?;
+        let begun = begin(path, &mut writer, run, &mark).await;
+        let (readers, anchor) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                // To close it would delete the log, which with a mark looks like a loss.
+                if !mark.remove() {
+                    std::mem::forget(writer);
+                } else {
+                    let _ = writer.close().await;
+                }
+                return Err(error);
+            }
+        };
+        let writer = Arc::new(Writer::new(writer, anchor, ballast, run));
         let watch = watch::start(writer.clone());
         Ok(Sqlite { writer, readers, wakes: broadcast::Sender::new(1), mark, _watch: watch, _lock: lock })
+    }
+}
+
+/// What stands between a connection and a store: version, migrations, readers, the number of the
+/// run, the mark.
+async fn begin(path: &Path, writer: &mut SqliteConnection, run: u32, mark: &Mark) -> Result<(SqlitePool, Anchor)> {
+    let version: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *writer).await.map_err(failed)?;
+    check_version(&version)?;
+    fault::point("migrate_begun").await;
+    fault::during("migrate_in_flight", MIGRATIONS.run(&mut *writer)).await.map_err(not_migrated)?;
+    fault::point("migrate_done").await;
+    // While the number changes, the mark names none: whenever this ends, the two do not contradict.
+    mark.set(0).map_err(unwritten)?;
+    let told = begin_run(path, writer, run).await?;
+    fault::point("sqlite_numbered").await;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(Duration::from_secs(2))
+        .connect_with(writing(path).read_only(true))
+        .await
+        .map_err(failed)?;
+    let anchor = Anchor::of(path).map_err(unwritten);
+    let marked = anchor.and_then(|anchor| mark.set(told).map_err(unwritten).map(|()| anchor));
+    match marked {
+        Ok(anchor) => Ok((readers, anchor)),
+        Err(error) => {
+            readers.close().await;
+            Err(error)
+        }
     }
 }
 
@@ -97,7 +138,6 @@ fn writing(path: &Path) -> SqliteConnectOptions {
 /// Makes the file under another name first: under its own one it is never empty, however the
 /// process ends, so that one that is found empty is known to be damaged.
 async fn make(path: &Path) -> Result<()> {
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("a new database: {error}"));
     let new = beside(path, ".new");
     for left in [new.clone(), beside(&new, "-wal"), beside(&new, "-shm"), beside(&new, "-journal")] {
         let _ = fs::remove_file(left);
@@ -106,10 +146,17 @@ async fn make(path: &Path) -> Result<()> {
     sign(&mut db).await?;
     db.close().await.map_err(failed)?;
     fault::point("sqlite_made").await;
-    fs::rename(&new, path).map_err(unavailable)?;
-    guard::sync_folder(path).map_err(unavailable)?;
+    fs::rename(&new, path).map_err(unwritten)?;
+    guard::sync_folder(path).map_err(unwritten)?;
     tracing::info!(path = %path.display(), "made a new database");
     Ok(())
+}
+
+fn unwritten(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Error::Full(error.to_string()),
+        _ => Error::Unavailable(format!("beside the database: {error}")),
+    }
 }
 
 /// Writes whose database it is into its header.
@@ -119,12 +166,11 @@ async fn sign(db: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-/// Gives this run a number and writes it into the file itself, past the log; what the log held is
-/// written back with it. 0 if a reader from outside is in the way of that: then a file that is put
-/// in this one's place is not told from it.
-async fn begin_run(path: &Path, db: &mut SqliteConnection) -> Result<u32> {
+/// Writes the number of this run into the file itself, past the log; what the log held is written
+/// back with it. Answers it, for the mark; 0 if a reader from outside is in the way of that: then a
+/// file that is put in this one's place is not told from it.
+async fn begin_run(path: &Path, db: &mut SqliteConnection, run: u32) -> Result<u32> {
     sign(db).await?;
-    let run = rand::random_range(1..=i32::MAX as u32);
     sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {run}"))).execute(&mut *db).await.map_err(failed)?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(db).await.map_err(failed)?;
     let written = guard::header(path)?.is_some_and(|header| header.run == run);

@@ -1,10 +1,11 @@
 //! The one writing connection.
 
 use super::anchor::Anchor;
+use super::ballast::Ballast;
 use super::failed;
 use crate::fault;
 use crate::store::{Error, Result};
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use tokio::sync::{Mutex, MutexGuard, watch};
 
@@ -12,6 +13,9 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 pub struct Writer {
     slot: Mutex<Slot>,
     anchor: Anchor,
+    ballast: Ballast,
+    /// The number of this run, as the file's header has it.
+    run: u32,
     broken: watch::Sender<Option<Error>>,
 }
 
@@ -29,18 +33,22 @@ pub struct Write<'a> {
 
 impl Writer {
     /// A writer on this connection to these files.
-    pub fn new(connection: SqliteConnection, anchor: Anchor) -> Writer {
+    pub fn new(connection: SqliteConnection, anchor: Anchor, ballast: Ballast, run: u32) -> Writer {
         let slot = Mutex::new(Slot { connection, open: false });
-        Writer { slot, anchor, broken: watch::Sender::new(None) }
+        Writer { slot, anchor, ballast, run, broken: watch::Sender::new(None) }
+    }
+
+    /// Begins a write of what is new: `Full` while the disk is short of room, so that what little
+    /// there is serves what is under way.
+    pub async fn begin_new(&self) -> Result<Write<'_>> {
+        self.ballast.check()?;
+        self.begin().await
     }
 
     /// Begins a write, once the one before has ended.
     pub async fn begin(&self) -> Result<Write<'_>> {
         self.check()?;
-        let mut slot = self.slot.lock().await;
-        if slot.open {
-            slot.undo().await;
-        }
+        let mut slot = self.slot().await;
         slot.run("BEGIN IMMEDIATE").await?;
         slot.open = true;
         Ok(Write { writer: self, slot })
@@ -48,11 +56,21 @@ impl Writer {
 
     /// The connection outside of a transaction: for pragmas.
     pub async fn idle(&self) -> impl DerefMut<Target = SqliteConnection> + '_ {
-        let mut slot = self.slot.lock().await;
-        if slot.open {
-            slot.undo().await;
-        }
-        MutexGuard::map(slot, |slot| &mut slot.connection)
+        MutexGuard::map(self.slot().await, |slot| &mut slot.connection)
+    }
+
+    /// Writes something that changes nothing, as durably as all else.
+    pub async fn probe(&self) -> Result<()> {
+        let statement = format!("PRAGMA user_version = {}", self.run);
+        let mut write = self.begin().await?;
+        let written = sqlx::query(AssertSqlSafe(statement)).execute(&mut *write).await.map(drop).map_err(failed);
+        write.done(written).await
+    }
+
+    /// Writes the log back and cuts it to nothing, unless a reader is in the way for more than a
+    /// moment. Answers whether it is cut.
+    pub async fn cut_log(&self) -> bool {
+        self.slot().await.cut_log().await
     }
 
     /// `Damaged` once the file is no longer the one that was opened; whoever waits for that is told.
@@ -76,11 +94,24 @@ impl Writer {
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
     }
+
+    /// The room that is held back for it.
+    pub fn ballast(&self) -> &Ballast {
+        &self.ballast
+    }
+
+    async fn slot(&self) -> MutexGuard<'_, Slot> {
+        let mut slot = self.slot.lock().await;
+        if slot.open {
+            slot.undo().await;
+        }
+        slot
+    }
 }
 
 impl Write<'_> {
     /// Commits what was written, or undoes it. What it answers is on disk, in the file that people
-    /// see under its name.
+    /// see under its name. If there was no room, the ballast is given up, and the next one has some.
     pub async fn done<T>(mut self, written: Result<T>) -> Result<T> {
         let commit = async |slot: &mut Slot| {
             fault::fails("sqlite_uncommitted").await?;
@@ -90,17 +121,17 @@ impl Write<'_> {
             Ok(value) => commit(&mut self.slot).await.map(|()| value),
             Err(error) => Err(error),
         };
-        match done {
-            Ok(value) => {
-                self.slot.open = false;
-                self.writer.check()?;
-                Ok(value)
-            }
-            Err(error) => {
-                self.slot.undo().await;
-                Err(error)
-            }
+        if done.is_ok() {
+            self.slot.open = false;
+            self.writer.check()?;
+            return done;
         }
+        self.slot.undo().await;
+        if matches!(done, Err(Error::Full(_))) {
+            self.writer.ballast.give_up();
+            self.slot.cut_log().await;
+        }
+        done
     }
 }
 
@@ -114,6 +145,14 @@ impl Slot {
     async fn undo(&mut self) {
         let _ = self.run("ROLLBACK").await;
         self.open = false;
+    }
+
+    async fn cut_log(&mut self) -> bool {
+        // All writes wait for this: not for as long as they would wait for each other.
+        let _ = self.run("PRAGMA busy_timeout = 200").await;
+        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.connection).await;
+        let _ = self.run("PRAGMA busy_timeout = 5000").await;
+        cut.is_ok_and(|row| row.try_get::<i64, _>(0).is_ok_and(|busy| busy == 0))
     }
 }
 

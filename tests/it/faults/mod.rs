@@ -1,7 +1,11 @@
 //! What breaks, and what holds nevertheless: the real binary under faults of its disk and its files.
 
+mod disk; // disks that are full
+mod io; // disks that fail, at each call
 mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
+mod small; // (not tests: a small disk, a Postgres of one's own)
 mod sqlite_file; // the database file damaged, deleted, replaced
+mod verify; // what `errand verify` sees
 
 use crate::support::node::{Home, Node};
 use serde_json::{Value, json};

@@ -81,7 +81,7 @@ async fn pictures_that_were_finished_when_the_node_was_killed_are_not_made_again
 
 async fn a_table_half_read_when_the_node_was_killed_comes_to_what_it_comes_to_in_one_go(home: Home) {
     let node = home.start(FLAGS);
-    let file = node.upload("table.csv", table(700_000)).await;
+    let file = node.uploaded("table.csv", table(700_000)).await;
     let params = json!({"file_id": file, "filter": "amount > 10", "deduplicate": ["id"]});
     let id = node.submit(json!({"type": "csv_processing", "params": params})).await;
     kill_once(&home, node, &id, "table", |_| true).await;

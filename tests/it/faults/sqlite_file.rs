@@ -215,6 +215,8 @@ async fn a_backup_made_under_load_has_all_that_was_acknowledged_before_it_and_st
 
     let restored = Home::sqlite();
     fs::copy(&copy, restored.database_file()).unwrap();
+    let verified = restored.command(&["verify"]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
     knows(&restored.start(&[]), &before).await;
 }
 

@@ -3,7 +3,7 @@
 use super::bed::{DatabaseUrl, Dropped, fresh_postgres};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -22,6 +22,17 @@ impl Home {
         Home { folder, database, _dropped: None }
     }
 
+    /// On a disk of the test's own.
+    pub fn sqlite_in(folder: &Path) -> Home {
+        Home::with_files_in(folder, folder.join("errand.db"))
+    }
+
+    /// With its uploads and output files on a disk of the test's own, and the database elsewhere.
+    pub fn with_files_in(folder: &Path, database: PathBuf) -> Home {
+        let folder = tempfile::Builder::new().disable_cleanup(true).tempdir_in(folder);
+        Home { folder: folder.unwrap(), database: DatabaseUrl::Sqlite(database), _dropped: None }
+    }
+
     pub async fn postgres() -> Home {
         let (url, dropped) = fresh_postgres().await;
         Home { folder: tempfile::tempdir().unwrap(), database: DatabaseUrl::Postgres(url), _dropped: Some(dropped) }
@@ -31,15 +42,16 @@ impl Home {
     pub fn command(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
         command.env_clear().current_dir(self.folder.path()).arg("--data-dir").arg(self.folder.path());
-        if let DatabaseUrl::Postgres(url) = &self.database {
-            command.args(["--database-url", url]);
-        }
+        match &self.database {
+            DatabaseUrl::Postgres(url) => command.args(["--database-url", url]),
+            DatabaseUrl::Sqlite(path) => command.args(["--database-url", &format!("sqlite://{}", path.display())]),
+        };
         command.args(["--bind", "127.0.0.1:0", "--log-format", "text"]).args(flags);
         command
     }
 
     pub fn start(&self, flags: &[&str]) -> Node {
-        Node::start(self.command(flags)).expect("the node says where it listens")
+        Node::start(self.command(flags))
     }
 
     /// A node with fail points armed; its exit status if it ends before it listens.
@@ -47,13 +59,31 @@ impl Home {
     pub fn start_armed(&self, flags: &[&str], faults: &str) -> Result<Node, ExitStatus> {
         let mut command = self.command(flags);
         command.env("ERRAND_FAULTS", faults);
-        Node::start(command)
+        Node::try_start(command).map_err(|(status, _)| status)
+    }
+
+    /// On a server of the test's own.
+    pub fn at_postgres(url: &str) -> Home {
+        let database = DatabaseUrl::Postgres(url.to_owned());
+        Home { folder: tempfile::tempdir().unwrap(), database, _dropped: None }
+    }
+
+    pub fn postgres_url(&self) -> &str {
+        match &self.database {
+            DatabaseUrl::Postgres(url) => url,
+            DatabaseUrl::Sqlite(_) => panic!("this home is on SQLite"),
+        }
     }
 
     pub fn database_file(&self) -> &Path {
+        self.sqlite_file().expect("this home is on SQLite")
+    }
+
+    /// The database file, where it is one.
+    pub fn sqlite_file(&self) -> Option<&Path> {
         match &self.database {
-            DatabaseUrl::Sqlite(path) => path,
-            DatabaseUrl::Postgres(_) => panic!("this home is on Postgres"),
+            DatabaseUrl::Sqlite(path) => Some(path),
+            DatabaseUrl::Postgres(_) => None,
         }
     }
 }
@@ -67,7 +97,13 @@ pub struct Node {
 }
 
 impl Node {
-    fn start(mut command: Command) -> Result<Node, ExitStatus> {
+    /// Starts what this command starts, and waits until it says where it listens.
+    pub fn start(command: Command) -> Node {
+        Node::try_start(command).unwrap_or_else(|(status, said)| panic!("it does not listen: {status}: {said}"))
+    }
+
+    /// The same; how it ended and what it said if it does not listen.
+    pub fn try_start(mut command: Command) -> Result<Node, (ExitStatus, String)> {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
@@ -84,7 +120,7 @@ impl Node {
         });
         let Ok(url) = address.recv_timeout(Duration::from_secs(30)) else {
             let _ = child.kill();
-            return Err(child.wait().unwrap());
+            return Err((child.wait().unwrap(), log.lock().unwrap().clone()));
         };
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
@@ -114,15 +150,53 @@ impl Node {
     }
 
     /// Uploads a file and answers its id.
-    pub async fn upload(&self, name: &str, content: Vec<u8>) -> String {
-        let upload = self.http.post(format!("{}/api/files?name={name}", self.url)).body(content);
-        let answer: Value = upload.send().await.unwrap().json().await.unwrap();
-        answer["file_id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    pub async fn uploaded(&self, name: &str, content: Vec<u8>) -> String {
+        let (status, answer) = self.upload(name, content).await;
+        assert_eq!(status, 201, "{answer}");
+        answer["file_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The body of what a GET answers.
+    pub async fn text(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Only the status of what a GET answers.
+    pub async fn status(&self, path: &str) -> u16 {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().status().as_u16()
+    }
+
+    /// What an upload answers: status and body.
+    pub async fn upload(&self, name: &str, content: Vec<u8>) -> (u16, Value) {
+        self.send_file(name, content.into()).await.unwrap()
+    }
+
+    /// The same from a node that may break off.
+    pub async fn try_upload(&self, name: &str, content: Vec<u8>) -> reqwest::Result<(u16, Value)> {
+        self.send_file(name, content.into()).await
+    }
+
+    /// What an upload answers whose size is not said beforehand.
+    pub async fn upload_unsized(&self, name: &str, bytes: usize) -> (u16, Value) {
+        const PIECE: usize = 64 * 1024;
+        let pieces = (0..bytes / PIECE).map(|_| Ok::<_, std::io::Error>(vec![b'a'; PIECE]));
+        self.send_file(name, reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))).await.unwrap()
+    }
+
+    async fn send_file(&self, name: &str, body: reqwest::Body) -> reqwest::Result<(u16, Value)> {
+        let request = self.http.post(format!("{}/api/files?name={name}", self.url));
+        let answer = request.header("content-type", "text/csv").body(body).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await?))
+    }
+
+    /// What a DELETE answers, of a node that may break off.
+    pub async fn try_delete(&self, path: &str) -> reqwest::Result<(u16, Value)> {
+        let answer = self.http.delete(format!("{}{path}", self.url)).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
     pub async fn delete(&self, path: &str) -> (u16, Value) {
-        let answer = self.http.delete(format!("{}{path}", self.url)).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        self.try_delete(path).await.unwrap()
     }
 
     /// Submits and answers the id.
