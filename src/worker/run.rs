@@ -52,7 +52,7 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, claimed: I
     let (saves, files, clock) = (Arc::new(saves), queue.file_store().clone(), queue.clock().clone());
     let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone() };
     let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop, claimed));
-    running.add(lease, attempt.clone());
+    let _place = running.add(lease, attempt.clone());
 
     let ended = handle(&queue, &task, &attempt, lease_time).await;
     fault::point("handler_ended").await;
@@ -72,7 +72,6 @@ pub async fn attempt(queue: Queue, running: Arc<Running>, task: Task, claimed: I
     } else {
         tidy(&queue, &attempt, lease, &Outcome::Released, false).await;
     }
-    running.remove(lease);
 }
 
 /// Gives a claimed task back untouched.
