@@ -10,13 +10,16 @@ use crate::types::Types;
 use crate::worker::{self, Settings};
 use crate::{bench, client, config, verify};
 use clap::Parser;
+use futures_util::FutureExt;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -116,26 +119,27 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
     start_log(config);
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
+    let fallen = CancellationToken::new();
     let (routers, current_router) = watch::channel(api::starting());
     let (mut server, mut address) = (None, None);
     if api {
         let no_listener = |error| Failure::Other(format!("{}: {error}", config.bind));
         let listener = api::server::listen(config.bind).map_err(no_listener)?;
         address = listener.local_addr().ok();
-        server = Some(tokio::spawn(api::server::serve(listener, current_router, stop.clone())));
+        server = Some(part("server", &fallen, api::server::serve(listener, current_router, stop.clone())));
     }
     let Some(queue) = stop.run_until_cancelled(open_queue(config, address)).await else { return Ok(()) };
     let queue = queue?;
 
     let house_end = CancellationToken::new();
     let house = [
-        tokio::spawn({
+        part("house-keeping", &fallen, {
             let (queue, end) = (queue.clone(), house_end.clone());
             async move { queue.keep_house(end).await }
         }),
-        tokio::spawn(worker::keep(queue.clone(), house_end.clone())),
+        part("janitor", &fallen, worker::keep(queue.clone(), house_end.clone())),
     ];
-    let pool = tokio::spawn(work(queue.clone(), config, stop.clone()));
+    let pool = part("pool", &fallen, work(queue.clone(), config, stop.clone()));
     if let Some(address) = address {
         serve_api(&routers, address, &queue, config, stop.clone());
     }
@@ -160,9 +164,27 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
         whole = drained => whole,
         // At once: whatever runs here could not be written down any more.
         broken = queue.store().broken() => return Err(broken.into()),
+        // Half a node would hold leases that nobody renews, or answer and run nothing: whoever
+        // watches the process starts a whole one.
+        () = fallen.cancelled() => return Err(Failure::Other("a part of this process has panicked".to_owned())),
     };
     tracing::info!(whole, "stopped");
     Ok(())
+}
+
+/// Runs a part of the process; `fallen` is cancelled if it panics.
+fn part<T>(
+    name: &'static str,
+    fallen: &CancellationToken,
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<()> {
+    let fallen = fallen.clone();
+    tokio::spawn(async move {
+        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+            tracing::error!(part = name, "a part of this process has panicked: it ends");
+            fallen.cancel();
+        }
+    })
 }
 
 /// The store, opened and up to date.

@@ -89,7 +89,6 @@ mod armed {
         "save_taken",
         "save_in_flight",
         "save_committed",
-        "output_grown",
         "output_kept",
         "handler_ended",
         "last_words_written",

@@ -56,14 +56,21 @@ pub struct Settings {
 
 /// Claims and runs tasks until `stop`, then drains: claiming ends at once, running tasks get
 /// [`Settings::drain`], the rest are released without burning an attempt. Returns when none runs.
+/// Panics if its beat or its claims do: leases that nobody renews would be lost one after the other.
 pub async fn work(queue: Queue, settings: Settings, stop: CancellationToken) {
     let running = Arc::new(Running::default());
     let attempts = TaskTracker::new();
     let beats_end = CancellationToken::new();
-    let beats = tokio::spawn(running::beat(queue.clone(), running.clone(), settings.lease, beats_end.clone()));
-    attempts.spawn(Pool::new(queue, settings.clone(), running.clone(), attempts.clone()).work(stop.clone()));
+    let mut beats = tokio::spawn(running::beat(queue.clone(), running.clone(), settings.lease, beats_end.clone()));
+    let pool = Pool::new(queue, settings.clone(), running.clone(), attempts.clone());
+    let mut claims = attempts.spawn(pool.work(stop.clone()));
 
-    stop.cancelled().await;
+    let parts = async {
+        tokio::select! { ended = &mut beats => ended, ended = &mut claims => ended }
+    };
+    if let Some(ended) = stop.run_until_cancelled(parts).await {
+        ended.expect("neither the beat nor the claims end before the pool");
+    }
     fault::point("drain_begun").await;
     attempts.close();
     if timeout(settings.drain, attempts.wait()).await.is_err() {

@@ -60,7 +60,7 @@ pub async fn attempt(
     let (saves, files, clock) = (Arc::new(saves), queue.file_store().clone(), queue.clock().clone());
     let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone() };
     let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop, claimed));
-    running.add(lease, attempt.clone());
+    let _place = running.add(lease, attempt.clone());
 
     let ended = handle(&queue, &task, &attempt, lease_time).await;
     let _room = place.leave().await;
@@ -81,7 +81,6 @@ pub async fn attempt(
     } else {
         tidy(&queue, &attempt, lease, &Outcome::Released, false).await;
     }
-    running.remove(lease);
 }
 
 /// Gives a claimed task back untouched.

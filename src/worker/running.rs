@@ -85,17 +85,28 @@ pub struct Running {
     stopped: Mutex<Option<Stop>>,
 }
 
+/// An attempt's place among them.
+pub struct Place {
+    running: Arc<Running>,
+    lease: Uuid,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.running.attempts).remove(&self.lease);
+    }
+}
+
 impl Running {
-    /// Adds one; if all were told to stop before, so is this one.
-    pub fn add(&self, lease: Uuid, attempt: Arc<Attempt>) {
+    /// Has the attempt's lease renewed for as long as the place is held: it is given up however the
+    /// attempt ends, by a mistake of ours too. Otherwise its task would be `RUNNING` for ever. If all
+    /// were told to stop before, so is this one.
+    pub fn add(self: Arc<Self>, lease: Uuid, attempt: Arc<Attempt>) -> Place {
         lock(&self.attempts).insert(lease, attempt.clone());
         if let Some(why) = *lock(&self.stopped) {
             attempt.stop(why);
         }
-    }
-
-    pub fn remove(&self, lease: Uuid) {
-        lock(&self.attempts).remove(&lease);
+        Place { running: self, lease }
     }
 
     /// Tells the attempt under `lease` to stop, if it still runs.

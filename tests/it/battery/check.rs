@@ -36,7 +36,7 @@ pub async fn check(client: &Client, home: &Home) -> (Figures, Vec<String>) {
         wrong.extend(of_a_history(history, row).into_iter().map(|what| format!("{id}: {what}")));
     }
     of_the_counts(client, &rows, &mut wrong).await;
-    let files = of_the_files(client, home, &mut wrong).await;
+    let files = of_the_files(client, home, &rows, &mut wrong).await;
     let events = |word: &str| histories.values().flatten().filter(|(event, _)| event == word).count();
     let transitions = histories.values().map(Vec::len).sum();
     (Figures { tasks: rows.len(), transitions, losses: events("rescued"), files }, wrong)
@@ -180,8 +180,8 @@ async fn of_the_counts(client: &Client, rows: &HashMap<String, Value>, wrong: &m
 }
 
 /// A row never names a missing file or half a file; an acknowledged upload comes back as it was sent;
-/// only a success has output files, and all of them.
-async fn of_the_files(client: &Client, home: &Home, wrong: &mut Vec<String>) -> usize {
+/// only a success has output files, and it has all of them, and no checkpoints.
+async fn of_the_files(client: &Client, home: &Home, rows: &HashMap<String, Value>, wrong: &mut Vec<String>) -> usize {
     let named = named(home).await;
     for (location, bytes, sha256, of) in &named {
         let content = std::fs::read(home.folder.path().join("files").join(location)).unwrap_or_default();
@@ -189,8 +189,8 @@ async fn of_the_files(client: &Client, home: &Home, wrong: &mut Vec<String>) -> 
         if (content.len() as i64, &hash) != (*bytes, sha256) {
             wrong.push(format!("{location} should have {bytes} bytes and has {}", content.len()));
         }
-        if !["upload", "csv_processing 2"].contains(&of.as_str()) {
-            wrong.push(format!("{location} is of {of}"));
+        if of != "upload" && of != "artifact of 2" {
+            wrong.push(format!("{location} is an {of}, which is no success"));
         }
     }
     let uploads = client.ledger.book().uploads.clone();
@@ -199,14 +199,19 @@ async fn of_the_files(client: &Client, home: &Home, wrong: &mut Vec<String>) -> 
             wrong.push(format!("the upload {id} is not what was sent"));
         }
     }
-    let tables = {
+    let makers: Vec<(String, u64)> = {
         let book = client.ledger.book();
-        book.tasks().filter(|(_, body)| body["type"] == "csv_processing").map(|(id, _)| id.clone()).collect::<Vec<_>>()
+        let files = |body: &Value| match body["type"].as_str() {
+            Some("csv_processing") => Some(2),
+            Some("email_sending") => body["params"]["num_emails"].as_u64(),
+            _ => None,
+        };
+        book.tasks().filter_map(|(id, body)| Some((id.clone(), files(body)?))).collect()
     };
-    for id in tables {
+    for (id, files) in makers.iter().filter(|(id, _)| rows.get(id).is_some_and(|row| row["status"] == "SUCCESS")) {
         let listed = client.get(&format!("/api/tasks/{id}/artifacts")).await.unwrap();
-        if listed["artifacts"].as_array().unwrap().len() != 2 {
-            wrong.push(format!("{id} should have two output files: {listed}"));
+        if listed["artifacts"].as_array().map(|artifacts| artifacts.len() as u64) != Some(*files) {
+            wrong.push(format!("{id} should have {files} output files: {listed}"));
         }
     }
     named.len()
@@ -215,7 +220,8 @@ async fn of_the_files(client: &Client, home: &Home, wrong: &mut Vec<String>) -> 
 /// Every file that a row names: where it is, its size, its hash, and whose it is.
 async fn named(home: &Home) -> Vec<(String, i64, String, String)> {
     const ALL: &str = "SELECT location, bytes, sha256, 'upload' FROM files
-        UNION ALL SELECT location, bytes, sha256, type || ' ' || status FROM artifacts JOIN tasks ON id = task_id";
+        UNION ALL SELECT location, bytes, sha256, 'artifact of ' || status FROM artifacts JOIN tasks ON id = task_id
+        UNION ALL SELECT checkpoints.name, 0, '', 'checkpoint' FROM checkpoints JOIN tasks ON id = task_id WHERE status = 2";
     match &home.database {
         DatabaseUrl::Sqlite(path) => {
             let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();

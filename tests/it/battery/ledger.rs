@@ -64,12 +64,16 @@ impl Ledger {
 impl Book {
     /// Every acknowledged task, with the body it was submitted with.
     pub fn tasks(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.submits.iter().flat_map(|submit| {
-            let bodies: Vec<&Value> = match submit.body["tasks"].as_array() {
-                Some(tasks) => tasks.iter().collect(),
-                None => vec![&submit.body],
-            };
-            submit.ids.iter().flatten().zip(bodies)
-        })
+        self.submits.iter().flat_map(|submit| submit.ids.iter().flatten().zip(submit.tasks()))
+    }
+}
+
+impl Submit {
+    /// What each task of it was submitted with.
+    pub fn tasks(&self) -> Vec<&Value> {
+        match self.body["tasks"].as_array() {
+            Some(tasks) => tasks.iter().collect(),
+            None => vec![&self.body],
+        }
     }
 }

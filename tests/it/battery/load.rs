@@ -84,9 +84,8 @@ impl Client {
             None => vec![id(&answer)],
         };
         let mut book = self.ledger.book();
-        if is_for_long(&submit.body) {
-            book.doomed.extend(ids.clone());
-        }
+        let long = ids.iter().zip(submit.tasks()).filter(|(_, task)| is_for_long(task));
+        book.doomed.extend(long.map(|(id, _)| id.clone()));
         book.submits[number].ids = Some(ids.clone());
         Ok(Some(ids))
     }

@@ -4,6 +4,8 @@ mod campaign; // many random cases from one seed
 mod check; // what must be true afterwards, whatever happened
 #[cfg(debug_assertions)] // only debug builds have fail points
 mod fail_points; // the process dies at each of them
+#[cfg(debug_assertions)]
+mod injected; // errors and panics at a point, and what becomes of them
 mod ledger; // what a client knows of what it asked for
 mod lives; // what random lives of tasks are made of
 mod load; // a small mixed load

@@ -1,11 +1,11 @@
 //! What claims, leases and reports promise.
 
-use super::{beat, failure, line_query, report, success, try_report};
-use crate::support::bed::{BEGIN, Bed, noop};
+use super::{beat, count, failure, line_query, report, success, try_report};
+use crate::support::bed::{BEGIN, Bed, noop, raw};
 use crate::support::on_both_databases;
 use errand::queue::Reported;
 use errand::store::Beat;
-use errand::task::{Backoff, Draft, Outcome, Progress, Scope, Status};
+use errand::task::{Artifact, Backoff, Draft, Outcome, Progress, Scope, Status, Task};
 use errand::types::{Level, LogLine};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,6 +19,7 @@ on_both_databases![
     a_worker_that_lost_its_lease_cannot_finish_the_task,
     a_lapsed_lease_that_nobody_took_can_still_finish,
     a_report_said_twice_is_written_once,
+    a_report_that_cannot_be_written_fails_alone,
     a_failure_waits_and_runs_again_until_its_attempts_are_used_up,
     a_lost_worker_burns_no_attempt_but_three_end_the_task,
     a_release_burns_no_attempt,
@@ -115,6 +116,24 @@ async fn a_report_said_twice_is_written_once(bed: Bed) {
     assert!(matches!(try_report(&bed, &task, failure(true)).await, Reported::Lost));
     assert_eq!(bed.queue.fenced(), 1);
     assert_eq!(bed.events(id).await, ["queued", "started", "succeeded"]);
+}
+
+async fn a_report_that_cannot_be_written_fails_alone(bed: Bed) {
+    bed.submit_many((0..40).map(|_| noop()).collect(), None).await.unwrap();
+    let claimed = bed.claim(40).await;
+    let file = |task: &Task| {
+        let (name, sha256, location) = ("a".to_owned(), "0".repeat(64), format!("artifacts/{}/a", task.id));
+        Artifact { name, bytes: 1, content_type: "text/plain".to_owned(), sha256, location }
+    };
+    // The twentieth names one output file twice, which the database refuses.
+    let outcomes: Vec<Outcome> =
+        (0..40).map(|n| Outcome::Success(raw("{}"), vec![file(&claimed[n]); if n == 20 { 2 } else { 1 }])).collect();
+    let reports = claimed.iter().zip(&outcomes).map(|(task, how)| bed.queue.report(task, task.lease.unwrap(), how));
+    let answers = futures_util::future::join_all(reports).await;
+    let failed: Vec<usize> = (0..40).filter(|n| answers[*n].is_err()).collect();
+    assert_eq!(failed, [20]);
+    assert_eq!((count(&bed, Status::Success).await, count(&bed, Status::Running).await), (39, 1));
+    assert_eq!(bed.events(claimed[20].id).await, ["queued", "started"]);
 }
 
 async fn a_failure_waits_and_runs_again_until_its_attempts_are_used_up(bed: Bed) {

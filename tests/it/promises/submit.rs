@@ -12,6 +12,7 @@ use uuid::Uuid;
 on_both_databases![
     a_submitted_task_is_pending_and_whole,
     a_batch_is_all_or_nothing_and_keeps_its_order,
+    a_submit_that_cannot_be_written_fails_alone,
     the_same_key_submits_once_and_answers_alike,
     a_key_with_another_body_is_refused,
     a_hundred_equal_keys_at_once_make_one_task,
@@ -44,6 +45,23 @@ async fn a_batch_is_all_or_nothing_and_keeps_its_order(bed: Bed) {
     assert!(bed.queue.submit(second, None).await.is_err());
     assert_eq!(list(&bed, Filter::default(), Sort::CreatedAsc, 500).await.len(), 100);
     assert_eq!(count(&bed, Status::Pending).await, 100);
+}
+
+async fn a_submit_that_cannot_be_written_fails_alone(bed: Bed) {
+    let taken = bed.submit(noop()).await.id;
+    let mut submits = Vec::new();
+    for n in 0..40 {
+        let mut prepared = bed.queue.prepare(vec![noop()]).await.unwrap();
+        if n == 20 {
+            prepared.tasks[0].id = taken;
+        }
+        submits.push(bed.queue.submit(prepared, None));
+    }
+    let answers = futures_util::future::join_all(submits).await;
+    let failed: Vec<usize> = (0..40).filter(|n| answers[*n].is_err()).collect();
+    assert_eq!(failed, [20]);
+    assert_eq!(list(&bed, Filter::default(), Sort::CreatedAsc, 500).await.len(), 40);
+    assert_eq!(count(&bed, Status::Pending).await, 40);
 }
 
 fn once(fingerprint: &str) -> Option<Once> {
