@@ -5,6 +5,8 @@
 //! too. From blocking code both streams are used through [`Reader::into_blocking`] and
 //! [`Writer::blocking`].
 
+mod sweep;
+
 use crate::disk;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
+
+pub use sweep::{Of, Old};
 
 /// How much is gathered before it is written: the least an S3 part may have.
 const PART_BYTES: usize = 5 * 1024 * 1024;

@@ -62,6 +62,10 @@ impl Store for Postgres {
         bounded(read::durability(&self.pool)).await
     }
 
+    async fn identity(&self) -> Result<String> {
+        bounded(read::identity(&self.pool)).await
+    }
+
     async fn now(&self) -> Result<Time> {
         bounded(read::now(&self.pool)).await
     }

@@ -19,7 +19,7 @@ pub struct Bed {
     pub queue: Queue,
     pub clock: Clock,
     pub url: DatabaseUrl,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     _database: Option<Dropped>,
 }
 
@@ -45,7 +45,7 @@ impl Bed {
         let clock = Clock::by_hand(BEGIN);
         let files = Files::local(&folder.path().join("files")).unwrap();
         let queue = Queue::open(open(&url).await, clock.clone(), Types::builtin(), files);
-        Bed { queue, clock, url, _folder: folder, _database: database }
+        Bed { queue, clock, url, folder, _database: database }
     }
 
     /// Another node on the same Postgres, with the same clock.
