@@ -2,6 +2,7 @@
 
 mod disk; // disks that are full
 mod io; // disks that fail, at each call
+mod log; // SQLite's log while a reader holds it up
 mod small; // (not tests: a small disk, a Postgres of one's own)
 mod sqlite_file; // the database file damaged, deleted, replaced
 mod sweep; // files that no row names
