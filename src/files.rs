@@ -7,6 +7,7 @@
 
 mod folder;
 mod growing;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 use uuid::Uuid;
 
 pub use growing::{Growing, Mark};
+pub use sweep::{Of, Old};
 
 /// How much is gathered before it is written: the least an S3 part may have.
 const PART_BYTES: usize = 5 * 1024 * 1024;

@@ -13,6 +13,7 @@ mod pace;
 mod read;
 mod stats;
 mod submit;
+mod sweep;
 mod work;
 
 use crate::clock::Clock;
@@ -95,6 +96,8 @@ struct Inner {
     events: Events,
     types: Types,
     files: Files,
+    /// When this process began to use the database.
+    began: Time,
     pace: Arc<Pace>,
     /// Of the submits, of the transitions.
     health: [Arc<Health>; 2],
@@ -189,6 +192,7 @@ impl Queue {
                 }
             }
         });
+        let began = clock.now();
         Queue {
             inner: Arc::new(Inner {
                 store,
@@ -196,6 +200,7 @@ impl Queue {
                 events,
                 types,
                 files,
+                began,
                 pace,
                 health,
                 submits,

@@ -6,6 +6,7 @@
 
 mod inspect;
 mod list;
+mod numbers;
 mod row;
 mod tell;
 mod work;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
+pub use numbers::{Count, Minute};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresBeside};
 #[cfg(feature = "sqlite")]
@@ -203,46 +205,6 @@ pub struct File {
     pub created_at: Time,
 }
 
-/// How many tasks of an owner, queue and type stand in a status. Exact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
-    /// The queue.
-    pub queue: String,
-    /// The type.
-    pub r#type: String,
-    /// The status.
-    pub status: Status,
-    /// How many.
-    pub n: i64,
-}
-
-/// What one node did in one minute with one owner's tasks of one type: for charts and percentiles.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Minute {
-    /// Minutes since 1970.
-    pub minute: i64,
-    /// Which node.
-    pub node: String,
-    /// Whose tasks.
-    pub owner: String,
-    /// Which type.
-    pub r#type: String,
-    /// Tasks submitted.
-    pub submitted: i64,
-    /// Attempts begun.
-    pub started: i64,
-    /// Tasks ended in `SUCCESS`.
-    pub succeeded: i64,
-    /// Tasks ended in `FAILED`.
-    pub failed: i64,
-    /// Tasks ended in `CANCELLED`.
-    pub cancelled: i64,
-    /// Histogram of waits, as JSON: an array of counts.
-    pub waits: String,
-    /// Histogram of runs, as JSON: an array of counts.
-    pub runs: String,
-}
-
 /// What woke a node from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
@@ -270,6 +232,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What an answered write survives here, as the database says: its own settings.
     async fn durability(&self) -> Result<String>;
+
+    /// Which database it is, in a word that no other one has: when its tables were made, to the nanosecond.
+    async fn identity(&self) -> Result<String>;
 
     /// The database's clock.
     async fn now(&self) -> Result<Time>;

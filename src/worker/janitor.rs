@@ -1,5 +1,5 @@
-//! What every node does beside its tasks: takes lapsed leases back, makes due tasks ready, follows
-//! the database's clock, hears other nodes.
+//! What every node does beside its tasks: takes lapsed leases back, makes due tasks ready, deletes
+//! files that nobody names, follows the database's clock, hears other nodes.
 
 use crate::queue::Queue;
 use crate::store::{Database, Wake};
@@ -16,10 +16,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const SET_CLOCK: Duration = Duration::from_secs(60);
 const SET_CLOCK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How often files that nobody names are looked for.
+const SWEEP_FILES: Duration = Duration::from_secs(24 * 3600);
+/// After a look that failed.
+const SWEEP_FILES_AGAIN: Duration = Duration::from_secs(60);
+
 /// Keeps house until `stop`. Every node runs it; they do not get in each other's way.
 pub async fn keep(queue: Queue, stop: CancellationToken) {
     let all = async {
-        tokio::join!(sweep(&queue), promote(&queue), follow_clock(&queue), hear(&queue));
+        tokio::join!(sweep(&queue), sweep_files(&queue), promote(&queue), follow_clock(&queue), hear(&queue));
     };
     stop.run_until_cancelled(all).await;
 }
@@ -30,6 +35,19 @@ async fn sweep(queue: &Queue) {
             error.tell("lapsed leases could not be taken back; trying again");
         }
         sleep(SWEEP).await;
+    }
+}
+
+async fn sweep_files(queue: &Queue) {
+    loop {
+        let wait = match queue.sweep_files().await {
+            Ok(_) => SWEEP_FILES,
+            Err(error) => {
+                tracing::warn!(%error, "files that nobody names could not be looked for; trying again");
+                SWEEP_FILES_AGAIN
+            }
+        };
+        sleep(wait).await;
     }
 }
 

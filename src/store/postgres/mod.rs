@@ -123,6 +123,10 @@ impl Store for Postgres {
         read!(self, |db| read::durability(db))
     }
 
+    async fn identity(&self) -> Result<String> {
+        read!(self, |db| read::identity(db))
+    }
+
     async fn now(&self) -> Result<Time> {
         read!(self, |db| read::now(db))
     }

@@ -32,6 +32,12 @@ pub async fn durability(db: &mut PgConnection) -> Result<String> {
     settings.fetch_one(db).await.map_err(failed)
 }
 
+pub async fn identity(db: &mut PgConnection) -> Result<String> {
+    let first = "SELECT extract(epoch FROM installed_on)::text || '/' || execution_time FROM _sqlx_migrations \
+                 ORDER BY version LIMIT 1";
+    sqlx::query_scalar(first).fetch_one(db).await.map_err(failed)
+}
+
 pub async fn get(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
     let owner = scope.owner();
     let row = sqlx::query_as!(

@@ -67,6 +67,10 @@ impl Store for Sqlite {
         keep::durability(&mut *self.writer.idle().await).await
     }
 
+    async fn identity(&self) -> Result<String> {
+        read::identity(&self.readers).await
+    }
+
     async fn now(&self) -> Result<Time> {
         read::now(&self.readers).await
     }

@@ -26,6 +26,11 @@ pub async fn now(db: &SqlitePool) -> Result<Time> {
     Ok(Time(now.fetch_one(db).await.map_err(failed)?))
 }
 
+pub async fn identity(db: &SqlitePool) -> Result<String> {
+    let first = "SELECT installed_on || '/' || execution_time FROM _sqlx_migrations ORDER BY version LIMIT 1";
+    sqlx::query_scalar(first).fetch_one(db).await.map_err(failed)
+}
+
 pub async fn get(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
     let owner = scope.owner();
     let row = sqlx::query_as!(

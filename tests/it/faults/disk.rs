@@ -5,12 +5,11 @@
 //! by its error code that it is full.
 
 use super::small::{OwnPostgres, SmallDisk};
-use super::{PATIENCE, knows, noop, submit};
+use super::{PATIENCE, knows, noop, submit, until};
+use crate::support::http::count_files;
 use crate::support::node::{Home, Node};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -127,7 +126,7 @@ async fn an_upload_that_would_fill_the_disk_is_refused_and_leaves_nothing() {
     for whole in [node.upload("big.csv", vec![b'a'; 40 << 20]).await, node.upload_unsized("big.csv", 40 << 20).await] {
         assert_eq!((whole.0, &whole.1["code"]), (507, &json!("storage_full")), "{}", whole.1);
     }
-    until(|| count(&files) == 1, "the refused ones are gone").await;
+    until(|| count_files(&files) == 1, "the refused ones are gone").await;
     until(|| disk.free() > (32 << 20) / 20, "what is held back is there").await;
     node.submit(noop(0)).await;
 }
@@ -143,7 +142,7 @@ async fn a_full_disk_of_the_files_fails_the_attempts_that_write_there_and_nothin
     let task = node.until(&id, PATIENCE, |task| task["finished_at"].is_string()).await;
     assert_eq!((&task["status"], &task["error"]["code"]), (&json!("FAILED"), &json!("storage_full")), "{task}");
     submit(&node, 5).await;
-    until(|| count(&home.folder.path().join("files")) == 0, "nothing half-written is left").await;
+    until(|| count_files(&home.folder.path().join("files")) == 0, "nothing half-written is left").await;
     disk.make_room();
     let (status, problem) = node.post(&format!("/api/tasks/{id}/retry"), json!({})).await.unwrap();
     assert_eq!(status, 200, "{problem}");
@@ -211,18 +210,4 @@ async fn a_postgres_whose_log_disk_is_full_stops_and_the_node_goes_on_soon_after
     server.start_again();
     ids.push(submit_until_taken(&node, Duration::from_secs(10)).await);
     knows(&node, &ids).await;
-}
-
-async fn until(done: impl Fn() -> bool, what: &str) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// How many files lie below a folder, half-written ones included.
-fn count(folder: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
 }

@@ -2,15 +2,17 @@
 
 mod disk; // disks that are full
 mod io; // disks that fail, at each call
+mod log; // SQLite's log while a reader holds it up
 mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
 mod small; // (not tests: a small disk, a Postgres of one's own)
 mod sqlite_file; // the database file damaged, deleted, replaced
+mod sweep; // files that no row names
 mod verify; // what `errand verify` sees
 
 use crate::support::node::{Home, Node};
 use serde_json::{Value, json};
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A node that does not do within this time what it should never will.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,5 +49,14 @@ pub async fn knows(node: &Node, ids: &[String]) {
     for id in ids {
         let task = node.get(&format!("/api/tasks/{id}")).await;
         assert_eq!(task["id"], id.as_str(), "{task}");
+    }
+}
+
+/// Waits until it is so; fails after a while.
+pub async fn until(done: impl Fn() -> bool, what: &str) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -19,7 +19,7 @@ pub struct Bed {
     pub queue: Queue,
     pub clock: Clock,
     pub url: DatabaseUrl,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     _database: Option<Dropped>,
 }
 
