@@ -271,6 +271,7 @@ fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<O
     };
     async move {
         if settings.places > 0 {
+            tracing::info!(worker = settings.name, places = settings.places, "taking tasks");
             worker::work(queue, settings, stop).await;
         }
     }
@@ -326,7 +327,8 @@ fn worker_name() -> String {
 fn start_log(config: &Config) {
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log))
+        // What a server says to every session that it ends would be told once for each.
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("sqlx::postgres::notice=off,{}", config.log)))
         .with_writer(std::io::stderr)
         .with_ansi(terminal);
     // A second log in one process (a test) keeps the first.

@@ -2,6 +2,7 @@
 
 mod campaign; // many random cases from one seed
 mod check; // what must be true afterwards, whatever happened
+mod cluster; // processes, networks and databases that fail under load
 #[cfg(debug_assertions)] // only debug builds have fail points
 mod fail_points; // the process dies at each of them
 #[cfg(debug_assertions)]

@@ -180,7 +180,7 @@ async fn a_postgres_whose_data_disk_is_full_refuses_what_is_new_and_goes_on_when
     let space = format!("CREATE TABLESPACE small LOCATION '{}'", place.display());
     admin.execute(sqlx::AssertSqlSafe(space)).await.unwrap();
     admin.execute("CREATE DATABASE errand TABLESPACE small").await.unwrap();
-    let home = Home::at_postgres(&server.url("errand"));
+    let home = Home::at(server.url("errand"));
     let node = home.start(&["--workers", "0"]);
     let mut ids = submit(&node, 20).await;
     disk.fill();
@@ -197,7 +197,7 @@ async fn a_postgres_whose_data_disk_is_full_refuses_what_is_new_and_goes_on_when
 async fn a_postgres_whose_log_disk_is_full_stops_and_the_node_goes_on_soon_after_it_is_back() {
     let Some(disk) = SmallDisk::mount(32) else { return says_it_is_full().await };
     let server = OwnPostgres::start(Some(disk.path()));
-    let home = Home::at_postgres(&server.url("postgres"));
+    let home = Home::at(server.url("postgres"));
     let node = home.start(&["--workers", "0"]);
     let mut ids = submit(&node, 20).await;
     disk.fill();

@@ -3,6 +3,8 @@
 pub mod bed;
 pub mod http;
 pub mod node;
+pub mod postgres;
+pub mod proxy;
 pub mod raw;
 
 /// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests. Another

@@ -38,15 +38,25 @@ impl Home {
         Home { folder: tempfile::tempdir().unwrap(), database: DatabaseUrl::Postgres(url), _dropped: Some(dropped) }
     }
 
+    /// On a Postgres that somebody else keeps.
+    pub fn at(url: String) -> Home {
+        Home { folder: tempfile::tempdir().unwrap(), database: DatabaseUrl::Postgres(url), _dropped: None }
+    }
+
     /// The command that starts a node here, on a free port.
     pub fn command(&self, flags: &[&str]) -> Command {
+        self.command_on(0, flags)
+    }
+
+    /// The same on this port.
+    pub fn command_on(&self, port: u16, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
         command.env_clear().current_dir(self.folder.path()).arg("--data-dir").arg(self.folder.path());
         match &self.database {
             DatabaseUrl::Postgres(url) => command.args(["--database-url", url]),
             DatabaseUrl::Sqlite(path) => command.args(["--database-url", &format!("sqlite://{}", path.display())]),
         };
-        command.args(["--bind", "127.0.0.1:0", "--log-format", "text"]).args(flags);
+        command.arg("--bind").arg(format!("127.0.0.1:{port}")).args(["--log-format", "text"]).args(flags);
         command
     }
 
@@ -60,12 +70,6 @@ impl Home {
         let mut command = self.command(flags);
         command.env("ERRAND_FAULTS", faults);
         Node::try_start(command).map_err(|(status, _)| status)
-    }
-
-    /// On a server of the test's own.
-    pub fn at_postgres(url: &str) -> Home {
-        let database = DatabaseUrl::Postgres(url.to_owned());
-        Home { folder: tempfile::tempdir().unwrap(), database, _dropped: None }
     }
 
     pub fn postgres_url(&self) -> &str {
@@ -91,9 +95,9 @@ impl Home {
 /// A running node; killed when dropped.
 pub struct Node {
     child: Child,
-    log: Arc<Mutex<String>>,
     pub url: String,
-    http: reqwest::Client,
+    pub http: reqwest::Client,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Node {
@@ -103,33 +107,57 @@ impl Node {
     }
 
     /// The same; how it ended and what it said if it does not listen.
-    pub fn try_start(mut command: Command) -> Result<Node, (ExitStatus, String)> {
+    pub fn try_start(command: Command) -> Result<Node, (ExitStatus, String)> {
+        let (mut node, address) = Node::spawn(command);
+        match address.recv_timeout(Duration::from_secs(30)) {
+            Ok(url) => {
+                node.url = url;
+                Ok(node)
+            }
+            Err(_) => {
+                let _ = node.child.kill();
+                Err((node.child.wait().unwrap(), node.log()))
+            }
+        }
+    }
+
+    /// Starts it on a port that is known, and returns at once.
+    pub fn start_on(port: u16, command: Command) -> Node {
+        let (mut node, _) = Node::spawn(command);
+        node.url = format!("http://127.0.0.1:{port}");
+        node
+    }
+
+    fn spawn(mut command: Command) -> (Node, mpsc::Receiver<String>) {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap());
-        let log = Arc::new(Mutex::new(String::new()));
-        let kept = log.clone();
+        let lines = BufReader::new(child.stderr.take().unwrap());
         let (found, address) = mpsc::channel();
+        let log = Arc::new(Mutex::new(Vec::new()));
         // The log is read to its end, so that the node never waits for it.
-        std::thread::spawn(move || {
-            for line in said.lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&format!("{line}\n"));
-                if let Some((_, after)) = line.split_once("http://") {
-                    let _ = found.send(format!("http://{}", after.split_whitespace().next().unwrap_or_default()));
+        std::thread::spawn({
+            let log = log.clone();
+            move || {
+                for line in lines.lines().map_while(Result::ok) {
+                    if let Some((_, after)) = line.split_once("http://") {
+                        let _ = found.send(format!("http://{}", after.split_whitespace().next().unwrap_or_default()));
+                    }
+                    log.lock().unwrap().push(line);
                 }
             }
         });
-        let Ok(url) = address.recv_timeout(Duration::from_secs(30)) else {
-            let _ = child.kill();
-            return Err((child.wait().unwrap(), log.lock().unwrap().clone()));
-        };
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        Ok(Node { child, log, url, http })
+        (Node { child, url: String::new(), http, log }, address)
     }
 
-    /// What it has said so far, on standard error.
-    pub fn log(&self) -> String {
+    /// What it wrote to its log so far, line by line.
+    pub fn lines(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The same in one text.
+    pub fn log(&self) -> String {
+        self.lines().join("\n")
     }
 
     /// What a POST answers: status and body.
@@ -203,6 +231,24 @@ impl Node {
         Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
+    /// The status and body of a GET, however it ends.
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<(u16, Value)> {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
+        Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    /// A number of `/metrics`. A connection that was kept from before a pause may have ended in it.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let get = || self.http.get(format!("{}/metrics", self.url)).send();
+        let answer = match get().await {
+            Ok(answer) => answer,
+            Err(_) => get().await.unwrap(),
+        };
+        let text = answer.text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is not in {text}"))
+    }
+
     pub async fn delete(&self, path: &str) -> (u16, Value) {
         self.try_delete(path).await.unwrap()
     }
@@ -214,6 +260,13 @@ impl Node {
         task["id"].as_str().unwrap().to_owned()
     }
 
+    /// Submits them in one batch and answers the ids.
+    pub async fn submit_many(&self, tasks: Vec<Value>) -> Vec<String> {
+        let (status, batch) = self.post("/api/tasks/batch", serde_json::json!({ "tasks": tasks })).await.unwrap();
+        assert_eq!(status, 201, "{batch}");
+        batch["tasks"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The task once `done` says so; fails after `patience`.
     pub async fn until(&self, id: &str, patience: Duration, done: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
@@ -223,6 +276,32 @@ impl Node {
                 return task;
             }
             assert!(began.elapsed() < patience, "still {task} after {patience:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until so many tasks or more stand in this status. Fails after `patience`.
+    pub async fn until_count(&self, status: &str, n: u64, patience: Duration) {
+        let began = Instant::now();
+        loop {
+            let stats = self.get("/api/stats").await;
+            if stats["by_status"][status].as_u64().is_some_and(|there| there >= n) {
+                return;
+            }
+            assert!(began.elapsed() < patience, "still {} after {patience:?}", stats["by_status"]);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until a GET answers with this status; answers how long that took. Fails after `patience`.
+    pub async fn until_status(&self, path: &str, status: u16, patience: Duration) -> Duration {
+        let began = Instant::now();
+        loop {
+            let answer = self.try_get(path).await;
+            if answer.as_ref().is_ok_and(|(answered, _)| *answered == status) {
+                return began.elapsed();
+            }
+            assert!(began.elapsed() < patience, "{path} is still {answer:?} after {patience:?}: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -240,9 +319,14 @@ impl Node {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < patience, "it still runs after {patience:?}");
+            assert!(began.elapsed() < patience, "it still runs after {patience:?}: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 }
 
