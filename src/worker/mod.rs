@@ -190,8 +190,8 @@ impl Pool {
         let oldest = self.waiting.front().map(|claimed| claimed.since);
         let busy = self.places.available_permits() < self.settings.places;
         tokio::select! {
-            // Whoever comes back to the loop takes the place.
-            _ = self.places.acquire(), if busy && self.places.available_permits() == 0 => Turn::Start,
+            // Whoever comes back to the loop takes the place. Nothing to start and nothing to claim: no place is needed.
+            _ = self.places.acquire(), if !self.dry || oldest.is_some() => Turn::Start,
             () = sleep_until((oldest.unwrap_or(self.last_claim) + HELD).into()), if oldest.is_some() => Turn::GiveBack,
             _ = timeout(POLL, self.queue.events().until_ready()), if self.dry => {
                 // A stream of single submits is claimed in batches; an idle pool claims at once.
