@@ -1,4 +1,5 @@
 //! Table of contents: every test that needs more than one module.
+#![allow(clippy::print_stdout)] // figures, for whoever runs a test to see them
 
 mod support;
 

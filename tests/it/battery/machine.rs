@@ -49,6 +49,9 @@ async fn random_lives_are_what_the_reference_says(bed: Bed) {
     }
 }
 
+/// A line of a timeline: event, from, to, attempt, time.
+type Line = (&'static str, Option<&'static str>, &'static str, i64, i64);
+
 /// The same life on a real queue.
 struct Walk {
     bed: Bed,
@@ -60,7 +63,7 @@ struct Walk {
     reports: Vec<(usize, End)>,
     /// The change log has been read to here.
     read_to: i64,
-    timelines: Vec<Vec<(&'static str, Option<&'static str>, &'static str, i64, i64)>>,
+    timelines: Vec<Vec<Line>>,
 }
 
 impl Walk {
