@@ -327,8 +327,7 @@ fn worker_name() -> String {
 fn start_log(config: &Config) {
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
-        // What a server says to every session that it ends would be told once for each.
-        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("sqlx::postgres::notice=off,{}", config.log)))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{},{}", store::QUIET, config.log)))
         .with_writer(std::io::stderr)
         .with_ansi(terminal);
     // A second log in one process (a test) keeps the first.

@@ -30,6 +30,10 @@ pub use postgres::{Postgres, PostgresBeside};
 pub use sqlite::{BackupError, Beside, Sqlite};
 pub use work::{Beat, Claim, Held, Save, Saved};
 
+/// What is kept out of the log: what a server says to every session that it ends would be told once
+/// for each.
+pub const QUIET: &str = "sqlx::postgres::notice=off";
+
 /// Which database it is, as `/health` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {

@@ -91,6 +91,8 @@ pub struct Task {
     priority: i64,
     ready: bool,
     lease: Option<usize>,
+    /// Whether the last failure's message was the one of a `RetryAfter`.
+    said_later: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -99,6 +101,8 @@ pub struct World {
     pub tasks: Vec<Task>,
     /// The task of each lease ever given.
     pub leases: Vec<usize>,
+    /// Which attempt of its task each lease is.
+    attempts: Vec<i64>,
     /// Leases the node knows it holds.
     pub remembered: Vec<usize>,
     pub reports: Vec<(usize, End)>,
@@ -178,6 +182,7 @@ impl World {
             priority,
             ready: delay <= 0,
             lease: None,
+            said_later: false,
         });
         Said::Submitted { task, replayed: false }
     }
@@ -189,6 +194,7 @@ impl World {
         for &id in &ready {
             let lease = self.leases.len();
             self.leases.push(id);
+            self.attempts.push(self.tasks[id].attempt + 1);
             self.remembered.push(lease);
             let task = &mut self.tasks[id];
             (task.ready, task.lease, task.lease_until) = (false, Some(lease), Some(self.now + LEASE));
@@ -213,7 +219,8 @@ impl World {
     fn report(&mut self, lease: usize, end: End) -> Said {
         self.reports.push((lease, end));
         let now = self.now;
-        let Some(task) = self.holder(lease) else { return Said::Written(None) };
+        let again = self.ended_as(lease, end);
+        let Some(task) = self.holder(lease) else { return Said::Written(again) };
         let wait = match end {
             End::Success => {
                 (task.error, task.percent) = (None, 100);
@@ -227,6 +234,7 @@ impl World {
         };
         task.failures += 1;
         task.error = Some(("broken", task.attempt));
+        task.said_later = matches!(end, End::RetryAfter(_));
         match end != End::Fatal && task.failures < task.max_attempts {
             true => task.wait("retrying", wait, now),
             false => task.end("failed", "FAILED", now),
@@ -290,6 +298,21 @@ impl World {
         let promoted = due.map(|task| task.ready = true).count();
         let next = self.tasks.iter_mut().filter(waiting).map(|task| task.run_at).min();
         Said::Promoted { promoted, next }
+    }
+
+    /// A report that is said again: the status it has led to, where it ended the task.
+    fn ended_as(&self, lease: usize, end: End) -> Option<&'static str> {
+        let task = &self.tasks[self.leases[lease]];
+        let is_end = match end {
+            End::Success => task.status == "SUCCESS",
+            End::Fatal | End::Retryable | End::RetryAfter(_) => {
+                let same = task.said_later == matches!(end, End::RetryAfter(_));
+                task.status == "FAILED" && task.error == Some(("broken", task.attempt)) && same
+            }
+            End::Cancelled => task.status == "CANCELLED",
+            End::Released => false,
+        };
+        (is_end && task.attempt == self.attempts[lease]).then_some(task.status)
     }
 
     fn holder(&mut self, lease: usize) -> Option<&mut Task> {

@@ -6,6 +6,7 @@ use crate::support::node::{Home, Node};
 use crate::support::on_both_databases;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -134,7 +135,9 @@ async fn saved(home: &Home, id: &str, name: &str) -> Option<Value> {
     let id: Uuid = id.parse().unwrap();
     let found: Option<String> = match &home.database {
         DatabaseUrl::Sqlite(path) => {
-            let mut database = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+            // Read-only: the last one to close a database that it may write deletes its log.
+            let options = SqliteConnectOptions::new().filename(path).read_only(true);
+            let mut database = SqliteConnection::connect_with(&options).await.unwrap();
             let query = sqlx::query_scalar("SELECT data FROM checkpoints WHERE task_id = ? AND name = ?");
             query.bind(id).bind(name).fetch_optional(&mut database).await.unwrap()
         }

@@ -118,7 +118,8 @@ fn at_ms(change: &Value) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_a_drain_within_a_second() {
     let _alone = alone().await;
-    let mut node = Home::sqlite().start(&["--drain-seconds", "25"]);
+    let home = Home::sqlite();
+    let mut node = home.start(&["--drain-seconds", "25"]);
     let id = node.submit(json!({"type": "demo", "params": {"duration": 30000, "steps": 1}})).await;
     node.until(&id, PATIENCE, |task| task["status"] == "RUNNING").await;
     node.signal("TERM");
