@@ -200,7 +200,7 @@ async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> 
         Some(Resumed { state, output, files }) => (Some(state), output, files),
         None => (None, ctx.grow("output.csv", "text/csv").await?, Vec::new()),
     };
-    let offset = state.as_ref().map_or(0, |state| state.at.source.offset);
+    let (offset, read) = state.as_ref().map_or((0, 0), |state| (state.at.source.offset, state.at.source.read));
     let file = match own.file_id {
         Some(id) => {
             let input = ctx.input(id)?;
@@ -214,7 +214,7 @@ async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> 
             Some((reader, bytes)) => (Box::new(reader.into_blocking()), bytes),
             None => (Box::new(&data[(offset as usize).min(data.len())..]), data.len() as u64),
         };
-        let mut saver = Saver::new(pace, offset, files, ctx);
+        let mut saver = Saver::new(pace, read, files, ctx);
         let result = process::process(&own, input, total, state, &mut output, &mut saver, ctx);
         // Whatever became of it, nothing is to be written after this attempt; and a whole result
         // needs no checkpoint.

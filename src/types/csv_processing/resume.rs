@@ -138,7 +138,7 @@ impl<'a> Saver<'a> {
             return Ok(false);
         }
         self.looked = place;
-        let (elapsed, read) = (self.last.1.elapsed(), place - self.last.0);
+        let (elapsed, read) = (self.last.1.elapsed(), place.saturating_sub(self.last.0));
         let due = elapsed >= self.wait && (elapsed >= self.pace.every || read >= self.pace.bytes);
         Ok(due && self.under_way.as_ref().is_none_or(JoinHandle::is_finished))
     }

@@ -1,7 +1,7 @@
 //! What checkpoints promise.
 
 use super::{failure, report, success};
-use crate::support::bed::{Bed, noop, raw};
+use crate::support::bed::{Bed, DatabaseUrl, noop, raw};
 use crate::support::on_both_databases;
 use errand::queue::{Error, Kept};
 use errand::store::Save;
@@ -12,6 +12,7 @@ on_both_databases![
     the_next_attempt_gets_what_was_last_saved_under_each_name,
     a_first_attempt_has_no_checkpoints,
     a_checkpoint_under_a_lost_lease_writes_nothing,
+    a_late_checkpoint_never_replaces_a_successors_however_they_race,
     many_attempts_save_at_once_and_each_gets_its_own,
     checkpoints_stay_over_a_failure_a_release_a_loss_a_cancel_and_a_retry,
     checkpoints_go_with_the_success,
@@ -71,6 +72,36 @@ async fn a_checkpoint_under_a_lost_lease_writes_nothing(bed: Bed) {
     }
     release(&bed, &successor).await;
     assert_eq!(next(&bed).await.1, ["at=1 of 1"]);
+}
+
+async fn a_late_checkpoint_never_replaces_a_successors_however_they_race(bed: Bed) {
+    // Another node where there can be one, so that the two meet in the database and not before.
+    let other = match bed.url {
+        DatabaseUrl::Sqlite(_) => bed.queue.clone(),
+        DatabaseUrl::Postgres(_) => bed.another_node().await,
+    };
+    let id = bed.submit(noop()).await.id;
+    let mut late = bed.claim(1).await.remove(0);
+    for round in 0..50 {
+        let last_word = other.save(save(&late, "at", "\"late\""));
+        let take_over = async {
+            release(&bed, &late).await;
+            let successor = loop {
+                // A claim passes a row by that the late one has locked at this moment.
+                match bed.claim(1).await.pop() {
+                    Some(task) => break task,
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            keep(&bed, &successor, "at", &round.to_string()).await;
+            successor
+        };
+        let (last_word, successor) = tokio::join!(last_word, take_over);
+        last_word.unwrap();
+        let found = bed.queue.store().checkpoints(&[id]).await.unwrap().remove(0);
+        assert_eq!((found.data.get(), found.attempt), (round.to_string().as_str(), successor.attempt));
+        late = successor;
+    }
 }
 
 async fn many_attempts_save_at_once_and_each_gets_its_own(bed: Bed) {
