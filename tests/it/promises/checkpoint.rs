@@ -7,6 +7,7 @@ use errand::queue::{Error, Kept};
 use errand::store::Save;
 use errand::task::{Draft, Outcome, Scope, Status, Task};
 use futures_util::future::join_all;
+use sqlx::{Connection, Executor, PgConnection};
 
 on_both_databases![
     the_next_attempt_gets_what_was_last_saved_under_each_name,
@@ -167,4 +168,31 @@ async fn a_checkpoint_beyond_a_limit_is_refused_and_changes_nothing(bed: Bed) {
     let (_, found) = next(&bed).await;
     assert_eq!((found.len(), found[0].len()), (100, largest.len() + "n0= of 1".len()));
     assert!(found.contains(&"n99=2 of 1".to_owned()));
+}
+
+/// What [`a_late_checkpoint_never_replaces_a_successors_however_they_race`] would have to be lucky for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_waited_while_its_lease_went_is_not_written() {
+    let bed = Bed::postgres().await;
+    bed.submit(noop()).await;
+    let (late, _) = next(&bed).await;
+    keep(&bed, &late, "at", "1").await;
+    // A successor that is about to commit what it took over and saved.
+    let DatabaseUrl::Postgres(url) = &bed.url else { unreachable!() };
+    let mut successor = PgConnection::connect(url).await.unwrap();
+    successor
+        .execute("BEGIN; UPDATE tasks SET lease = gen_random_uuid(); UPDATE checkpoints SET data = '2'")
+        .await
+        .unwrap();
+    let (queue, save) = (bed.queue.clone(), save(&late, "at", "\"late\""));
+    let saved = tokio::spawn(async move { queue.save(save).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut watch = PgConnection::connect(url).await.unwrap();
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watch).await.unwrap() == 0 {
+        assert!(!saved.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    successor.execute("COMMIT").await.unwrap();
+    assert_eq!(saved.await.unwrap().unwrap(), Kept::Lost);
+    assert_eq!(bed.queue.store().checkpoints(&[late.id]).await.unwrap()[0].data.get(), "2");
 }
