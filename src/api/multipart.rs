@@ -219,12 +219,11 @@ mod tests {
         fn a_file_is_the_same_in_whatever_pieces_it_comes(
             content in prop_oneof![
                 vec(any::<u8>(), 0..3000),
-                "(\r|\n|-|--X|\r\n--|\r\n--Y|a){0,200}".prop_map(String::into_bytes),
+                // What ends a part cannot stand within one.
+                "(\r|\n|-|--X|\r\n--|\r\n--Y|a){0,200}".prop_map(|text| text.replace("--X", "-_X").into_bytes()),
             ],
             cuts in vec(1..40usize, 1..20), notes in 0..3usize,
         ) {
-            // What ends a part cannot stand within one.
-            prop_assume!(!content.windows(5).any(|window| window == b"\r\n--X") && !content.starts_with(b"--X"));
             let note = "--X\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\nnote\r\n".repeat(notes);
             let head = "--X\r\ncontent-disposition: form-data; name=\"f\"; filename=\"t\"\r\n\r\n";
             let body = [note.as_bytes(), head.as_bytes(), &content, b"\r\n--X--\r\n"].concat();
