@@ -90,6 +90,7 @@ mod armed {
         "save_in_flight",
         "save_committed",
         "output_kept",
+        "output_grown",
         "handler_ended",
         "last_words_written",
         "report_begun",

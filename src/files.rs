@@ -30,8 +30,9 @@ use uuid::Uuid;
 pub use growing::{Growing, Mark};
 pub use sweep::{Of, Old};
 
-/// How much is gathered before it is written: the least an S3 part may have.
-const PART_BYTES: usize = 5 * 1024 * 1024;
+/// How much is gathered before it is written. With what is on its way it is the memory of a file
+/// being made, and a hundred may be at once. (S3 will want 5 MiB at least.)
+const PART_BYTES: usize = 512 * 1024;
 /// How many parts may be on their way at once; with the one being filled, a writer's memory.
 const PARTS_IN_FLIGHT: usize = 1;
 /// How much one read of a file takes: each costs a hop to another thread.

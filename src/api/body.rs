@@ -12,6 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// A body of which nothing comes for so long is given up (408).
 const IDLE: Duration = Duration::from_secs(30);
+/// Slower than this, a body that has had [`IDLE`] already is given up too: one that drips holds a
+/// connection, and a file, for as long as it likes.
+const SLOWEST_BYTES_A_SECOND: u64 = 1024;
 /// A JSON body that is not whole after so long is given up (408).
 const WHOLE: Duration = Duration::from_secs(60);
 /// What is left of a refused body is read for so long, so that its sender gets to read the answer.
@@ -82,12 +85,13 @@ pub fn stream(
         linger(body.into_data_stream());
         return Err(too_large(limit));
     }
+    let begun = Instant::now();
     let state = (body.into_data_stream(), 0u64, false);
     Ok(futures_util::stream::unfold(state, move |(mut body, mut read, ended)| async move {
         if ended {
             return None;
         }
-        let item = match timeout(IDLE, body.next()).await {
+        let item = match timeout_at(patience(begun, read), body.next()).await {
             Err(_) => Err(stalled()),
             Ok(None) => return None,
             Ok(Some(Err(_))) => Err(broken()),
@@ -108,10 +112,11 @@ async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
         linger(body);
         return Err(too_large(limit as u64));
     }
-    let until = Instant::now() + WHOLE;
+    let begun = Instant::now();
     let (mut first, mut all) = (Bytes::new(), BytesMut::new());
     loop {
-        let bytes = match timeout_at(until.min(Instant::now() + IDLE), body.next()).await {
+        let read = (first.len() + all.len()) as u64;
+        let bytes = match timeout_at(patience(begun, read).min(begun + WHOLE), body.next()).await {
             Err(_) => return Err(stalled()),
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err(broken()),
@@ -129,6 +134,12 @@ async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes> {
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Until when more of a body is waited for.
+fn patience(begun: Instant, read: u64) -> Instant {
+    let paced = begun + IDLE + Duration::from_secs(read / SLOWEST_BYTES_A_SECOND);
+    paced.min(Instant::now() + IDLE)
 }
 
 /// How long the body says it is.
@@ -196,6 +207,16 @@ mod tests {
             assert_eq!(json(request(content_type, "{}"), 9).await.unwrap_err().code(), Code::UnsupportedMediaType);
         }
         assert!(json_or_none(request("text/plain", ""), 9).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_keeps_its_pace_is_waited_for_and_one_that_drips_is_not() {
+        let begun = Instant::now();
+        let waits = |read| (patience(begun, read) - begun).as_secs();
+        assert_eq!((waits(0), waits(1023), waits(1 << 20)), (30, 30, 30), "nothing at all comes for 30 s");
+        let long_ago = begun - Duration::from_secs(100);
+        let still = |read| patience(long_ago, read) > begun;
+        assert_eq!((still(69 * 1024), still(71 * 1024)), (false, true), "1 KiB a second, after the first 30");
     }
 
     #[test]

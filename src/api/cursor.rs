@@ -64,6 +64,7 @@ pub fn query_hash(scope: &Scope, filter: &Filter, sort: Sort) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_cursor_is_read_back_by_its_own_query_only() {
@@ -81,6 +82,30 @@ mod tests {
         assert!(others.iter().all(|other| Cursor::read(&text, other).is_none()));
         for garbage in ["", "x", "e30", &text[1..], &text[..text.len() - 4], &"A".repeat(1000)] {
             assert_eq!(Cursor::read(garbage, &query), None, "{garbage}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cursor_comes_back_as_it_was_and_any_other_text_is_none(
+            finished in proptest::option::of(0..=Time::MAX.0), as_of in 0..=Time::MAX.0, id in any::<u128>(),
+            edit in any::<prop::sample::Index>(), by in any::<u8>(), text in any::<String>(),
+        ) {
+            let after = After { finished_at: finished.map(Time), id: Uuid::from_u128(id) };
+            let cursor = Cursor { after, as_of: Time(as_of) };
+            let query = query_hash(&Scope::Everyone, &Filter::default(), Sort::default());
+            let written = cursor.write(&query);
+            prop_assert_eq!(Cursor::read(&written, &query), Some(cursor));
+            prop_assert_eq!(Cursor::read(&text, &query), None);
+            // One letter of it changed: another cursor of this query, or none.
+            let mut bytes = written.into_bytes();
+            let at = edit.index(bytes.len());
+            bytes[at] = by;
+            if let Some(other) = String::from_utf8(bytes).ok().and_then(|text| Cursor::read(&text, &query)) {
+                prop_assert_eq!(Cursor::read(&other.write(&query), &query), Some(other));
+                let times = other.after.finished_at.into_iter().chain([other.as_of]);
+                prop_assert!(times.into_iter().all(|at| (Time::MIN..=Time::MAX).contains(&at)));
+            }
         }
     }
 }

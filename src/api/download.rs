@@ -126,6 +126,7 @@ fn disposition(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn range(text: &'static str, bytes: u64) -> Wanted {
         wanted(&HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(text))]), "\"t\"", bytes)
@@ -162,5 +163,36 @@ mod tests {
         assert_eq!(odd.matches('"').count(), 2);
         assert!(odd.contains("filename*=UTF-8''..%2F%C3%BC%22%0D%0Ax%3A%20y%3B.png"));
         assert!(disposition("...").contains("filename=\"file\""));
+    }
+
+    proptest! {
+        #[test]
+        fn any_range_lies_within_the_file(
+            text in prop_oneof![any::<String>(), "(bytes=)?[0-9]{0,22}-[0-9]{0,22}", "bytes=[0-9,= -]{0,12}"],
+            bytes in prop_oneof![0..30u64, any::<u64>()],
+        ) {
+            let Ok(value) = HeaderValue::from_str(&text) else { return Ok(()) };
+            if let Wanted::Part(part) = wanted(&HeaderMap::from_iter([(header::RANGE, value)]), "\"t\"", bytes) {
+                prop_assert!(part.start < part.end && part.end <= bytes, "{part:?}");
+            }
+        }
+
+        #[test]
+        fn each_range_is_what_it_says(first in 0..40u64, last in 0..40u64, bytes in 0..30u64) {
+            let range = |text: String| {
+                wanted(&HeaderMap::from_iter([(header::RANGE, HeaderValue::from_str(&text).unwrap())]), "\"t\"", bytes)
+            };
+            let part = |from: u64, to: u64| if from < to { Wanted::Part(from..to) } else { Wanted::Outside };
+            let expected = if first > last { Wanted::Whole } else { part(first, bytes.min(last + 1)) };
+            prop_assert_eq!(range(format!("bytes={first}-{last}")), expected);
+            prop_assert_eq!(range(format!("bytes={first}-")), part(first, bytes));
+            prop_assert_eq!(range(format!("bytes=-{last}")), part(bytes.saturating_sub(last), bytes));
+        }
+
+        #[test]
+        fn any_name_makes_a_header_that_holds(name in any::<String>()) {
+            let text = disposition(&name);
+            prop_assert!(HeaderValue::from_str(&text).is_ok() && text.matches('"').count() == 2, "{text}");
+        }
     }
 }

@@ -163,6 +163,7 @@ mod tests {
     use super::*;
     use crate::task::Scope;
     use crate::task::Time;
+    use proptest::prelude::*;
 
     fn of(text: &str) -> Read {
         let caller = Caller::test("default", Scope::Everyone);
@@ -212,5 +213,69 @@ mod tests {
         let read = |bytes| read(&body(bytes), String::new(), blank(&caller), &caller);
         assert_eq!(read(MAX_PARAMS_BYTES).unwrap().draft.params.get().len(), MAX_PARAMS_BYTES);
         assert_eq!(read(MAX_PARAMS_BYTES + 1).err().unwrap().code(), Code::BodyTooLarge);
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_is_a_draft_that_can_be_kept_or_is_refused(
+            members in prop::collection::vec((member(), value()), 0..6),
+        ) {
+            let members: Vec<String> = members.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+            let text = format!("{{{}}}", members.join(","));
+            if super::super::json::check(&text).is_err() {
+                return Ok(());
+            }
+            let caller = Caller::test("default", Scope::Everyone);
+            let Ok(read) = read(&text, String::new(), blank(&caller), &caller) else { return Ok(()) };
+            if read.errors.is_empty() {
+                let draft = read.draft;
+                prop_assert!((-100..=100).contains(&draft.priority) && (1..=100).contains(&draft.max_attempts));
+                prop_assert!(draft.backoff.problems().is_empty() && draft.tags.len() <= MAX_TAGS);
+                prop_assert!(draft.timeout_seconds.is_none_or(|seconds| (1..=MAX_TIMEOUT_SECONDS).contains(&seconds)));
+            }
+        }
+    }
+
+    fn member() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "type",
+            "params",
+            "name",
+            "queue",
+            "priority",
+            "run_at",
+            "max_attempts",
+            "backoff",
+            "timeout_seconds",
+            "tags",
+            "client_id",
+            "nope",
+            "status",
+        ])
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let odd = [
+            "null",
+            "{}",
+            "[]",
+            "true",
+            "-0",
+            "1e400",
+            "1.0",
+            "[[]]",
+            "{\"factor\":1e308}",
+            "{\"base_seconds\":0,\"x\":1}",
+            "\"2026-01-01T00:00:00Z\"",
+            "[\"a\",\"a\"]",
+            "{\"jitter\":null}",
+        ];
+        prop_oneof![
+            prop::sample::select(odd.to_vec()).prop_map(str::to_owned),
+            any::<i64>().prop_map(|n| n.to_string()),
+            any::<f64>().prop_map(|n| serde_json::to_string(&n).unwrap()),
+            any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+            prop::collection::vec(any::<String>(), 0..30).prop_map(|texts| serde_json::to_string(&texts).unwrap()),
+        ]
     }
 }

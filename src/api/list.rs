@@ -188,6 +188,7 @@ fn next_page(uri: &Uri, cursor: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_next_page_is_the_same_query_with_its_cursor() {
@@ -202,5 +203,47 @@ mod tests {
             let refused = Asked::of(&format!("/api/tasks?{query}").parse().unwrap());
             assert_eq!(refused.err().unwrap().code(), Code::InvalidFilter, "{query}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_a_page_or_is_refused(pairs in prop::collection::vec((name(), value()), 0..8)) {
+            let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let Ok(uri) = format!("/api/tasks?{}", query.join("&")).parse::<Uri>() else { return Ok(()) };
+            match Asked::of(&uri) {
+                Err(problem) => prop_assert_eq!(problem.code(), Code::InvalidFilter),
+                Ok(asked) => {
+                    prop_assert!((1..=MAX_LIMIT).contains(&asked.limit));
+                    let filter = asked.filter;
+                    let labels = [&filter.queue, &filter.tag, &filter.owner, &filter.client_id].into_iter().flatten();
+                    for label in labels.chain(&filter.types) {
+                        prop_assert_eq!(crate::task::text::label(label, 200), None);
+                    }
+                    prop_assert!(filter.words.iter().all(|word| !word.contains('\0')));
+                }
+            }
+        }
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        let known = ["status", "type", "queue", "tag", "client_id", "owner", "q", "created_after", "created_before"];
+        let more = ["sort", "limit", "cursor", "view", "%6cimit"];
+        prop_oneof![
+            9 => prop::sample::select([&known[..], &more].concat()).prop_map(str::to_owned),
+            1 => "[a-z%&=+\\[\\]0-9]{0,8}",
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let known =
+            ["PENDING", "FAILED", "noop", "50", "full", "-created_at", "2026-01-01T00:00:00Z", "%00", "%ff", "%zz"];
+        prop_oneof![
+            prop::sample::select(known.to_vec()).prop_map(str::to_owned),
+            any::<Vec<u8>>().prop_map(|bytes| bytes.iter().map(|byte| format!("%{byte:02x}")).collect()),
+            any::<String>().prop_map(|text| {
+                percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string()
+            }),
+            "[ -~]{0,12}",
+        ]
     }
 }

@@ -133,6 +133,8 @@ fn broken(error: multer::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn form(body: Vec<Bytes>) -> Form {
         let stream = futures_util::stream::iter(body.into_iter().map(Ok));
@@ -180,6 +182,66 @@ mod tests {
         for content_type in ["multipart/form-data", long.as_str()] {
             let stream = futures_util::stream::empty();
             assert_eq!(Form::new(content_type, stream).err().unwrap().code(), Code::MalformedMultipart);
+        }
+    }
+
+    /// Everything about a form, or how it was refused. A form that never comes to an end fails.
+    async fn read(body: &[u8], cuts: &[usize]) -> Result<(String, Vec<u8>)> {
+        let mut pieces = Vec::new();
+        let (mut rest, mut cuts) = (body, cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at((*cuts.next().expect("there are some")).clamp(1, rest.len()));
+            pieces.push(Bytes::copy_from_slice(piece));
+            rest = later;
+        }
+        let mut form = form(pieces);
+        let whole = async {
+            let mut part = form.file().await?;
+            let (name, mut content) = (part.name.clone(), Vec::new());
+            while let Some(chunk) = part.chunk().await? {
+                content.extend_from_slice(&chunk);
+            }
+            drop(part);
+            form.finish().await?;
+            Ok((name, content))
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), whole).await.expect("it comes to an end")
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn a_file_is_the_same_in_whatever_pieces_it_comes(
+            content in prop_oneof![
+                vec(any::<u8>(), 0..3000),
+                // What ends a part cannot stand within one.
+                "(\r|\n|-|--X|\r\n--|\r\n--Y|a){0,200}".prop_map(|text| text.replace("--X", "-_X").into_bytes()),
+            ],
+            cuts in vec(1..40usize, 1..20), notes in 0..3usize,
+        ) {
+            let note = "--X\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\nnote\r\n".repeat(notes);
+            let head = "--X\r\ncontent-disposition: form-data; name=\"f\"; filename=\"t\"\r\n\r\n";
+            let body = [note.as_bytes(), head.as_bytes(), &content, b"\r\n--X--\r\n"].concat();
+            prop_assert_eq!(run(read(&body, &cuts)).unwrap(), ("t".to_owned(), content));
+        }
+
+        #[test]
+        fn any_bytes_are_a_form_or_are_refused(
+            body in prop_oneof![
+                vec(any::<u8>(), 0..500),
+                "(--X(--)?|\r\n|\n|content-disposition: form-data|; name=\"a\"|; filename=\"b\"|;|:|x){0,30}"
+                    .prop_map(String::into_bytes),
+            ],
+            cuts in vec(1..40usize, 1..20),
+        ) {
+            if let Err(problem) = run(read(&body, &cuts)) {
+                prop_assert!(matches!(problem.code(), Code::MalformedMultipart | Code::InvalidRequest));
+            }
         }
     }
 }

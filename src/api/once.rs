@@ -66,6 +66,7 @@ pub fn replay(answer: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn only_printable_keys_of_the_right_length_are_keys() {
@@ -87,5 +88,17 @@ mod tests {
         assert_eq!(one, fingerprint("/a", r#"{ "y": [2], "x": 1 }"#));
         assert_ne!(one, fingerprint("/a", r#"{"x":1.0,"y":[2]}"#));
         assert_ne!(one, fingerprint("/b", r#"{"x":1,"y":[2]}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_a_key_or_is_refused(bytes in prop_oneof![any::<Vec<u8>>(), "[ -~]{0,300}".prop_map(String::into_bytes)]) {
+            let Ok(value) = HeaderValue::from_bytes(&bytes) else { return Ok(()) };
+            let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) && (1..=MAX_KEY).contains(&bytes.len());
+            match super::key(&HeaderMap::from_iter([(HEADER, value)])) {
+                Ok(key) => prop_assert!(printable && key.unwrap().as_bytes() == bytes),
+                Err(problem) => prop_assert!(!printable && problem.code() == Code::BadHeader),
+            }
+        }
     }
 }

@@ -48,6 +48,8 @@ fn is_text(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
     const ZIP: &[u8] = b"PK\x03\x04\x14\0\0\0";
@@ -76,6 +78,24 @@ mod tests {
         ] {
             let refused = content_type(Some(declared), head);
             assert_eq!(refused.unwrap_err().code(), Code::UnsupportedMediaType, "{declared}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_has_a_type_that_a_header_holds_or_is_refused(
+            header in prop_oneof![any::<Vec<u8>>(), "[a-z]{1,12}/[a-z.+-]{1,12}(; ?[ -~]{0,20})?".prop_map(String::into_bytes)],
+            head in prop_oneof![any::<Vec<u8>>(), vec(any::<u8>(), 0..64).prop_map(|tail| [PNG, &tail].concat())],
+        ) {
+            let value = axum::http::HeaderValue::from_bytes(&header).ok();
+            let declared = value.as_ref().and_then(crate::api::body::media_type);
+            if let Some(media) = &declared {
+                prop_assert!(!media.contains(';') && media.trim() == media && *media == media.to_ascii_lowercase());
+            }
+            match content_type(declared.as_deref(), &head) {
+                Ok(media) => prop_assert!(!media.is_empty() && axum::http::HeaderValue::from_str(&media).is_ok()),
+                Err(problem) => prop_assert_eq!(problem.code(), Code::UnsupportedMediaType),
+            }
         }
     }
 }

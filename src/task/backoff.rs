@@ -48,6 +48,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn waits_double_up_to_the_cap() {
@@ -62,5 +63,27 @@ mod tests {
         assert_eq!(backoff.delay_ms(3, 0.0), 0);
         assert_eq!(backoff.delay_ms(3, 0.5), 2000);
         assert_eq!(backoff.delay_ms(1_000_000, 1.0), 3_600_000);
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_lies_within_its_bounds_and_grows(
+            base in number(), factor in number(), max in number(), jitter in any::<bool>(),
+            failures in prop_oneof![0..50i64, any::<i64>()], draw in 0.0..1.0f64,
+        ) {
+            let backoff = Backoff { base_seconds: base, factor, max_seconds: max, jitter };
+            if !backoff.problems().is_empty() {
+                return Ok(());
+            }
+            let wait = backoff.delay_ms(failures, draw);
+            prop_assert!((0..=(max * 1000.0).round() as i64).contains(&wait), "{wait}");
+            let steady = Backoff { jitter: false, ..backoff };
+            prop_assert!(wait <= steady.delay_ms(failures, 0.0));
+            prop_assert!(steady.delay_ms(failures, draw) <= steady.delay_ms(failures.saturating_add(1), draw));
+        }
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![4 => 0.0..200.0f64, 1 => Just(0.0), 1 => 1e3..1e6f64, 1 => any::<f64>(), 1 => Just(f64::NAN)]
     }
 }

@@ -47,6 +47,7 @@ pub fn fault(name: &str, bytes: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_name_is_that_of_a_file_and_data_has_its_limit() {
@@ -64,5 +65,21 @@ mod tests {
         let checkpoint = Checkpoint { task, name, attempt: 1, data, updated_at: Time(0) };
         let expected = ["artifacts/t/l/a.eml", "artifacts/t/m/b"].map(str::to_owned);
         assert_eq!(checkpoint.files("artifacts/t"), HashSet::from(expected));
+    }
+
+    proptest! {
+        #[test]
+        fn every_file_that_any_data_names_is_found(
+            names in prop::collection::vec("[a-zA-Z0-9._-]{1,20}", 0..5), others in prop::collection::vec(any::<String>(), 0..5),
+        ) {
+            let named: Vec<String> = names.iter().map(|name| format!("artifacts/t/{name}")).collect();
+            let data = serde_json::json!({ "done": named, "else": others, "files": named.first() });
+            let data = serde_json::value::to_raw_value(&data).unwrap();
+            let checkpoint =
+                Checkpoint { task: Uuid::nil(), name: "x".to_owned(), attempt: 1, data, updated_at: Time(0) };
+            let found = checkpoint.files("artifacts/t");
+            prop_assert!(named.iter().all(|file| found.contains(file)), "{found:?}");
+            prop_assert!(found.iter().all(|file| file.starts_with("artifacts/t/")), "{found:?}");
+        }
     }
 }

@@ -61,6 +61,7 @@ fn round(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_quarter_done_in_ten_seconds_leaves_thirty() {
@@ -79,5 +80,21 @@ mod tests {
     fn nothing_done_says_nothing_of_the_end() {
         assert_eq!(Progress::of(0, 100, None, 10.0).eta_seconds, None);
         assert_eq!(Progress::of(0, 0, None, 10.0).percent, 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn progress_is_read_back_and_any_other_text_is_none(
+            done in any::<i64>(), total in any::<i64>(), seconds in any::<f64>(),
+            step in proptest::option::of(any::<String>()), text in any::<String>(),
+        ) {
+            let progress = Progress::of(done, total, step, seconds.abs());
+            prop_assert!((0.0..=100.0).contains(&progress.percent));
+            let kept = Progress::from_json(Some(&progress.to_json()));
+            // JSON knows no infinity: what cannot be said is not said.
+            let eta_seconds = progress.eta_seconds.filter(|eta| eta.is_finite());
+            prop_assert_eq!(kept, Progress { eta_seconds, ..progress });
+            Progress::from_json(Some(&text));
+        }
     }
 }

@@ -63,6 +63,7 @@ pub fn clip(text: &str, max_bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_label_has_no_hidden_characters() {
@@ -85,5 +86,29 @@ mod tests {
     fn clipping_keeps_characters_whole() {
         assert_eq!(clip("äöü", 5), "ä…");
         assert_eq!(clip("a\0b", 10), "a\u{fffd}b");
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_can_be_kept_and_shown(text in any::<String>(), max in 0..40usize) {
+            let hidden = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+            if label(&text, max).is_none() {
+                prop_assert!((1..=max).contains(&text.chars().count()) && !text.contains(hidden));
+            }
+            if free(&text, max).is_none() {
+                prop_assert!(text.chars().count() <= max && storable(&text));
+            }
+            if file_name(&text).is_none() {
+                prop_assert!(text.is_ascii() && !text.contains(['/', '\\', '\0']) && !matches!(&*text, "" | "." | ".."));
+            }
+        }
+
+        #[test]
+        fn what_is_clipped_fits_and_is_a_beginning(text in any::<String>(), max in 3..40usize) {
+            let clipped = clip(&text, max);
+            prop_assert!(clipped.len() <= max && storable(&clipped));
+            let whole = text.replace('\0', "\u{fffd}");
+            prop_assert!(clipped == whole || whole.starts_with(clipped.strip_suffix('…').unwrap_or("no end")));
+        }
     }
 }

@@ -49,6 +49,7 @@ impl serde::Serialize for Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn an_instant_is_written_in_utc_with_milliseconds() {
@@ -71,6 +72,33 @@ mod tests {
             "1767225600",
         ] {
             assert_eq!(Time::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_instant_is_read_back_with_any_offset(millis in 0..=Time::MAX.0, offset in -23 * 60..=23 * 60i64) {
+            let time = Time(millis);
+            prop_assert_eq!(Time::parse(&time.to_string()), Some(time));
+            let zone = chrono::FixedOffset::east_opt(offset as i32 * 60).unwrap();
+            let elsewhere = DateTime::<Utc>::from_timestamp_millis(millis).unwrap().with_timezone(&zone);
+            prop_assert_eq!(Time::parse(&elsewhere.to_rfc3339_opts(SecondsFormat::Nanos, false)), Some(time));
+        }
+
+        #[test]
+        fn any_text_is_an_instant_within_the_calendar_or_none(text in prop_oneof![
+            any::<String>(),
+            "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{5,8}(\\.[0-9]{0,12})?(Z|[+-][0-9:]{4,5})?",
+        ]) {
+            if let Some(time) = Time::parse(&text) {
+                prop_assert!((Time::MIN..=Time::MAX).contains(&time));
+                prop_assert_eq!(Time::parse(&time.to_string()), Some(time));
+            }
+        }
+
+        #[test]
+        fn sums_stay_within_the_calendar(millis in 0..=Time::MAX.0, more in any::<i64>()) {
+            prop_assert!((Time::MIN..=Time::MAX).contains(&Time(millis).plus(more)));
         }
     }
 }

@@ -109,6 +109,62 @@ async fn a_drain_finishes_what_it_can_and_burns_no_attempt_of_the_rest() {
     assert_eq!(node.get(&format!("/api/tasks/{long}")).await["status"], "PENDING");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_uploads_at_once_do_not_fill_the_memory() {
+    const AT_ONCE: usize = 100;
+    const EACH_MIB: usize = 5;
+    let home = Home::sqlite();
+    let node = home.start(&["--workers", "0"]);
+    let http = reqwest::Client::new();
+    let piece = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    let upload = || {
+        let pieces =
+            futures_util::stream::iter(vec![piece.clone(); EACH_MIB * 16].into_iter().map(Ok::<_, std::io::Error>));
+        http.post(format!("{}/api/files", node.url)).body(reqwest::Body::wrap_stream(pieces)).send()
+    };
+    assert_eq!(upload().await.unwrap().status(), 201);
+    let before = node.memory_mib("VmHWM");
+    let answers = futures_util::future::join_all((0..AT_ONCE).map(|_| upload())).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 201)));
+    let grown = node.memory_mib("VmHWM") - before;
+    println!("{AT_ONCE} uploads of {EACH_MIB} MiB at once: {before} MiB before, {grown} MiB more at the most");
+    assert!(grown < 128, "{grown} MiB more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_caller_sends_begins_no_line_in_the_log() {
+    let home = Home::sqlite();
+    let node = home.start(&["--log", "debug"]);
+    let forged = "x\r\n2026-01-01T00:00:00Z  INFO admin login\u{1b}[31m";
+    let encoded = percent_encoding::utf8_percent_encode(forged, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let id = node.submit(json!({ "type": "noop", "name": forged, "params": { "a": forged } })).await;
+    let task = node.until(&id, PATIENCE, |task| task["finished_at"].is_string()).await;
+    assert_eq!(task["name"], forged, "kept as it was sent");
+    let mail = json!({ "num_emails": 1, "subject": forged });
+    for body in [
+        json!({ "type": forged }),
+        json!({ "type": "noop", "queue": forged }),
+        json!({ "type": "email_sending", "params": mail }),
+    ] {
+        node.post("/api/tasks/submit", body).await.unwrap();
+    }
+    let http = reqwest::Client::new();
+    for path in [
+        format!("/{encoded}"),
+        format!("/api/tasks/{encoded}"),
+        format!("/api/tasks/?q={encoded}"),
+        format!("/api/files?name={encoded}"),
+    ] {
+        let request = http.post(format!("{}{path}", node.url)).header("x-request-id", "a b; c").body("x");
+        assert!(request.send().await.unwrap().status().as_u16() < 500, "{path}");
+    }
+    let log = node.log();
+    assert!(log.lines().count() > 10, "{log}");
+    for line in log.lines() {
+        assert!(!line.starts_with("2026-01-01T00:00:00Z") && !line.contains('\u{1b}'), "{line:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_process_on_the_file_ends_with_code_4() {
     let home = Home::sqlite();

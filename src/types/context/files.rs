@@ -168,6 +168,7 @@ impl Output<Growing> {
     /// Completes the file, to be an artifact.
     pub async fn keep(self) -> Result<(), Failure> {
         let stored = self.writer.finish().await?;
+        fault::point("output_grown").await;
         let file = artifact(self.name, self.content_type, self.location, stored.bytes, stored.sha256);
         self.ctx.said().outputs.push(file);
         Ok(())

@@ -262,3 +262,56 @@ fn count(told: &mut Option<(u64, u64)>, line: u64) {
     let (count, first) = told.unwrap_or((0, line));
     *told = Some((count + 1, first));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::context::trial::Trial;
+    use encoding_rs::{Encoding, UTF_8};
+    use proptest::prelude::*;
+
+    /// How much a source reads at once.
+    const BLOCK: usize = 256 * 1024;
+
+    /// The records behind `before` bytes of filling, and how it ended.
+    fn behind(before: usize, text: &[u8], encoding: Option<&'static Encoding>) -> (Vec<Vec<Vec<u8>>>, Option<String>) {
+        let mut input = b"fill\n".repeat(before / 5);
+        input.extend(std::iter::repeat_n(b'\n', before % 5));
+        let filled = input.len() / 5;
+        input.extend_from_slice(text);
+        let ctx = Trial::new().attempt();
+        let total = input.len() as u64;
+        let source = Source::open(Box::new(&input[..]), total, encoding, &ctx).unwrap();
+        let (mut records, mut found) = (Records::new(source, b','), Vec::new());
+        let ended = loop {
+            match records.next() {
+                Ok(true) => found.push(records.cells().map(<[u8]>::to_vec).collect::<Vec<_>>()),
+                Ok(false) => break None,
+                Err(Failure::Fatal { code, .. }) => break Some(code),
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        assert!(found[..before / 5].iter().all(|record| *record == [b"fill".to_vec()]) && filled >= before / 5);
+        (found.split_off(before / 5), ended)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn records_are_the_same_wherever_a_block_ends(
+            text in prop_oneof!["([a-c,\"]|\r\n|\n|\r|é|€|\"\"|,\"x\"){0,60}", any::<String>()],
+            broken in proptest::option::of(any::<(prop::sample::Index, u8)>()),
+            at in any::<prop::sample::Index>(), guess in any::<bool>(),
+        ) {
+            let mut text = text.into_bytes();
+            if let Some((at, byte)) = broken.filter(|_| !text.is_empty()) {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+            let encoding = (!guess).then_some(UTF_8);
+            let within = BLOCK - at.index(text.len() + 1);
+            prop_assert_eq!(behind(within, &text, encoding), behind(10_000, &text, encoding));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Every promise under every fault.
 
-mod campaign; // many random cases from one seed
+pub mod campaign; // many random cases from one seed
 mod check; // what must be true afterwards, whatever happened
 mod cluster; // processes, networks and databases that fail under load
 #[cfg(debug_assertions)] // only debug builds have fail points

@@ -12,6 +12,7 @@ on_both_databases!(
     a_clone_of_a_task_that_waits_for_its_time_waits_too,
     a_bulk_cancel_counts_what_matched_and_what_changed,
     a_bulk_retry_sets_the_failed_going_again,
+    ten_thousand_are_cancelled_and_set_going_again_at_once,
     everything_must_be_meant,
     an_export_has_every_row_as_ndjson_and_as_csv,
     a_cell_of_an_export_is_no_formula,
@@ -112,6 +113,17 @@ async fn a_bulk_retry_sets_the_failed_going_again(service: Service) {
         let task = service.until(&id, |task| task["attempt"] == 2 && task["status"] == "FAILED").await;
         assert_eq!(task["error"]["attempt"], 2);
     }
+}
+
+async fn ten_thousand_are_cancelled_and_set_going_again_at_once(service: Service) {
+    let tasks = vec![json!({ "type": "noop", "run_at": "2999-01-01T00:00:00Z" }); 10_000];
+    let batch = service.post("/api/tasks/batch", json!({ "tasks": tasks })).await;
+    let ids: Vec<&Value> = batch.json["tasks"].as_array().unwrap().iter().map(|task| &task["id"]).collect();
+    for path in ["/api/tasks/cancel", "/api/tasks/retry"] {
+        let done = service.post(path, json!({ "ids": ids })).await.ok();
+        assert_eq!(done, json!({ "matched": 10_000, "changed": 10_000 }), "{path}");
+    }
+    assert_eq!(service.get("/api/stats").await.ok()["by_status"]["PENDING"], 10_000);
 }
 
 async fn everything_must_be_meant(service: Service) {

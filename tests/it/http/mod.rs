@@ -8,9 +8,12 @@ mod life; // failures, attempts, panics, time-outs, progress
 mod list; // filters, orders, pages
 mod many; // batch, bulk, clone, export
 mod once; // idempotency keys
+mod random; // requests nobody would make
 mod refused; // whatever is wrong with a request, and that nothing came of it
 mod refused_files; // whatever is wrong with an upload
+mod rows; // the list of bad inputs, by number
 mod service; // health, documents, headers, the page
+mod slow; // what comes slowly, never, or in great numbers
 mod socket; // what only a real connection shows
 mod submit; // every type, from submit to result
 mod table; // the bad requests themselves

@@ -11,6 +11,7 @@ on_both_databases!(
     params_may_have_exactly_a_mebibyte,
     an_unknown_type_is_told_which_there_are,
     an_address_that_only_looks_like_ours_is_none,
+    a_link_that_somebody_planted_is_no_artifact,
     a_method_that_is_not_allowed_is_told_which_are,
     no_other_method_is_smuggled_in_a_header,
     a_page_of_another_origin_changes_nothing,
@@ -88,6 +89,17 @@ async fn an_address_that_only_looks_like_ours_is_none(service: Service) {
     ] {
         service.get(path).await.is_problem(404, "not_found", path);
     }
+}
+
+async fn a_link_that_somebody_planted_is_no_artifact(service: Service) {
+    let ids = Ids::of(&service).await;
+    let of_task = service.files_folder().join("artifacts").join(&ids.success);
+    let of_attempt = std::fs::read_dir(&of_task).unwrap().next().unwrap().unwrap().path();
+    for folder in [&of_task, &of_attempt] {
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("passwd")).unwrap();
+    }
+    let path = format!("/api/tasks/{}/artifacts/passwd", ids.success);
+    service.get(&path).await.is_problem(404, "artifact_not_found", "a link");
 }
 
 async fn a_method_that_is_not_allowed_is_told_which_are(service: Service) {

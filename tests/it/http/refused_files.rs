@@ -26,6 +26,10 @@ async fn a_bad_form_is_refused_and_leaves_nothing(service: Service) {
     let part = "--X\r\ncontent-disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n";
     let note = "--X\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\nx\r\n";
     let x = "multipart/form-data; boundary=X";
+    let inner = part.replace("--X", "--Y").replace("filename=\"a\"", "filename=\"in\"");
+    let nested = format!(
+        "--X\r\ncontent-disposition: form-data; name=\"f\"\r\ncontent-type: multipart/mixed; boundary=Y\r\n\r\n{inner}a\r\n--Y--\r\n--X--\r\n"
+    );
     let long = format!("multipart/form-data; boundary={}", "b".repeat(1000));
     for (what, content_type, body, status, code) in [
         ("no boundary", "multipart/form-data", format!("{part}a\r\n--X--\r\n"), 400, "malformed_multipart"),
@@ -37,6 +41,7 @@ async fn a_bad_form_is_refused_and_leaves_nothing(service: Service) {
         ("60 parts", x, format!("{}{part}a\r\n--X--\r\n", note.repeat(60)), 413, "body_too_large"),
         ("part headers of 1 MB", x, format!("--X\r\nx: {}\r\n\r\n", "h".repeat(1 << 20)), 400, "malformed_multipart"),
         ("no file name", x, format!("{note}--X--\r\n"), 422, "invalid_request"),
+        ("a form within the form", x, nested.clone(), 422, "invalid_request"),
         ("an empty file", x, format!("{part}\r\n--X--\r\n"), 422, "invalid_request"),
         ("an empty body", "text/csv", String::new(), 422, "invalid_request"),
     ] {
@@ -128,10 +133,12 @@ async fn an_upload_that_breaks_off_leaves_nothing(service: Service) {
 }
 
 async fn what_could_run_in_a_browser_is_an_attachment(service: Service) {
+    let picture_and_archive = [picture(2, 2), b"PK\x03\x04\x14\0\0\0\x08\0<script>".to_vec()].concat();
     for (content_type, content) in [
-        ("text/html", "<script>alert(1)</script>"),
-        ("image/gif", "GIF89a/*\x01\0*/=1;alert(1)"),
-        ("text/javascript", "alert(1)"),
+        ("text/html", b"<script>alert(1)</script>".to_vec()),
+        ("image/gif", b"GIF89a/*\x01\0*/=1;alert(1)".to_vec()),
+        ("text/javascript", b"alert(1)".to_vec()),
+        ("image/png", picture_and_archive),
     ] {
         let id = service.upload("x", content_type, content).await;
         let got = service.get(&format!("/api/files/{id}")).await;

@@ -165,7 +165,7 @@ fn members() -> Vec<Row> {
             ],
         ),
         ("name", vec!["1", "[]", &long]),
-        ("queue", vec!["\"\"", "1", "\"a\\nb\"", "\"_internal\"", "\"a\\u202eb\"", &long]),
+        ("queue", vec!["\"\"", "1", "\"a\\nb\"", "\"_internal\"", "\"errand-x\"", "\"a\\u202eb\"", &long]),
         ("tags", vec!["\"x\"", "[1]", "[\"\"]", "[\"a\\nb\"]", "[\"a\\u202eb\"]", "{}", &tags]),
         ("client_id", vec!["\"\"", "1", "\"a\\rb\"", &long]),
         ("params", vec!["null", "[]", "\"x\"", "1"]),

@@ -15,7 +15,7 @@ use errand::worker::{self, Settings};
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -189,6 +189,11 @@ impl Service {
             assert!(Instant::now() < until, "{what}: {} files", self.files_on_disk());
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Where the file store lies.
+    pub fn files_folder(&self) -> PathBuf {
+        self.folder.path().join("files")
     }
 
     /// How many files lie in the file store, half-written ones included.

@@ -306,6 +306,13 @@ impl Node {
         }
     }
 
+    /// A figure of the kernel about its memory, as `VmRSS` or `VmHWM`, in MiB.
+    pub fn memory_mib(&self, figure: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)).unwrap();
+        line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() / 1024
+    }
+
     /// Sends it a signal, as `TERM` or `KILL`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
