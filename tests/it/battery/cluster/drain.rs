@@ -1,7 +1,7 @@
 //! Nodes that are told to stop: nothing is lost, no attempt is burnt, and they stop in time.
 
 use super::caller::Callers;
-use super::{NODE, alone, seed};
+use super::{NODE, alone, at_ms, now_ms, seed};
 use crate::support::node::{Home, Node};
 use crate::support::postgres::{Server, free_port};
 use crate::support::proxy::{Proxy, Way};
@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -107,18 +107,11 @@ fn worker(node: &Node) -> String {
     line.split("worker=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("with its name").to_owned()
 }
 
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
-fn at_ms(change: &Value) -> i64 {
-    chrono::DateTime::parse_from_rfc3339(change["at"].as_str().unwrap()).unwrap().timestamp_millis()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_a_drain_within_a_second() {
     let _alone = alone().await;
-    let mut node = Home::sqlite().start(&["--drain-seconds", "25"]);
+    let home = Home::sqlite();
+    let mut node = home.start(&["--drain-seconds", "25"]);
     let id = node.submit(json!({"type": "demo", "params": {"duration": 30000, "steps": 1}})).await;
     node.until(&id, PATIENCE, |task| task["status"] == "RUNNING").await;
     node.signal("TERM");
@@ -135,7 +128,8 @@ async fn a_drain_ends_in_time_whatever_its_tasks_and_its_database_do() {
     let _alone = alone().await;
     let server = Server::start(&[]).await;
     let proxy = Proxy::before(server.port).await;
-    let mut node = Home::at(server.url(proxy.port)).start(NODE);
+    let home = Home::at(server.url(proxy.port));
+    let mut node = home.start(NODE);
     // One that waits, one that computes on a thread of its own, and a caller who waits for both.
     let pictures = json!({"num_images": 20, "target_width": 2000, "target_height": 2000});
     let ids = node
