@@ -59,7 +59,10 @@ async fn ten_rolling_restarts_under_load_lose_nothing_and_burn_no_attempt() {
     }
     let changes = all_ended(&nodes[0], &callers).await;
     let verdict = callers.history.check(&changes);
-    eprintln!("{} acknowledged, {} answers left open", callers.acknowledged(), callers.unknown.load(Relaxed));
+    let open = callers.unknown.load(Relaxed);
+    eprintln!("{} acknowledged, {open} answers left open", callers.acknowledged());
+    // Somebody may come at the very moment in which the door closes.
+    assert!(open <= 1, "{open} answers were left open");
     verdict.is_clean(&["released", "told yes"]);
     for never in ["rescued", "retrying", "failed", "told no", "unknown, there", "unknown, not there"] {
         assert!(!verdict.seen.contains_key(never), "{never}: {:?}", verdict.seen);
