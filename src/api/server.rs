@@ -4,6 +4,7 @@ use super::common::Peer;
 use super::stream::Stream;
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,6 +34,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 250;
 /// How long to wait when a connection cannot be accepted (no file descriptors left).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// After the stop, connections are taken and kept for so long: a request that is on its way then finds
+/// somebody, who tells its client to ask another node.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// What is under way when the server stops has so long to end.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -44,25 +48,32 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves by the newest of these routers until `stop`, then takes no more connections, lets what is under way end, and cuts off
-/// what has not ended after 20 s. No error of a connection ends it.
+/// Serves by the newest of these routers until `stop`. Then, for a moment, whoever is there or just
+/// comes is still answered, and told to connect elsewhere the next time; after that no connection is
+/// taken, what is under way may end, and what has not ended after 20 s is cut off. No error of a
+/// connection ends it.
 pub async fn serve(listener: TcpListener, routers: watch::Receiver<Router>, stop: CancellationToken) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
-    while let Some(Ok(place)) = stop.run_until_cancelled(places.clone().acquire_owned()).await {
-        match stop.run_until_cancelled(listener.accept()).await {
-            None => break,
-            Some(Ok((stream, peer))) => {
-                let connection = Connection { peer, stop: stop.clone(), cut: cut.clone(), _place: place };
-                connections.spawn(connection.serve(stream, routers.clone()));
-            }
-            // The one who came is gone again: nothing is wrong with us.
-            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Some(Err(error)) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_AGAIN).await;
+    let accepting = async {
+        while let Ok(place) = places.clone().acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let connection = Connection { peer, stop: stop.clone(), cut: cut.clone(), _place: place };
+                    connections.spawn(connection.serve(stream, routers.clone()));
+                }
+                // The one who came is gone again: nothing is wrong with us.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_AGAIN).await;
+                }
             }
         }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = farewell(&stop) => {}
     }
     drop(listener);
     connections.close();
@@ -71,6 +82,12 @@ pub async fn serve(listener: TcpListener, routers: watch::Receiver<Router>, stop
         connections.wait().await;
     }
     Ok(())
+}
+
+/// Until `stop` was a moment ago.
+async fn farewell(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(FAREWELL).await;
 }
 
 struct Connection {
@@ -83,13 +100,20 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: TcpStream, routers: watch::Receiver<Router>) {
         let _ = stream.set_nodelay(true);
-        let peer = self.peer;
+        let (peer, stop) = (self.peer, self.stop.clone());
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let mut router = routers.borrow().clone();
+            let (mut router, stop) = (routers.borrow().clone(), stop.clone());
             async move {
                 poll_fn(|cx| Service::<Request>::poll_ready(&mut router, cx)).await?;
-                router.call(request.map(axum::body::Body::new)).await
+                let mut answered = router.call(request.map(axum::body::Body::new)).await;
+                if let Ok(answer) = &mut answered
+                    && stop.is_cancelled()
+                    && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+                {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                answered
             }
         });
         let mut builder = http1::Builder::new();
@@ -99,7 +123,7 @@ impl Connection {
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.stop.cancelled() => {
+            () = farewell(&self.stop) => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = connection => ended,

@@ -41,7 +41,10 @@ impl Queue {
         }
         match self.inner.saves.write(save).await? {
             Saved::Written => Ok(Kept::Written),
-            Saved::Lost => Ok(Kept::Lost),
+            Saved::Lost => {
+                self.count_fenced(1);
+                Ok(Kept::Lost)
+            }
             Saved::TooMany => {
                 let most = checkpoint::MAX_NAMES;
                 Err(Error::InvalidCheckpoint(format!("a task has at most {most} checkpoints")))

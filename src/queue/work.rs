@@ -119,21 +119,26 @@ impl Queue {
         }
         let rescues = lapsed.into_iter().map(|task| self.take_back(task, now));
         let rescued = futures_util::future::try_join_all(rescues).await?;
-        Ok(rescued.into_iter().filter(|taken| *taken).count())
+        let taken: Vec<Uuid> = rescued.into_iter().flatten().collect();
+        if let Some(task) = taken.first() {
+            tracing::warn!(tasks = taken.len(), first = %task, "took back tasks whose workers were lost");
+        }
+        Ok(taken.len())
     }
 
-    /// `false`: its worker was quicker.
-    async fn take_back(&self, task: Task, now: Time) -> Result<bool, Error> {
-        let Some(after) = self.write(task.rescue(now)).await? else { return Ok(false) };
+    /// `None`: its worker was quicker.
+    async fn take_back(&self, task: Task, now: Time) -> Result<Option<Uuid>, Error> {
+        let id = task.id;
+        if self.write(task.rescue(now)).await?.is_none() {
+            return Ok(None);
+        }
         fault::point("rescue_written").await;
-        let (id, status) = (task.id, after.status.word());
-        tracing::warn!(task = %id, status, "took back a task whose worker was lost");
         if let Some(lease) = task.lease
             && let Err(error) = self.clear_attempt(id, lease).await
         {
             tracing::warn!(task = %id, %error, "the files of a lost attempt could not be deleted");
         }
-        Ok(true)
+        Ok(Some(id))
     }
 
     /// Makes due tasks ready; answers how many, and when the next one is due.

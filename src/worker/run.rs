@@ -3,6 +3,7 @@
 use super::place::Place;
 use super::running::{Attempt, Running, Stop, beat_of};
 use super::saves::UnderLease;
+use crate::clock::Seldom;
 use crate::fault;
 use crate::queue::{Error, Queue, Reported};
 use crate::store;
@@ -31,6 +32,9 @@ const REPORT_AGAIN: Duration = Duration::from_secs(1);
 const MAX_RESULT_BYTES: usize = 1024 * 1024;
 /// A longer error message is cut.
 const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// A node that was cut off loses all its leases at once.
+static LOST: Seldom = Seldom::new();
 
 /// Runs a task that was claimed at this instant and reports how it ended. Never panics; a handler's
 /// panic is a failure of the attempt. If the database is away at the end, the report is tried until
@@ -181,7 +185,9 @@ async fn report(queue: &Queue, task: &Task, lease: Uuid, outcome: &Outcome) -> b
         match queue.report(task, lease, outcome).await {
             Ok(Reported::Written(_)) => return true,
             Ok(Reported::Lost) => {
-                tracing::warn!(task = %task.id, "its lease was lost: its outcome is not kept");
+                if let Some(held_back) = LOST.turn() {
+                    tracing::warn!(task = %task.id, held_back, "its lease was lost: its outcome is not kept");
+                }
                 return false;
             }
             Err(error @ Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) => {

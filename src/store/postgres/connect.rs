@@ -4,7 +4,7 @@ use super::link::Link;
 use super::{PATIENCE, code_of, failed, is_broken};
 use crate::store::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, Row};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,9 @@ const SESSION: [(&str, &str); 8] = [
     // server decides it, is a guess.
     ("jit", "off"),
 ];
+
+/// Whether a session stands outside of any transaction: within one, `now()` is when that began.
+const AT_REST: &str = "SELECT now() = statement_timestamp()";
 
 /// What a URL says, and our name.
 pub fn options(url: &str) -> Result<PgConnectOptions> {
@@ -170,8 +173,9 @@ impl Drop for Lent {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (inner, generation, place) = (self.inner.clone(), self.generation, self.place.take());
         runtime.spawn(async move {
-            let asked = async { connection.ping().await.map_err(failed) };
-            if inner.link.in_time(Instant::now() + PATIENCE, asked).await.is_ok() {
+            let asked = async { connection.fetch_one(AT_REST).await.map_err(failed) };
+            let answer = inner.link.in_time(Instant::now() + PATIENCE, asked).await;
+            if answer.is_ok_and(|row| row.try_get(0).unwrap_or(false)) {
                 Lent { inner, connection: Some(connection), generation, place }.put_back();
             }
         });

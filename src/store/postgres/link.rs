@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A call that is silent for so long makes the link doubtful.
-pub const SILENCE: Duration = Duration::from_millis(750);
+const SILENCE: Duration = Duration::from_millis(750);
 /// A look in doubt waits so long for its answer: with [`SILENCE`], a caller hears within 2 s.
 const LOOK: Duration = Duration::from_secs(1);
 /// A look while the link is down: whoever comes back may be slow at first.
@@ -62,6 +62,7 @@ impl Link {
         let mut call = std::pin::pin!(call);
         loop {
             tokio::select! {
+                biased; // a call that is answered at once needs no timer
                 answer = &mut call => return answer,
                 _ = up.wait_for(|up| !up) => return Err(down()),
                 () = sleep_until(until.min(Instant::now() + SILENCE)) => self.doubt(),

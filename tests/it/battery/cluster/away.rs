@@ -1,8 +1,8 @@
 //! Postgres is away: refused, silent or frozen. Callers are told so in time, nothing floods, and all
 //! goes on when it is back.
 
-use super::{NODE, alone};
-use crate::support::node::{Home, Node};
+use super::{BACK, NODE, alone, works};
+use crate::support::node::Home;
 use crate::support::postgres::Server;
 use crate::support::proxy::{Proxy, Way};
 use serde_json::{Value, json};
@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// How long each outage lasts.
-const OUTAGE: Duration = Duration::from_secs(8);
+const OUTAGE: Duration = Duration::from_secs(6);
 /// A call is answered within this; a busy machine adds a little.
 const TOLD: Duration = Duration::from_millis(2300);
 /// No call hangs longer, also when the outage begins under it.
 const LONGEST_CALL: Duration = Duration::from_secs(5);
-/// Service is back so long after the database is.
-const BACK: Duration = Duration::from_secs(5);
 /// Connections of one node.
 const MOST_SESSIONS: i64 = 14;
 
@@ -35,7 +33,8 @@ async fn while_postgres_is_away_callers_are_told_within_two_seconds_and_all_goes
     let _alone = alone().await;
     let server = Server::start(&[]).await;
     let proxy = Proxy::before(server.port).await;
-    let mut node = Home::at(server.url(proxy.port)).start(NODE);
+    let home = Home::at(server.url(proxy.port));
+    let mut node = home.start(NODE);
     let known = node.submit(json!({"type": "noop", "params": {}})).await;
     for how in [How::Refused, How::Silent, How::Frozen] {
         let before = node.lines().len();
@@ -118,18 +117,6 @@ async fn every_call(http: reqwest::Client, url: String, id: String) -> Vec<(Stri
     futures_util::future::join_all(calls.into_iter().map(call)).await
 }
 
-/// A task goes all the way.
-async fn works(node: &Node, patience: Duration) {
-    let begun = Instant::now();
-    loop {
-        let answer = node.post("/api/tasks/submit?wait=2", json!({"type": "noop", "params": {}})).await;
-        if answer.as_ref().is_ok_and(|(status, task)| *status == 201 && task["status"] == "SUCCESS") {
-            return;
-        }
-        assert!(begun.elapsed() < patience, "{answer:?} {:?} after it was ready: {}", begun.elapsed(), node.log());
-    }
-}
-
 /// The most sessions within the next second.
 async fn most_sessions(server: &Server) -> i64 {
     let (begun, mut most) = (Instant::now(), 0);
@@ -171,7 +158,8 @@ async fn a_running_task_goes_on_through_a_short_outage_and_stops_before_its_leas
     let _alone = alone().await;
     let server = Server::start(&[]).await;
     let proxy = Proxy::before(server.port).await;
-    let node = Home::at(server.url(proxy.port)).start(&["--lease-seconds", "6", "--log", "info,errand::worker=debug"]);
+    let home = Home::at(server.url(proxy.port));
+    let node = home.start(&["--lease-seconds", "6", "--log", "info,errand::worker=debug"]);
     let demo = |duration| json!({"type": "demo", "params": {"duration": duration, "steps": 4}});
     let stops = || node.lines().iter().filter(|line| line.contains("its lease could not be extended")).count();
 
@@ -203,7 +191,8 @@ async fn a_running_task_goes_on_through_a_short_outage_and_stops_before_its_leas
 async fn work_goes_on_while_sessions_are_ended_every_second_and_backends_die() {
     let _alone = alone().await;
     let server = Server::start(&[]).await;
-    let mut node = Home::at(server.url(server.port)).start(NODE);
+    let home = Home::at(server.url(server.port));
+    let mut node = home.start(NODE);
     let (mut acknowledged, mut ended) = (Vec::new(), 0);
     let begun = Instant::now();
     for second in 1.. {

@@ -6,7 +6,7 @@ use super::{LEASE, NODE, TAKEN_BACK, alone, seed};
 use crate::battery::campaign::is_long;
 use crate::support::node::{Home, Node};
 use crate::support::postgres::{Server, free_port};
-use crate::support::proxy::{Proxy, Way};
+use crate::support::proxy::{Proxy, To, Way};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -70,7 +70,7 @@ async fn no_fault_loses_or_doubles_a_task_of_three_nodes_on_postgres() {
         let proxy = Proxy::before(server.port).await;
         nodes.push(Slot::new(Home::at(server.url(proxy.port)), Some(proxy)));
     }
-    let time = Duration::from_secs(if is_long() { 3600 } else { 100 });
+    let time = Duration::from_secs(if is_long() { 3600 } else { 90 });
     let cluster = Arc::new(Cluster { nodes, server: Some(server) });
     let happened =
         ["rescued", "released", "retrying", "retried", "cancelled", "unknown, there", "replayed", "replies lost"];
@@ -80,10 +80,10 @@ async fn no_fault_loses_or_doubles_a_task_of_three_nodes_on_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_loses_or_doubles_a_task_of_a_node_on_sqlite() {
     let _alone = alone().await;
-    let time = Duration::from_secs(if is_long() { 3600 } else { 50 });
+    let time = Duration::from_secs(if is_long() { 3600 } else { 40 });
     let cluster = Arc::new(Cluster { nodes: vec![Slot::new(Home::sqlite(), None)], server: None });
     let happened = ["rescued", "released", "retrying", "retried", "cancelled", "unknown, there"];
-    run(cluster, ON_SQLITE, time, 8, &happened).await;
+    run(cluster, ON_SQLITE, time, 6, &happened).await;
 }
 
 /// One node, which may be down, behind its own proxy.
@@ -229,7 +229,11 @@ impl Cluster {
                 self.server().terminate_sessions().await;
             }
             Fault::Partition => {
-                slot.proxy().ways(Way::Hold);
+                // Sometimes only the answers are lost.
+                slot.proxy().way(To::Client, Way::Hold);
+                if draw.random_bool(0.5) {
+                    slot.proxy().way(To::Server, Way::Hold);
+                }
                 sleep(LEASE + moment * 2).await;
                 slot.proxy().ways(Way::Pass);
             }

@@ -1,7 +1,7 @@
 //! Postgres is there and says no: no place for a session, a lock that others hold, writers that meet crosswise.
 
-use super::{NODE, alone};
-use crate::support::node::{Home, Node};
+use super::{BACK, NODE, alone, works};
+use crate::support::node::Home;
 use crate::support::postgres::Server;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 const LONGEST_CALL: Duration = Duration::from_secs(5);
-const BACK: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +19,8 @@ async fn a_server_without_a_place_is_asked_now_and_then_and_what_has_one_goes_on
     let mut boss = server.connect().await;
     boss.execute("CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO plain").await.unwrap();
     let plain = server.url(server.port).replace("errand@", "plain@");
-    let mut node = Home::at(plain.clone()).start(NODE);
+    let home = Home::at(plain.clone());
+    let mut node = home.start(NODE);
     let known = node.submit(json!({"type": "noop", "params": {}})).await;
     node.until(&known, PATIENCE, |task| task["status"] == "SUCCESS").await;
 
@@ -59,14 +59,15 @@ async fn a_server_without_a_place_is_asked_now_and_then_and_what_has_one_goes_on
     assert!(asked < 100, "{asked} sessions asked for in 5 s");
     assert!(node.runs());
     drop(others);
-    works(&node).await;
+    works(&node, BACK).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_on_the_tasks_costs_callers_a_503_and_piles_nothing_up() {
     let _alone = alone().await;
     let server = Server::start(&[]).await;
-    let node = Home::at(server.url(server.port)).start(NODE);
+    let home = Home::at(server.url(server.port));
+    let node = home.start(NODE);
     let known = node.submit(json!({"type": "noop", "params": {}})).await;
     let mut other = server.connect().await;
     other.execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -88,14 +89,43 @@ async fn a_lock_on_the_tasks_costs_callers_a_503_and_piles_nothing_up() {
     eprintln!("{refused} refused, {most} sessions at most");
     assert!(refused > 10, "this run proves nothing");
     assert!(most <= 14, "{most} sessions");
-    works(&node).await;
+    works(&node, BACK).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_slow_reads_are_told_in_time_and_hold_up_no_worker() {
+    let _alone = alone().await;
+    let server = Server::start(&[]).await;
+    let home = Home::at(server.url(server.port));
+    let node = home.start(NODE);
+    let demo = json!({"type": "demo", "params": {"duration": 8000, "steps": 16}});
+    let ids = node.submit_many(vec![demo; 4]).await;
+    node.until_count("RUNNING", 4, PATIENCE).await;
+    let mut other = server.connect().await;
+    other.execute("BEGIN; LOCK TABLE artifacts IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (begun, mut refused) = (Instant::now(), 0);
+    let path = format!("/api/tasks/{}/artifacts", ids[0]);
+    while begun.elapsed() < Duration::from_secs(6) {
+        let call = Instant::now();
+        let answers = futures_util::future::join_all((0..100).map(|_| node.try_get(&path))).await;
+        assert!(call.elapsed() < LONGEST_CALL, "a call took {:?}", call.elapsed());
+        refused += answers.into_iter().filter(|answer| answer.as_ref().unwrap().0 == 503).count();
+        assert_eq!(node.post("/api/tasks/submit", json!({"type": "noop", "params": {}})).await.unwrap().0, 201);
+    }
+    other.execute("ROLLBACK").await.unwrap();
+    assert!(refused >= 100, "this run proves nothing: {refused} refused");
+    for id in &ids {
+        let task = node.until(id, PATIENCE, |task| task["finished_at"].is_string()).await;
+        assert_eq!((&task["status"], &task["attempt"]), (&json!("SUCCESS"), &json!(1)), "{task}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_that_meet_crosswise_are_untangled_and_no_caller_sees_it() {
     let _alone = alone().await;
     let server = Server::start(&["deadlock_timeout=200ms"]).await;
-    let node = Home::at(server.url(server.port)).start(&["--workers", "0"]);
+    let home = Home::at(server.url(server.port));
+    let node = home.start(&["--workers", "0"]);
     for round in 0..3 {
         let ids = node.submit_many(vec![json!({"type": "noop", "params": {}}); 2]).await;
         // Another writer has the second row, and will want the first: the node is the one who sees the circle.
@@ -117,16 +147,4 @@ async fn writers_that_meet_crosswise_are_untangled_and_no_caller_sees_it() {
     }
     let seen = server.log().matches("deadlock detected").count();
     assert!(seen > 0, "this run proves nothing: {}", server.log());
-}
-
-/// A task goes all the way, soon.
-async fn works(node: &Node) {
-    let begun = Instant::now();
-    loop {
-        let answer = node.post("/api/tasks/submit?wait=2", json!({"type": "noop", "params": {}})).await;
-        if answer.as_ref().is_ok_and(|(status, task)| *status == 201 && task["status"] == "SUCCESS") {
-            return;
-        }
-        assert!(begun.elapsed() < BACK, "{answer:?} after {:?}: {}", begun.elapsed(), node.log());
-    }
 }

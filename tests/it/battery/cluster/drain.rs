@@ -1,7 +1,7 @@
 //! Nodes that are told to stop: nothing is lost, no attempt is burnt, and they stop in time.
 
 use super::caller::Callers;
-use super::{NODE, alone, seed};
+use super::{NODE, alone, at_ms, now_ms, seed};
 use crate::support::node::{Home, Node};
 use crate::support::postgres::{Server, free_port};
 use crate::support::proxy::{Proxy, Way};
@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,10 @@ async fn ten_rolling_restarts_under_load_lose_nothing_and_burn_no_attempt() {
     }
     let changes = all_ended(&nodes[0], &callers).await;
     let verdict = callers.history.check(&changes);
-    eprintln!("{} acknowledged, {} answers left open", callers.acknowledged(), callers.unknown.load(Relaxed));
+    let open = callers.unknown.load(Relaxed);
+    eprintln!("{} acknowledged, {open} answers left open", callers.acknowledged());
+    // Somebody may come at the very moment in which the door closes.
+    assert!(open <= 1, "{open} answers were left open");
     verdict.is_clean(&["released", "told yes"]);
     for never in ["rescued", "retrying", "failed", "told no", "unknown, there", "unknown, not there"] {
         assert!(!verdict.seen.contains_key(never), "{never}: {:?}", verdict.seen);
@@ -107,14 +110,6 @@ fn worker(node: &Node) -> String {
     line.split("worker=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("with its name").to_owned()
 }
 
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
-fn at_ms(change: &Value) -> i64 {
-    chrono::DateTime::parse_from_rfc3339(change["at"].as_str().unwrap()).unwrap().timestamp_millis()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_a_drain_within_a_second() {
     let _alone = alone().await;
@@ -136,7 +131,8 @@ async fn a_drain_ends_in_time_whatever_its_tasks_and_its_database_do() {
     let _alone = alone().await;
     let server = Server::start(&[]).await;
     let proxy = Proxy::before(server.port).await;
-    let mut node = Home::at(server.url(proxy.port)).start(NODE);
+    let home = Home::at(server.url(proxy.port));
+    let mut node = home.start(NODE);
     // One that waits, one that computes on a thread of its own, and a caller who waits for both.
     let pictures = json!({"num_images": 20, "target_width": 2000, "target_height": 2000});
     let ids = node

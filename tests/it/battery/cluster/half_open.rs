@@ -19,8 +19,10 @@ async fn a_deaf_listener_delays_no_start_beyond_the_poll_and_is_made_anew() {
     let _alone = alone().await;
     let server = Server::start(&[]).await;
     let proxy = Proxy::before(server.port).await;
-    let api = Home::at(server.url(server.port)).start(&["--workers", "0"]);
-    let _worker = Home::at(server.url(proxy.port)).start(NODE);
+    let home = Home::at(server.url(server.port));
+    let api = home.start(&["--workers", "0"]);
+    let other_home = Home::at(server.url(proxy.port));
+    let _worker = other_home.start(NODE);
     proxy.until_made("listen", 1, STARTS).await;
     assert!(slowest_start(&api, 4).await < STARTS / 4, "a signal wakes the other node at once");
 
@@ -57,7 +59,8 @@ async fn dead_connections_of_the_pool_are_given_up_and_no_call_hangs_on_them() {
     let _alone = alone().await;
     let server = Server::start(&[]).await;
     let proxy = Proxy::before(server.port).await;
-    let node = Home::at(server.url(proxy.port)).start(NODE);
+    let home = Home::at(server.url(proxy.port));
+    let node = home.start(NODE);
     // Many at once, so that the pool is full.
     let ids = node.submit_many(vec![json!({"type": "noop", "params": {}}); 20]).await;
     let paths: Vec<String> = ids.iter().map(|id| format!("/api/tasks/{id}")).collect();

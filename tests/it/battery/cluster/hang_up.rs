@@ -28,7 +28,8 @@ async fn a_thousand_callers_that_hang_up_cost_nobody_else_a_task_on_postgres() {
     // Far away: every statement can be hung up on in the middle.
     proxy.way(To::Server, Way::Delay(Duration::from_millis(50)));
     proxy.way(To::Client, Way::Delay(Duration::from_millis(50)));
-    let node = Home::at(server.url(proxy.port)).start(&["--workers", "2"]);
+    let home = Home::at(server.url(proxy.port));
+    let node = home.start(&["--workers", "2"]);
     let most = storm(&node, Some(&server)).await;
     assert!(most <= 14, "{most} sessions of one node");
     let acknowledged = plain_submits(&node).await;
@@ -36,7 +37,8 @@ async fn a_thousand_callers_that_hang_up_cost_nobody_else_a_task_on_postgres() {
     assert_eq!(server.ask(idle).await, 0);
     assert!(!server.log().contains("current transaction is aborted"), "{}", server.log());
     node.signal("KILL");
-    are_there(&Home::at(server.url(server.port)).start(&["--workers", "0"]), &acknowledged).await;
+    let elsewhere = Home::at(server.url(server.port));
+    are_there(&elsewhere.start(&["--workers", "0"]), &acknowledged).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,11 +2,11 @@
 
 use super::caller::Callers;
 use super::history::{History, Told};
-use super::{LEASE, TAKEN_BACK, alone};
+use super::{LEASE, TAKEN_BACK, alone, at_ms, now_ms};
 use crate::support::node::{Home, Node};
 use crate::support::postgres::{Server, free_port};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 const NODES: usize = 3;
@@ -84,12 +84,4 @@ async fn submit(node: &Node, history: &History, name: &str, n: u64, task: &Value
         history.ask(&format!("{name}-{n}"), None);
         history.told(&format!("{name}-{n}"), Told::Yes(id));
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
-fn at_ms(change: &Value) -> i64 {
-    chrono::DateTime::parse_from_rfc3339(change["at"].as_str().unwrap()).unwrap().timestamp_millis()
 }

@@ -15,6 +15,7 @@ struct Bed {
     proxy: Proxy,
     node: Node,
     callers: Callers,
+    _home: Home,
     _server: Server,
 }
 
@@ -22,8 +23,9 @@ impl Bed {
     async fn with(flags: &[&str]) -> Bed {
         let server = Server::start(&[]).await;
         let proxy = Proxy::before(server.port).await;
-        let node = Home::at(server.url(proxy.port)).start(flags);
-        Bed { proxy, node, callers: Callers::new(vec![]), _server: server }
+        let home = Home::at(server.url(proxy.port));
+        let node = home.start(flags);
+        Bed { proxy, node, callers: Callers::new(vec![]), _home: home, _server: server }
     }
 
     async fn send(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
