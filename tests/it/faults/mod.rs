@@ -4,7 +4,7 @@ mod disk; // disks that are full
 mod io; // disks that fail, at each call
 mod log; // SQLite's log while a reader holds it up
 mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
-mod small; // (not tests: a small disk, a Postgres of one's own)
+mod small; // (no tests: a small disk)
 mod sqlite_file; // the database file damaged, deleted, replaced
 mod sweep; // files that no row names
 mod verify; // what `errand verify` sees
