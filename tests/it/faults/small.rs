@@ -34,9 +34,14 @@ impl SmallDisk {
 
     /// Writes a file that takes all there is.
     pub fn fill(&self) {
-        let mut filler = File::create(self.path().join("filler")).unwrap();
-        while filler.write(&[0; 4096]).is_ok_and(|written| written > 0) {}
+        self.fill_but(0);
         assert_eq!(self.free(), 0);
+    }
+
+    /// Writes a file that leaves about so many bytes free.
+    pub fn fill_but(&self, bytes: u64) {
+        let mut filler = File::create(self.path().join("filler")).unwrap();
+        while self.free() > bytes && filler.write(&[0; 4096]).is_ok_and(|written| written > 0) {}
     }
 
     /// A folder there that a Postgres may write to.
