@@ -4,10 +4,11 @@
 //! with what a process may do to itself: its files may not grow (`ulimit -f`), or the server says
 //! by its error code that it is full.
 
-use super::small::{OwnPostgres, SmallDisk};
+use super::small::SmallDisk;
 use super::{PATIENCE, knows, noop, submit, until};
 use crate::support::http::count_files;
 use crate::support::node::{Home, Node};
+use crate::support::postgres::Server;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use std::process::Command;
@@ -127,8 +128,15 @@ async fn an_upload_that_would_fill_the_disk_is_refused_and_leaves_nothing() {
         assert_eq!((whole.0, &whole.1["code"]), (507, &json!("storage_full")), "{}", whole.1);
     }
     until(|| count_files(&files) == 1, "the refused ones are gone").await;
-    until(|| disk.free() > (32 << 20) / 20, "what is held back is there").await;
+    let held_back = (32 << 20) / 20;
+    until(|| disk.free() > held_back, "what is held back is there").await;
+    // A small one would fit, and is not what the rest of the room is for.
+    disk.fill_but(held_back - 64 * 1024);
+    let (status, problem) = node.upload("small.csv", vec![b'a'; 1000]).await;
+    assert_eq!((status, &problem["code"]), (507, &json!("storage_full")), "{problem}");
     node.submit(noop(0)).await;
+    disk.make_room();
+    assert_eq!(node.upload("small.csv", vec![b'a'; 1000]).await.0, 201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,13 +182,13 @@ async fn says_it_is_full() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_whose_data_disk_is_full_refuses_what_is_new_and_goes_on_when_there_is_room() {
     let Some(disk) = SmallDisk::mount(48) else { return says_it_is_full().await };
-    let server = OwnPostgres::start(None);
-    let mut admin = PgConnection::connect(&server.url("postgres")).await.unwrap();
-    let place = server.folder_on(disk.path());
+    let server = Server::start(&[]).await;
+    let mut admin = server.connect().await;
+    let place = disk.folder_for_postgres().await;
     let space = format!("CREATE TABLESPACE small LOCATION '{}'", place.display());
     admin.execute(sqlx::AssertSqlSafe(space)).await.unwrap();
     admin.execute("CREATE DATABASE errand TABLESPACE small").await.unwrap();
-    let home = Home::at(server.url("errand"));
+    let home = Home::at(server.url(server.port).replace("/postgres", "/errand"));
     let node = home.start(&["--workers", "0"]);
     let mut ids = submit(&node, 20).await;
     disk.fill();
@@ -196,8 +204,10 @@ async fn a_postgres_whose_data_disk_is_full_refuses_what_is_new_and_goes_on_when
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_whose_log_disk_is_full_stops_and_the_node_goes_on_soon_after_it_is_back() {
     let Some(disk) = SmallDisk::mount(32) else { return says_it_is_full().await };
-    let server = OwnPostgres::start(Some(disk.path()));
-    let home = Home::at(server.url("postgres"));
+    let log_folder = format!("--waldir={}", disk.folder_for_postgres().await.display());
+    let small_pieces = ["min_wal_size=2MB", "max_wal_size=8MB", "restart_after_crash=on"];
+    let server = Server::start_with(&small_pieces, &["--wal-segsize=1", &log_folder]).await;
+    let home = Home::at(server.url(server.port));
     let node = home.start(&["--workers", "0"]);
     let mut ids = submit(&node, 20).await;
     disk.fill();
@@ -207,7 +217,7 @@ async fn a_postgres_whose_log_disk_is_full_stops_and_the_node_goes_on_soon_after
     until(|| !server.is_running(), "the server has ended itself, and cannot come back").await;
     assert_eq!((node.status("/api/ready").await, node.status("/api/live").await), (503, 200));
     disk.make_room();
-    server.start_again();
+    server.start_again().await;
     ids.push(submit_until_taken(&node, Duration::from_secs(10)).await);
     knows(&node, &ids).await;
 }

@@ -4,14 +4,13 @@ mod disk; // disks that are full
 mod io; // disks that fail, at each call
 mod log; // SQLite's log while a reader holds it up
 mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
-mod small; // (not tests: a small disk, a Postgres of one's own)
+mod small; // (no tests: a small disk)
 mod sqlite_file; // the database file damaged, deleted, replaced
 mod sweep; // files that no row names
 mod verify; // what `errand verify` sees
 
 use crate::support::node::{Home, Node};
 use serde_json::{Value, json};
-use std::process::Output;
 use std::time::{Duration, Instant};
 
 /// A node that does not do within this time what it should never will.
@@ -20,15 +19,13 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Starts a node that must not start; answers what it said.
 #[track_caller]
 pub fn refused(home: &Home, code: i32) -> String {
-    let output = home.command(&[]).output().unwrap();
-    ended_with(&output, code)
-}
-
-#[track_caller]
-pub fn ended_with(output: &Output, code: i32) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+    match Node::try_start(home.command(&[])) {
+        Ok(node) => panic!("it listens on {}", node.url),
+        Err((status, said)) => {
+            assert_eq!(status.code(), Some(code), "{said}");
+            said
+        }
+    }
 }
 
 /// Submits `n` tasks one by one, each acknowledged; answers their ids.

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
@@ -16,18 +16,19 @@ pub struct Server {
 impl Server {
     /// A new, empty one. `settings` as `max_connections=50`, each its own.
     pub async fn start(settings: &[&str]) -> Server {
+        Server::start_with(settings, &[]).await
+    }
+
+    /// The same, made by initdb with these arguments too.
+    pub async fn start_with(settings: &[&str], init: &[&str]) -> Server {
         let binaries = binaries();
         let folder = tempfile::tempdir().unwrap();
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(folder.path()).status().await.unwrap();
-            assert!(owned.success());
-        }
+        give_to_postgres(folder.path()).await;
         let settings = settings.iter().map(|setting| format!(" -c {setting}")).collect();
         let mut server = Server { folder, binaries, port: 0, settings };
         let data = server.data();
-        server
-            .run("initdb", &["-D", &data, "-U", "errand", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"])
-            .await;
+        let usual = ["-D", &data, "-U", "errand", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"];
+        server.run("initdb", &[&usual, init].concat()).await;
         server.port = free_port();
         server.start_again().await;
         server
@@ -52,6 +53,11 @@ impl Server {
     /// Stops it as a crash would: no session is asked, nothing is written back.
     pub async fn stop(&self) {
         self.run("pg_ctl", &["stop", "-D", &self.data(), "-m", "immediate", "-w", "-s", "-t", "60"]).await;
+    }
+
+    /// Whether it is still there: a full disk ends it.
+    pub fn is_running(&self) -> bool {
+        fs::exists(format!("{}/postmaster.pid", self.data())).unwrap()
     }
 
     /// Stops every process of it where it is; connections stay open and silent.
@@ -150,7 +156,15 @@ fn children(parent: &str) -> Vec<String> {
     processes.filter(is_child).collect()
 }
 
-fn is_root() -> bool {
+/// Lets the user that a server runs as write to a folder.
+pub async fn give_to_postgres(folder: &Path) {
+    if is_root() {
+        let given = Command::new("chown").arg("postgres").arg(folder).status().await.unwrap();
+        assert!(given.success());
+    }
+}
+
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
