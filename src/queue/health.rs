@@ -31,7 +31,7 @@ impl Health {
             Err(error @ (store::Error::Unavailable(_) | store::Error::Damaged(_)))
                 if self.failed.fetch_add(1, Ordering::Relaxed) == 0 =>
             {
-                tracing::error!(kind = self.kind, %error, "a write to the database failed");
+                error.tell("a write to the database failed");
             }
             _ => {}
         }

@@ -59,8 +59,7 @@ pub async fn attempt(
     fault::point("attempt_begun").await;
     let stop = CancellationToken::new();
     let (id, number) = (task.id, task.attempt);
-    let saves =
-        UnderLease { queue: queue.clone(), running: running.clone(), task: id, attempt: number, lease, lease_time };
+    let saves = UnderLease { queue: queue.clone(), running: running.clone(), task: id, attempt: number, lease };
     let (saves, files, clock) = (Arc::new(saves), queue.file_store().clone(), queue.clock().clone());
     let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone() };
     let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop, claimed));

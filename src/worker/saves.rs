@@ -7,7 +7,7 @@ use crate::types::{Failure, Saves};
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -21,27 +21,26 @@ pub struct UnderLease {
     pub task: Uuid,
     pub attempt: i64,
     pub lease: Uuid,
-    pub lease_time: Duration,
 }
 
 #[async_trait]
 impl Saves for UnderLease {
-    /// While the database is away it is tried again, until the attempt is told to stop or its lease
-    /// has surely run out: from then on the task is another worker's.
+    /// While the database is away it is tried again until the attempt is told to stop, which it is
+    /// before its lease can end.
     async fn save(&self, name: &str, data: Box<RawValue>) -> Result<(), Failure> {
         let (id, lease, attempt) = (self.task, self.lease, self.attempt);
         let save = Save { id, lease, attempt, name: name.to_owned(), data };
-        let until = Instant::now() + self.lease_time;
         let mut wait = FIRST_WAIT;
         loop {
             match self.queue.save(save.clone()).await {
                 Ok(Kept::Written) => return Ok(()),
-                Ok(Kept::Lost) => break,
+                Ok(Kept::Lost) => {
+                    self.running.stop(lease, Stop::Lost);
+                    return Err(Failure::Stopped);
+                }
                 Err(Error::InvalidCheckpoint(why)) => return Err(Failure::fatal("checkpoint_refused", why)),
-                Err(Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) => {
-                    if Instant::now() >= until {
-                        break;
-                    }
+                Err(error @ Error::Store(store::Error::Unavailable(_) | store::Error::Full(_))) => {
+                    error.tell("a checkpoint could not be written; it is tried again");
                     if self.running.is_stopped(lease) {
                         return Err(Failure::Stopped);
                     }
@@ -54,7 +53,5 @@ impl Saves for UnderLease {
                 }
             }
         }
-        self.running.stop(lease, Stop::Lost);
-        Err(Failure::Stopped)
     }
 }
