@@ -6,10 +6,13 @@ mod check; // what must be true afterwards, whatever happened
 mod fail_points; // the process dies at each of them
 #[cfg(debug_assertions)]
 mod injected; // errors and panics at a point, and what becomes of them
+mod leases; // every history of the protocol of leases
 mod ledger; // what a client knows of what it asked for
 mod lives; // what random lives of tasks are made of
 mod load; // a small mixed load
 mod machine; // random lives of tasks against a reference
 mod plans; // claims under every plan of Postgres
+mod protocol; // the protocol of leases, as a model
 mod reference; // what Errand should do, without a database
+mod snapshot; // claims while somebody holds a snapshot open
 mod stale; // a worker that lost its lease, by every way to write and every way to lose it
