@@ -18,15 +18,15 @@ const BATCH: usize = 500;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_snapshot_is_held_open_a_claim_reads_at_most_twice_as_much() {
     let bed = Bed::postgres().await;
-    let mut raw = Raw::open(&bed.url).await;
-    measure(&bed, &mut raw, "to begin with").await;
-    let before = measure(&bed, &mut raw, "before").await;
-    let mut other = Raw::open(&bed.url).await;
+    let mut meter = Meter { raw: Raw::open(&bed.url).await, bed, tasks: 0 };
+    meter.measure("to begin with").await;
+    let before = meter.measure("before").await;
+    let mut other = Raw::open(&meter.bed.url).await;
     other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tasks").await;
     for _ in 0..2 {
-        measure(&bed, &mut raw, "while a snapshot is held").await;
+        meter.measure("while a snapshot is held").await;
     }
-    let held = measure(&bed, &mut raw, "while a snapshot is held").await;
+    let held = meter.measure("while a snapshot is held").await;
     other.execute("COMMIT").await;
     // Blocks and not seconds: they are the same on a busy machine.
     assert!(held <= 2.0 * before, "{held:.0} blocks a task instead of {before:.0}");
@@ -48,35 +48,64 @@ async fn a_task_that_another_node_makes_ready_further_back_is_not_passed_over() 
     }
 }
 
-/// Submits, claims and finishes; answers the blocks of the table and its indexes read for each task.
-async fn measure(bed: &Bed, raw: &mut Raw, when: &str) -> f64 {
-    let (began, blocks) = (Instant::now(), read(raw).await);
-    let mut claiming = Duration::ZERO;
-    for _ in 0..TASKS / BATCH {
-        bed.submit_many((0..BATCH).map(|_| noop()).collect(), None).await.unwrap();
-        for _ in 0..BATCH / MANY {
-            let claim = Instant::now();
-            let tasks = bed.claim(MANY as i64).await;
-            claiming += claim.elapsed();
-            assert_eq!(tasks.len(), MANY);
-            let outcome = success();
-            join_all(tasks.iter().map(|task| bed.queue.report(task, task.lease.unwrap(), &outcome))).await;
-        }
-        // Far more tasks a second than there are, so that time helps nobody.
-        bed.clock.advance(100);
-    }
-    let blocks = (read(raw).await - blocks) / TASKS as f64;
-    println!(
-        "{when}: {blocks:.0} blocks a task, {:.0} tasks a second, {:.0} of them in a second of claiming",
-        TASKS as f64 / began.elapsed().as_secs_f64(),
-        TASKS as f64 / claiming.as_secs_f64()
-    );
-    blocks
+/// Works, and says how much was read for it.
+struct Meter {
+    bed: Bed,
+    raw: Raw,
+    tasks: usize,
 }
 
-/// Blocks read so far. A busy connection tells the server every second.
-async fn read(raw: &mut Raw) -> f64 {
-    let sum = "SELECT (heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::text
-               FROM pg_statio_user_tables WHERE relname = 'tasks'";
-    raw.texts(sum).await[0].parse().unwrap()
+impl Meter {
+    /// Submits, claims and finishes; answers the blocks of the table and its indexes read for each task.
+    async fn measure(&mut self, when: &str) -> f64 {
+        let blocks = self.read().await;
+        let (began, mut claiming) = (Instant::now(), Duration::ZERO);
+        for _ in 0..TASKS / BATCH {
+            claiming += self.work(BATCH, MANY).await;
+            // Far more tasks a second than there are, so that time helps nobody.
+            self.bed.clock.advance(100);
+        }
+        let rate = |time: Duration| TASKS as f64 / time.as_secs_f64();
+        let (all, claims) = (rate(began.elapsed()), rate(claiming));
+        let blocks = (self.read().await - blocks) / TASKS as f64;
+        println!("{when}: {blocks:.0} blocks a task, {all:.0} tasks a second, {claims:.0} in a second of claiming");
+        blocks
+    }
+
+    /// So many tasks from submit to success, `many` at once; answers how long the claims took.
+    async fn work(&mut self, tasks: usize, many: usize) -> Duration {
+        let (bed, mut claiming) = (&self.bed, Duration::ZERO);
+        bed.submit_many((0..tasks).map(|_| noop()).collect(), None).await.unwrap();
+        for _ in 0..tasks / many {
+            let claim = Instant::now();
+            let claimed = bed.claim(many as i64).await;
+            claiming += claim.elapsed();
+            assert_eq!(claimed.len(), many);
+            let outcome = success();
+            join_all(claimed.iter().map(|task| bed.queue.report(task, task.lease.unwrap(), &outcome))).await;
+        }
+        self.tasks += tasks;
+        claiming
+    }
+
+    /// Blocks read so far. A connection tells the server at the end of a write, once a second at most:
+    /// so it is given one to end until all that was done is known.
+    async fn read(&mut self) -> f64 {
+        let done = self.tasks;
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            self.work(1, 1).await;
+            let sums = "SELECT n_tup_ins || ' ' || n_tup_upd || ' ' ||
+                               (heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)
+                        FROM pg_stat_user_tables JOIN pg_statio_user_tables USING (relid)
+                        WHERE pg_stat_user_tables.relname = 'tasks'";
+            let sums = self.raw.texts(sums).await.remove(0);
+            let sums: Vec<usize> = sums.split(' ').map(|sum| sum.parse().unwrap()).collect();
+            if sums[0] >= done && sums[1] >= 2 * done {
+                return sums[2] as f64;
+            }
+            assert!(Instant::now() < until, "the server knows of {sums:?} after {done} tasks");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
