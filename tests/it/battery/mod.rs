@@ -1,5 +1,6 @@
 //! Every promise under every fault.
 
+mod alike; // random requests, the same answers on both databases
 mod campaign; // many random cases from one seed
 mod check; // what must be true afterwards, whatever happened
 #[cfg(debug_assertions)] // only debug builds have fail points
@@ -14,5 +15,6 @@ mod machine; // random lives of tasks against a reference
 mod plans; // claims under every plan of Postgres
 mod protocol; // the protocol of leases, as a model
 mod reference; // what Errand should do, without a database
+mod requests; // random requests with odd values
 mod snapshot; // claims while somebody holds a snapshot open
 mod stale; // a worker that lost its lease, by every way to write and every way to lose it
