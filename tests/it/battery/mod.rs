@@ -3,6 +3,7 @@
 mod alike; // random requests, the same answers on both databases
 mod campaign; // many random cases from one seed
 mod check; // what must be true afterwards, whatever happened
+mod clocks; // clocks that jump or are wrong
 #[cfg(debug_assertions)] // only debug builds have fail points
 mod fail_points; // the process dies at each of them
 #[cfg(debug_assertions)]
