@@ -6,6 +6,7 @@ mod check; // what must be true afterwards, whatever happened
 mod clocks; // clocks that jump or are wrong
 #[cfg(debug_assertions)] // only debug builds have fail points
 mod fail_points; // the process dies at each of them
+mod guards; // what the store refuses because the row is not as expected
 #[cfg(debug_assertions)]
 mod injected; // errors and panics at a point, and what becomes of them
 mod leases; // every history of the protocol of leases
