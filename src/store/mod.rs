@@ -273,7 +273,7 @@ pub trait Store: Send + Sync + 'static {
     /// Makes waiting tasks that are due ready to be claimed, at most `limit`.
     async fn promote(&self, now: Time, limit: i64) -> Result<Due>;
 
-    /// Running tasks whose lease ended by `now`, at most `limit`.
+    /// Running tasks whose lease ended by `now`, at most `limit`, by the lease's end and id.
     async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>>;
 
     /// One task, whole.

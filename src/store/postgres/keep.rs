@@ -86,16 +86,18 @@ pub async fn probe(db: &mut PgConnection) -> Result<()> {
     sqlx::query("SELECT pg_current_xact_id()::text").execute(db).await.map(drop).map_err(failed)
 }
 
-pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<i64> {
+/// Priority and `run_at` of each task that became ready.
+pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<(i64, i64)>> {
     let promoted = sqlx::query!(
         "WITH due AS MATERIALIZED (
            SELECT id FROM tasks WHERE status = 0 AND ready = 0 AND run_at <= $1 ORDER BY run_at LIMIT $2
            FOR UPDATE SKIP LOCKED)
-         UPDATE tasks t SET ready = 1 FROM due WHERE t.id = due.id",
+         UPDATE tasks t SET ready = 1 FROM due WHERE t.id = due.id RETURNING t.priority, t.run_at",
         now.0,
         limit
     );
-    Ok(promoted.execute(db).await.map_err(failed)?.rows_affected() as i64)
+    let promoted = promoted.fetch_all(db).await.map_err(failed)?;
+    Ok(promoted.into_iter().map(|row| (row.priority, row.run_at)).collect())
 }
 
 pub async fn add_file(db: &mut PgConnection, file: &File) -> Result<()> {

@@ -5,6 +5,7 @@
 //! under it; the lock is held to the commit, so `seq` rises in commit order on all nodes.
 
 mod connect;
+mod heads;
 mod inspect;
 mod keep;
 mod link;
@@ -23,6 +24,7 @@ use super::{
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
 use connect::Connections;
+use heads::Heads;
 use notify::Notifier;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -46,6 +48,8 @@ pub struct Postgres {
     submits: Connections,
     changes: Connections,
     work: Connections,
+    /// Where claims begin to look.
+    heads: Heads,
     notifier: Notifier,
     /// Looks at the link; ends with the store.
     _look: JoinSet<()>,
@@ -132,15 +136,24 @@ impl Store for Postgres {
     }
 
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
-        write!(self.submits, |db| write::insert(db, submissions))
+        let written = write!(self.submits, |db| write::insert(db, submissions));
+        let tasks = submissions.iter().flat_map(|submission| &submission.tasks);
+        tasks.for_each(|task| self.heads.ready(task.priority, task.run_at.0));
+        written
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {
-        write!(self.work, |db| write::claim(db, claim))
+        let (ranges, began) = (self.heads.ranges(claim), Instant::now());
+        let tasks = write!(self.work, |db| write::claim(db, claim, &ranges))?;
+        self.heads.claimed(&ranges, &tasks, began.elapsed());
+        Ok(tasks)
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
-        write!(self.changes, |db| write::apply(db, changes))
+        let written = write!(self.changes, |db| write::apply(db, changes));
+        let ready = changes.iter().filter(|change| change.makes_ready());
+        ready.for_each(|change| self.heads.ready(change.task.priority, change.run_at.0));
+        written
     }
 
     async fn beat(&self, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>> {
@@ -165,7 +178,8 @@ impl Store for Postgres {
             return Ok(Due { promoted: 0, next });
         }
         let promoted = write!(self.work, |db| keep::promote(db, now, limit))?;
-        Ok(Due { promoted, next: read!(self, |db| read::next_due(db))? })
+        promoted.iter().for_each(|(priority, run_at)| self.heads.ready(*priority, *run_at));
+        Ok(Due { promoted: promoted.len() as i64, next: read!(self, |db| read::next_due(db))? })
     }
 
     async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>> {

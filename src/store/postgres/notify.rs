@@ -21,9 +21,9 @@ const APART: Duration = Duration::from_millis(50);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// A session that heard nothing for so long is asked whether it is still there, because one that was
 /// cut off in silence hears nothing either.
-const BEAT: Duration = Duration::from_secs(9);
+const BEAT: Duration = Duration::from_secs(6);
 /// One that does not answer in this time is given up.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// Tells other nodes, and hears them.
 pub struct Notifier {

@@ -1,6 +1,7 @@
 //! Opening: the tables brought up to date, the parts put together.
 
 use super::connect::{Connections, connect, options, session};
+use super::heads::Heads;
 use super::link::Link;
 use super::notify::Notifier;
 use super::{Postgres, failed};
@@ -38,10 +39,11 @@ impl Postgres {
         fault::during("migrate_in_flight", link.in_time(Instant::now() + MIGRATION, migrated)).await?;
         fault::point("migrate_done").await;
         let _ = first.close().await;
-        // A writer's statements look rows up by id and nothing else: a plan made while the tables
-        // were empty, or after a burst nobody has analysed, must not scan them.
+        // A writer's statements look rows up by id, or take the first of an index: a plan made while
+        // the tables were empty, or after a burst nobody has analysed, must not scan or sort them.
         let plans = [
             ("enable_seqscan", "off"),
+            ("enable_bitmapscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
             ("plan_cache_mode", "force_generic_plan"),
@@ -52,6 +54,7 @@ impl Postgres {
             submits: writer("submits"),
             changes: writer("changes"),
             work: writer("work"),
+            heads: Heads::default(),
             notifier: Notifier::start(
                 session(&options, "listen"),
                 Connections::new(link.clone(), session(&options, "tell"), 1),

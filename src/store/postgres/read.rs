@@ -64,7 +64,7 @@ pub async fn lapsed(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<
                   NULL::text AS result, error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, finished_at,
                   updated_at, cancel_requested_at, version
-           FROM tasks WHERE status = 1 AND lease_until <= $1 ORDER BY lease_until LIMIT $2"#,
+           FROM tasks WHERE status = 1 AND lease_until <= $1 ORDER BY lease_until, id LIMIT $2"#,
         now.0,
         limit
     );

@@ -6,6 +6,7 @@
 //! wait for a row, so two writers never wait for each other in a circle there.
 
 use super::failed;
+use super::heads::Ranges;
 use crate::store::row::{TaskRow, all, backoff_json, error_json, tags_json};
 use crate::store::{Claim, Once, Result, Submission, Submitted};
 use crate::task::{Artifact, Change, Event, Progress, Task, Time};
@@ -99,13 +100,19 @@ async fn before(db: &mut PgConnection, once: &Once) -> Result<Submitted> {
     Ok(Submitted::Before { fingerprint: before.fingerprint, answer: before.answer })
 }
 
-pub async fn claim(db: &mut PgConnection, claim: &Claim) -> Result<Vec<Task>> {
+/// Looks into the ranges in their order, and into none that it does not need: `LIMIT` takes the rows
+/// one by one, and locks no more than it takes.
+pub async fn claim(db: &mut PgConnection, claim: &Claim, ranges: &Ranges) -> Result<Vec<Task>> {
     let rows = sqlx::query_as!(
         TaskRow,
         r#"WITH due AS MATERIALIZED (
-             SELECT id FROM tasks
-             WHERE ready = 1 AND type = ANY($4) AND (cardinality($5::text[]) = 0 OR queue = ANY($5))
-             ORDER BY priority DESC, run_at, id LIMIT $6 FOR UPDATE SKIP LOCKED
+             SELECT ready.id
+             FROM unnest($7::bigint[], $8::bigint[], $9::bigint[]) AS range(highest, lowest, run_at),
+                  LATERAL (SELECT id FROM tasks
+                           WHERE ready = 1 AND priority BETWEEN range.lowest AND range.highest AND run_at >= range.run_at
+                             AND type = ANY($4) AND (cardinality($5::text[]) = 0 OR queue = ANY($5))
+                           ORDER BY priority DESC, run_at, id LIMIT $6 FOR UPDATE SKIP LOCKED) AS ready
+             LIMIT $6
            ), claimed AS (
              UPDATE tasks t SET status = 1, ready = 0, attempt = attempt + 1, lease = gen_random_uuid(), lease_until = $1,
                                 worker = $2, started_at = $3, updated_at = $3, progress = NULL, version = version + 1
@@ -132,7 +139,10 @@ pub async fn claim(db: &mut PgConnection, claim: &Claim) -> Result<Vec<Task>> {
         claim.now.0,
         &claim.types,
         &claim.queues,
-        claim.max
+        claim.max,
+        &ranges.highest,
+        &ranges.lowest,
+        &ranges.from
     );
     let mut tasks = all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)?;
     tasks.sort_by_key(|task| (-task.priority, task.run_at, task.id));

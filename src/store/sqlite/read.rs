@@ -57,7 +57,7 @@ pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>>
                   NULL AS "result: String", error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease AS "lease: Uuid", lease_until, worker, run_at, created_at, started_at, finished_at,
                   updated_at, cancel_requested_at, version
-           FROM tasks WHERE status = 1 AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2"#,
+           FROM tasks WHERE status = 1 AND lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2"#,
         now.0,
         limit
     );

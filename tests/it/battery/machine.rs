@@ -2,7 +2,7 @@
 
 use super::campaign::{Bounds, block_on, campaign};
 use super::lives::{MUST_BE_MET, kind};
-use super::reference::{End, LEASE, Op, Said, Task as Expected, World, wrap};
+use super::reference::{End, LEASE, Op, Said, Task as Expected, World, message, wrap};
 use crate::promises::{failure, page, success};
 use crate::support::bed::{BEGIN, Bed, noop};
 use crate::support::on_both_databases;
@@ -191,7 +191,7 @@ impl Walk {
             End::Retryable => failure(true),
             End::RetryAfter(wait) => Outcome::Failure {
                 code: "broken".into(),
-                message: "later".into(),
+                message: message(end).into(),
                 retryable: true,
                 retry_after_ms: Some(wait),
             },
@@ -264,7 +264,7 @@ fn seen(task: &Task) -> Seen {
         task.run_at.0,
         i64::from(task.lease.is_some()),
     ];
-    let error = task.error.as_ref().map(|error| (error.code.clone(), error.attempt));
+    let error = task.error.as_ref().map(|error| (error.message.clone(), error.attempt));
     let times = [task.started_at, task.finished_at, task.cancel_requested_at, task.lease_until];
     (task.status.word(), numbers, error, times.map(|time| time.map(|time| time.0)))
 }
@@ -272,7 +272,7 @@ fn seen(task: &Task) -> Seen {
 fn wanted(task: &Expected) -> Seen {
     let holds = i64::from(task.lease_until.is_some());
     let numbers = [task.attempt, task.failures, task.losses, task.percent, task.run_at, holds];
-    let error = task.error.map(|(code, attempt)| (code.to_owned(), attempt));
+    let error = task.error.map(|(message, attempt)| (message.to_owned(), attempt));
     (task.status, numbers, error, [task.started_at, task.finished_at, task.cancel_requested_at, task.lease_until])
 }
 

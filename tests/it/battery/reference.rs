@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 pub const LEASE: i64 = 30_000;
 const MAX_LOSSES: i64 = 3;
+/// What stands at a task that lost so many workers.
+const LOST: &str = "the worker was lost 3 times while running this task";
 
 /// One thing that happens. Numbers name a task, a lease or a report by its place, wrapped round.
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ pub struct Task {
     pub failures: i64,
     pub losses: i64,
     pub percent: i64,
+    /// Message and attempt.
     pub error: Option<(&'static str, i64)>,
     pub run_at: i64,
     pub started_at: Option<i64>,
@@ -91,18 +94,14 @@ pub struct Task {
     priority: i64,
     ready: bool,
     lease: Option<usize>,
-    /// Whether the last failure's message was the one of a `RetryAfter`.
-    said_later: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct World {
     pub now: i64,
     pub tasks: Vec<Task>,
-    /// The task of each lease ever given.
-    pub leases: Vec<usize>,
-    /// Which attempt of its task each lease is.
-    attempts: Vec<i64>,
+    /// Task and attempt of each lease ever given.
+    pub leases: Vec<(usize, i64)>,
     /// Leases the node knows it holds.
     pub remembered: Vec<usize>,
     pub reports: Vec<(usize, End)>,
@@ -182,7 +181,6 @@ impl World {
             priority,
             ready: delay <= 0,
             lease: None,
-            said_later: false,
         });
         Said::Submitted { task, replayed: false }
     }
@@ -193,8 +191,7 @@ impl World {
         ready.truncate(n as usize);
         for &id in &ready {
             let lease = self.leases.len();
-            self.leases.push(id);
-            self.attempts.push(self.tasks[id].attempt + 1);
+            self.leases.push((id, self.tasks[id].attempt + 1));
             self.remembered.push(lease);
             let task = &mut self.tasks[id];
             (task.ready, task.lease, task.lease_until) = (false, Some(lease), Some(self.now + LEASE));
@@ -219,8 +216,10 @@ impl World {
     fn report(&mut self, lease: usize, end: End) -> Said {
         self.reports.push((lease, end));
         let now = self.now;
-        let again = self.ended_as(lease, end);
-        let Some(task) = self.holder(lease) else { return Said::Written(again) };
+        if self.holder(lease).is_none() {
+            return Said::Written(self.said_before(lease, end));
+        }
+        let task = &mut self.tasks[self.leases[lease].0];
         let wait = match end {
             End::Success => {
                 (task.error, task.percent) = (None, 100);
@@ -233,8 +232,7 @@ impl World {
             End::Retryable | End::Fatal => (10_000 << task.failures).min(40_000),
         };
         task.failures += 1;
-        task.error = Some(("broken", task.attempt));
-        task.said_later = matches!(end, End::RetryAfter(_));
+        task.error = Some((message(end), task.attempt));
         match end != End::Fatal && task.failures < task.max_attempts {
             true => task.wait("retrying", wait, now),
             false => task.end("failed", "FAILED", now),
@@ -283,7 +281,7 @@ impl World {
                 return drop(task.end("cancelled", "CANCELLED", now));
             }
             if task.losses >= MAX_LOSSES {
-                task.error = Some(("worker_lost", task.attempt));
+                task.error = Some((LOST, task.attempt));
                 return drop(task.end("failed", "FAILED", now));
             }
             task.wait("rescued", 0, now);
@@ -300,23 +298,23 @@ impl World {
         Said::Promoted { promoted, next }
     }
 
-    /// A report that is said again: the status it has led to, where it ended the task.
-    fn ended_as(&self, lease: usize, end: End) -> Option<&'static str> {
-        let task = &self.tasks[self.leases[lease]];
-        let is_end = match end {
+    /// The status, if this very attempt has ended the task just so.
+    fn said_before(&self, lease: usize, end: End) -> Option<&'static str> {
+        let (task, attempt) = self.leases[lease];
+        let task = &self.tasks[task];
+        let so = match end {
             End::Success => task.status == "SUCCESS",
-            End::Fatal | End::Retryable | End::RetryAfter(_) => {
-                let same = task.said_later == matches!(end, End::RetryAfter(_));
-                task.status == "FAILED" && task.error == Some(("broken", task.attempt)) && same
-            }
             End::Cancelled => task.status == "CANCELLED",
             End::Released => false,
+            End::Fatal | End::Retryable | End::RetryAfter(_) => {
+                task.status == "FAILED" && task.error == Some((message(end), attempt))
+            }
         };
-        (is_end && task.attempt == self.attempts[lease]).then_some(task.status)
+        (so && task.attempt == attempt).then_some(task.status)
     }
 
     fn holder(&mut self, lease: usize) -> Option<&mut Task> {
-        Some(&mut self.tasks[self.leases[lease]]).filter(|task| task.lease == Some(lease))
+        Some(&mut self.tasks[self.leases[lease].0]).filter(|task| task.lease == Some(lease))
     }
 }
 
@@ -350,6 +348,11 @@ impl Task {
         self.go(event, "PENDING", now);
         Said::Written(Some("PENDING"))
     }
+}
+
+/// What a failed attempt says.
+pub fn message(end: End) -> &'static str {
+    if matches!(end, End::RetryAfter(_)) { "later" } else { "it broke" }
 }
 
 /// The place a number names among `len`.

@@ -5,14 +5,15 @@ use crate::promises::{beat, failure, line_query, report, success, try_report};
 use crate::support::bed::{Bed, noop, raw};
 use crate::support::on_both_databases;
 use crate::support::raw::Raw;
-use errand::queue::Reported;
-use errand::store::Beat;
+use errand::queue::{Kept, Reported};
+use errand::store::{Beat, Save, Saved};
 use errand::task::{Artifact, Change, Draft, Outcome, Progress, Scope, Status, Task};
 use errand::types::{Level, LogLine};
 
 on_both_databases![
     no_report_of_a_worker_that_lost_its_lease_is_written,
     no_beat_of_a_worker_that_lost_its_lease_is_written,
+    no_checkpoint_of_a_worker_that_lost_its_lease_is_written,
     the_store_itself_refuses_a_change_under_an_old_lease,
     the_store_itself_refuses_a_beat_under_an_old_lease,
     the_store_itself_refuses_what_others_decided_before_the_task_moved_on,
@@ -50,6 +51,23 @@ async fn no_beat_of_a_worker_that_lost_its_lease_is_written(bed: Bed) {
         assert_eq!(bed.get(stale.id).await.progress, Progress::default(), "{loss:?}");
         let lines = bed.queue.lines(&Scope::Everyone, stale.id, &line_query()).await.unwrap();
         assert!(lines.is_empty(), "{loss:?}: {lines:?}");
+        report(&bed, &successor, success()).await;
+    }
+}
+
+async fn no_checkpoint_of_a_worker_that_lost_its_lease_is_written(bed: Bed) {
+    let mut raw = Raw::open(&bed.url).await;
+    for loss in LOSSES {
+        let (stale, successor) = lose(&bed, loss).await;
+        let before = raw.everything().await;
+        for name in ["place", "new"] {
+            let said = bed.queue.save(checkpoint(&stale, name)).await.unwrap();
+            assert_eq!(said, Kept::Lost, "{loss:?}: {name}");
+            let said = bed.queue.store().save(&[checkpoint(&stale, name)], bed.clock.now()).await.unwrap();
+            assert_eq!(said, [Saved::Lost], "{loss:?}: {name}");
+        }
+        assert_eq!(raw.everything().await, before, "{loss:?}");
+        assert_eq!(bed.queue.save(checkpoint(&successor, "place")).await.unwrap(), Kept::Written, "{loss:?}");
         report(&bed, &successor, success()).await;
     }
 }
@@ -135,6 +153,7 @@ async fn lose(bed: &Bed, loss: Loss) -> (Task, Task) {
     let attempts = if matches!(loss, Loss::NextAttempt) { 2 } else { 1 };
     let id = bed.submit(Draft { max_attempts: attempts, ..noop() }).await.id;
     let mut stale = bed.claim(1).await.remove(0);
+    assert_eq!(bed.queue.save(checkpoint(&stale, "place")).await.unwrap(), Kept::Written);
     match loss {
         Loss::Rescued => lapse(bed).await,
         Loss::CancelledAndRetried => {
@@ -198,6 +217,11 @@ fn beats(bed: &Bed, task: &Task) -> Vec<Beat> {
         Beat { lines: lines(), ..beat(task) },
         Beat { progress: progress(), lines: lines(), ..beat(task) },
     ]
+}
+
+fn checkpoint(task: &Task, name: &str) -> Save {
+    let (name, data) = (name.to_owned(), raw(&format!(r#"{{"attempt": {}}}"#, task.attempt)));
+    Save { id: task.id, lease: task.lease.unwrap(), attempt: task.attempt, name, data }
 }
 
 /// The status after a change written round the door; `None` if it was refused.

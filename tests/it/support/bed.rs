@@ -113,10 +113,25 @@ pub async fn open(url: &DatabaseUrl) -> Arc<dyn Store> {
 
 /// A database of its own on the server in TEST_DATABASE_URL; a test without one fails.
 pub async fn fresh_postgres() -> (String, Dropped) {
+    fresh_postgres_with("").await
+}
+
+/// The same in another language: its order, its capital letters. Where the server can't, it says so.
+pub async fn fresh_postgres_in_turkish() -> (String, Dropped) {
+    let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL names a Postgres for tests: run ./test");
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    let knows = "SELECT current_setting('server_version_num')::int >= 150000
+                 AND EXISTS (SELECT FROM pg_collation WHERE collname = 'tr-x-icu')";
+    let knows: bool = sqlx::query_scalar(knows).fetch_one(&mut connection).await.unwrap();
+    println!("a database in Turkish: {knows}");
+    fresh_postgres_with(if knows { "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'tr'" } else { "" }).await
+}
+
+async fn fresh_postgres_with(options: &str) -> (String, Dropped) {
     let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL names a Postgres for tests: run ./test");
     let name = format!("errand_test_{}", Uuid::new_v4().simple());
     let mut connection = PgConnection::connect(&server).await.unwrap();
-    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name} {options}"))).await.unwrap();
     let (base, query) = server.split_once('?').map_or((server.as_str(), ""), |(base, query)| (base, query));
     let (before, _) = base.rsplit_once('/').unwrap();
     let url = format!("{before}/{name}{}{query}", if query.is_empty() { "" } else { "?" });

@@ -1,6 +1,6 @@
 //! The real router in process, over a fresh database, with a worker pool where a test wants one.
 
-use super::bed::{DatabaseUrl, Dropped, fresh_postgres, open};
+use super::bed::{BEGIN, DatabaseUrl, Dropped, fresh_postgres, fresh_postgres_in_turkish, open};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -25,11 +25,12 @@ use tower::ServiceExt;
 /// Larger uploads are refused in tests.
 pub const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A node without a socket, on the system's clock. Nothing runs until [`Service::work`].
+/// A node without a socket, on the system's clock or on one moved by hand. Nothing runs until [`Service::work`].
 pub struct Service {
     pub router: Router,
     pub queue: Queue,
     pub stop: CancellationToken,
+    pub url: DatabaseUrl,
     pool: Mutex<Vec<JoinHandle<()>>>,
     folder: tempfile::TempDir,
     _database: Option<Dropped>,
@@ -39,16 +40,32 @@ impl Service {
     pub async fn sqlite() -> Service {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("errand.db"));
-        Service::over(url, folder, None).await
+        Service::over(url, folder, None, None).await
+    }
+
+    /// One on SQLite and one on Postgres, each with a clock moved by hand. The Postgres database is in
+    /// a language that is not ours: nothing may depend on that.
+    pub async fn both_by_hand() -> [Service; 2] {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), || Some(Clock::by_hand(BEGIN)));
+        let url = DatabaseUrl::Sqlite(folder.path().join("errand.db"));
+        let sqlite = Service::over(url, folder, None, clock()).await;
+        let (url, dropped) = fresh_postgres_in_turkish().await;
+        let folder = tempfile::tempdir().unwrap();
+        [sqlite, Service::over(DatabaseUrl::Postgres(url), folder, Some(dropped), clock()).await]
     }
 
     pub async fn postgres() -> Service {
         let (url, dropped) = fresh_postgres().await;
-        Service::over(DatabaseUrl::Postgres(url), tempfile::tempdir().unwrap(), Some(dropped)).await
+        Service::over(DatabaseUrl::Postgres(url), tempfile::tempdir().unwrap(), Some(dropped), None).await
     }
 
-    async fn over(url: DatabaseUrl, folder: tempfile::TempDir, database: Option<Dropped>) -> Service {
-        let (store, clock) = (open(&url).await, Clock::system());
+    async fn over(
+        url: DatabaseUrl,
+        folder: tempfile::TempDir,
+        database: Option<Dropped>,
+        clock: Option<Clock>,
+    ) -> Service {
+        let (store, clock) = (open(&url).await, clock.unwrap_or_else(Clock::system));
         clock.follow(store.now().await.unwrap());
         let files = Files::local(&folder.path().join("files")).unwrap();
         let queue = Queue::open(store, clock, Types::builtin().with(vec![Box::new(Panics)]), files);
@@ -61,7 +78,7 @@ impl Service {
         };
         let stop = CancellationToken::new();
         let router = errand::api::router(Api::new(queue.clone(), node, stop.clone()));
-        Service { router, queue, stop, pool: Mutex::default(), folder, _database: database }
+        Service { router, queue, stop, url, pool: Mutex::default(), folder, _database: database }
     }
 
     /// Starts a pool of four places.
