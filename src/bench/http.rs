@@ -1,5 +1,6 @@
 //! Scenarios over HTTP: a real server on loopback, and clients in the same process on the same cores.
 
+use super::pool::{Pool, finished, until_finished};
 use super::{Measured, measured};
 use crate::api::{self, Api, NodeInfo};
 use crate::queue::Queue;
@@ -63,6 +64,20 @@ pub async fn submit(queue: &Queue, tasks: u64, connections: u64) -> Result<Measu
     let (took, latencies) = Server::start(queue)?.under(load, tasks, connections).await?;
     let what = "POST /api/tasks/submit, each answered 201 when its task is on disk";
     Ok(measured("submit", what, tasks, took, "one request", latencies))
+}
+
+/// The same while a pool works, until the last is finished: in and out at once.
+pub async fn sustained(queue: &Queue, tasks: u64, connections: u64, places: usize) -> Result<Measured, String> {
+    let load = Load::post("/api/tasks/submit", TASK.to_owned());
+    let before = finished(queue).await?;
+    let pool = Pool::start(queue, places);
+    let began = Instant::now();
+    let (_, latencies) = Server::start(queue)?.under(load, tasks, connections).await?;
+    until_finished(queue, before + tasks).await?;
+    let took = began.elapsed();
+    pool.end().await?;
+    let what = "POST /api/tasks/submit while a pool works, until the last task is finished";
+    Ok(measured("sustained", what, tasks, took, "one request", latencies))
 }
 
 /// `tasks` tasks in batches of `batch`.

@@ -81,9 +81,10 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
     let mut results = Vec::new();
     for scenario in Scenario::MEASURED {
         if args.scenario == Scenario::All || args.scenario == scenario {
-            let before = Usage::now();
+            let before = usage(&queue).await?;
             let measured = one(scenario, &queue, args).await?;
-            results.push(Measured { cost: Some(before.cost(measured.tasks)), ..measured });
+            let cost = before.cost(&usage(&queue).await?, measured.tasks);
+            results.push(Measured { cost: Some(cost), ..measured });
         }
     }
     let report = Report {
@@ -105,7 +106,7 @@ async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Meas
         Scenario::Life => door::life(queue, tasks, batch).await,
         Scenario::Pickup => pool::pickup(queue, tasks.min(1_000), places).await,
         Scenario::Drain => pool::drain(queue, tasks, places).await,
-        Scenario::Sustained => pool::sustained(queue, tasks, connections, places).await,
+        Scenario::Sustained => http::sustained(queue, tasks, connections, places).await,
         Scenario::Submit => http::submit(queue, tasks, connections).await,
         Scenario::Batch => http::batch(queue, tasks, batch, connections.min(8)).await,
         Scenario::Poll => http::poll(queue, tasks, connections).await,
@@ -114,6 +115,10 @@ async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Meas
         Scenario::Idle => pool::idle(queue, IDLE_SECONDS, places).await,
         Scenario::All => Err("all is no scenario of its own".to_owned()),
     }
+}
+
+async fn usage(queue: &Queue) -> Result<Usage, String> {
+    Ok(Usage::now(queue.store().written().await.map_err(|error| error.to_string())?))
 }
 
 async fn close(queue: Queue) {
@@ -145,7 +150,7 @@ fn json(report: &Report) -> String {
 
 fn table(report: &Report) -> String {
     let mut text = format!(
-        "Errand {} ({} build), {} cores, {}: {}, {} finished tasks before\n\n{:<10} {:>9} {:>8} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>9}\n",
+        "Errand {} ({} build), {} cores, {}: {}, {} finished tasks before\n\n{:<10} {:>9} {:>8} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>9} {:>8}\n",
         report.version,
         report.build,
         report.cores,
@@ -163,6 +168,7 @@ fn table(report: &Report) -> String {
         "all s/1k",
         "RSS MiB",
         "written B",
+        "commits",
     );
     for result in &report.results {
         let Latencies { p50, p99, max } = result.latency_ms;
@@ -172,11 +178,15 @@ fn table(report: &Report) -> String {
         );
         if let Some(cost) = &result.cost {
             text += &format!(
-                " {:>9.4} {:>9.4} {:>7.0} {:>9.0}",
-                cost.cpu_seconds_per_1000, cost.machine_cpu_seconds_per_1000, cost.rss_mib, cost.written_bytes_per_task
+                " {:>9.4} {:>9.4} {:>7.0} {:>9.0} {:>8.4}",
+                cost.cpu_seconds_per_1000,
+                cost.machine_cpu_seconds_per_1000,
+                cost.rss_mib,
+                cost.written_bytes_per_task,
+                cost.commits_per_task
             );
         }
         text += &format!("   {}; latency of {}\n", result.what, result.latency_of);
     }
-    text + "CPU s/1k: of this process for 1,000 tasks; all: of the whole machine; written: by this process, for each task"
+    text + "CPU s/1k: of this process for 1,000 tasks; all: of the whole machine; written and commits: for each task"
 }

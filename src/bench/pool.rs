@@ -5,9 +5,6 @@ use super::{Measured, measured};
 use crate::queue::Queue;
 use crate::task::{Draft, Scope, Status};
 use crate::worker::{self, Settings};
-use futures_util::future::try_join_all;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,32 +53,6 @@ pub async fn drain(queue: &Queue, tasks: u64, places: usize) -> Result<Measured,
     pool.end().await?;
     let what = "a backlog of noop tasks, claimed, run and finished by one node's pool";
     Ok(measured("drain", what, tasks, took, "nothing", Vec::new()))
-}
-
-/// Single submits of `callers` callers for as long as `tasks` last, while the pool works: in and out at once.
-pub async fn sustained(queue: &Queue, tasks: u64, callers: u64, places: usize) -> Result<Measured, String> {
-    let before = finished(queue).await?;
-    let pool = Pool::start(queue, places);
-    let left = Arc::new(AtomicU64::new(tasks));
-    let began = Instant::now();
-    let submitters = (0..callers).map(|_| tokio::spawn(one_by_one(queue.clone(), left.clone())));
-    let latencies = try_join_all(submitters).await.map_err(|error| error.to_string())?;
-    let latencies = latencies.into_iter().collect::<Result<Vec<_>, String>>()?.concat();
-    until_finished(queue, before + tasks).await?;
-    let took = began.elapsed();
-    pool.end().await?;
-    let what = "single submits while the pool works, until the last is finished";
-    Ok(measured("sustained", what, tasks, took, "one submit", latencies))
-}
-
-async fn one_by_one(queue: Queue, left: Arc<AtomicU64>) -> Result<Vec<Duration>, String> {
-    let mut latencies = Vec::new();
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-        let began = Instant::now();
-        submit(&queue, 1).await?;
-        latencies.push(began.elapsed());
-    }
-    Ok(latencies)
 }
 
 /// From the return of a submit to the start of the task in an idle pool, one at a time.
@@ -135,13 +106,15 @@ pub async fn idle(queue: &Queue, seconds: u64, places: usize) -> Result<Measured
     ))
 }
 
-async fn finished(queue: &Queue) -> Result<u64, String> {
+/// How many tasks are finished.
+pub async fn finished(queue: &Queue) -> Result<u64, String> {
     let stats = queue.stats(&Scope::Everyone).await.map_err(|error| error.to_string())?;
     let success = stats.counts.iter().filter(|count| count.status == Status::Success);
     Ok(success.map(|count| count.n as u64).sum())
 }
 
-async fn until_finished(queue: &Queue, n: u64) -> Result<(), String> {
+/// Waits until so many are.
+pub async fn until_finished(queue: &Queue, n: u64) -> Result<(), String> {
     let mut grown = queue.events().log();
     let patience = Instant::now() + PATIENCE;
     while finished(queue).await? < n {

@@ -1,5 +1,7 @@
-//! What a scenario cost: processor time, memory, bytes written. Read from `/proc`; zero where there is none.
+//! What a scenario cost: processor time, memory, bytes written, commits. Processor time and memory are
+//! read from `/proc`; zero where there is none.
 
+use crate::store::Written;
 use serde::Serialize;
 use std::fs;
 
@@ -12,6 +14,7 @@ pub struct Usage {
     own_ticks: u64,
     machine_ticks: u64,
     written: u64,
+    database: Written,
 }
 
 /// What one scenario cost.
@@ -23,25 +26,29 @@ pub struct Cost {
     pub machine_cpu_seconds_per_1000: f64,
     /// Memory of this process at the end.
     pub rss_mib: f64,
-    /// Bytes this process had written to files, for each task: SQLite's log and file, not Postgres'.
+    /// Bytes written for each task: of Postgres' log, or what this process wrote to SQLite's log and file.
     pub written_bytes_per_task: f64,
+    /// Transactions the database committed for each task.
+    pub commits_per_task: f64,
 }
 
 impl Usage {
     /// What has been used up to now.
-    pub fn now() -> Usage {
-        Usage { own_ticks: own_ticks(), machine_ticks: machine_ticks(), written: own_number("io", "write_bytes:") }
+    pub fn now(database: Written) -> Usage {
+        let written = database.log_bytes.unwrap_or_else(|| own_number("io", "write_bytes:"));
+        Usage { own_ticks: own_ticks(), machine_ticks: machine_ticks(), written, database }
     }
 
-    /// What `tasks` tasks cost since.
-    pub fn cost(&self, tasks: u64) -> Cost {
-        let now = Usage::now();
-        let per_1000 = |ticks: u64| ticks as f64 / TICKS_A_SECOND * 1000.0 / tasks.max(1) as f64;
+    /// What `tasks` tasks cost from here to `now`.
+    pub fn cost(&self, now: &Usage, tasks: u64) -> Cost {
+        let per_task = |n: u64| n as f64 / tasks.max(1) as f64;
+        let per_1000 = |ticks: u64| per_task(ticks) / TICKS_A_SECOND * 1000.0;
         Cost {
             cpu_seconds_per_1000: per_1000(now.own_ticks - self.own_ticks),
             machine_cpu_seconds_per_1000: per_1000(now.machine_ticks - self.machine_ticks),
             rss_mib: own_number("status", "VmRSS:") as f64 * 1024.0 / MIB,
-            written_bytes_per_task: (now.written - self.written) as f64 / tasks.max(1) as f64,
+            written_bytes_per_task: per_task(now.written - self.written),
+            commits_per_task: per_task(now.database.commits - self.database.commits),
         }
     }
 }

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
-pub use numbers::{Count, Minute};
+pub use numbers::{Count, Minute, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresBeside};
 #[cfg(feature = "sqlite")]
@@ -330,6 +330,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes something that changes nothing, as durably as all else: whether writes work.
     async fn probe(&self) -> Result<()>;
+
+    /// What the database has written, for `errand bench`.
+    async fn written(&self) -> Result<Written>;
 
     /// Bytes of the database's log, where that is a file of this process's own.
     fn log_bytes(&self) -> Option<u64>;

@@ -15,6 +15,15 @@ pub struct Count {
     pub n: i64,
 }
 
+/// What a database has written since some instant in the past: two readings say what was written between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Transactions committed. Postgres counts readers' too, and knows of the last second only later.
+    pub commits: u64,
+    /// Bytes of the write-ahead log, the whole server's; `None` where this process writes it itself.
+    pub log_bytes: Option<u64>,
+}
+
 /// What one node did in one minute with one owner's tasks of one type: for charts and percentiles.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Minute {

@@ -19,7 +19,7 @@ pub use inspect::PostgresBeside;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
-    StoredLine, Submission, Submitted, Transition, Wake,
+    StoredLine, Submission, Submitted, Transition, Wake, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -256,6 +256,10 @@ impl Store for Postgres {
 
     async fn probe(&self) -> Result<()> {
         write!(self.work, |db| keep::probe(db))
+    }
+
+    async fn written(&self) -> Result<Written> {
+        read!(self, |db| read::written(db))
     }
 
     fn log_bytes(&self) -> Option<u64> {

@@ -3,7 +3,7 @@
 use super::failed;
 use crate::store::list::{self, Dialect};
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
-use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
+use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition, Written};
 use crate::task::{Artifact, Checkpoint, Filter, Page, Scope, Task, Time};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -175,6 +175,17 @@ pub async fn files(db: &mut PgConnection, scope: &Scope, ids: &[Uuid]) -> Result
         owner
     );
     all(rows.fetch_all(db).await.map_err(failed)?, FileRow::file)
+}
+
+pub async fn written(db: &mut PgConnection) -> Result<Written> {
+    let row = sqlx::query!(
+        r#"SELECT xact_commit AS "commits!", (pg_current_wal_lsn() - '0/0')::bigint AS "log_bytes!"
+           FROM pg_stat_database WHERE datname = current_database()"#
+    )
+    .fetch_one(db)
+    .await
+    .map_err(failed)?;
+    Ok(Written { commits: row.commits as u64, log_bytes: Some(row.log_bytes as u64) })
 }
 
 pub async fn counts(db: &mut PgConnection, scope: &Scope) -> Result<Vec<Count>> {

@@ -1,10 +1,12 @@
-//! The shapes in which batches travel to SQLite: one JSON array a statement.
+//! The shapes in which batches travel to SQLite and back: one JSON array a statement, and one for each
+//! row that is claimed. The driver copies every column of every row to the heap, which costs more than
+//! the claim itself.
 
-use crate::store::Beat;
-use crate::store::row::{backoff_json, error_json, tags_json};
-use crate::task::{Change, Event, Task};
+use crate::store::row::{TaskRow, backoff_json, error_json, tags_json};
+use crate::store::{Beat, Claim, Error, Result};
+use crate::task::{Change, Event, Status, Task};
 use crate::types::LogLine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A batch as its parameter.
@@ -138,6 +140,66 @@ impl<'a> LineJson<'a> {
             message: &line.message,
         }
     }
+}
+
+/// What a claim returns of a row beside its id and lease, in this order.
+#[derive(Deserialize)]
+struct ClaimedJson {
+    r#type: String,
+    name: Option<String>,
+    queue: String,
+    priority: i64,
+    tags: String,
+    owner: String,
+    client_id: String,
+    params: String,
+    error: Option<String>,
+    attempt: i64,
+    failures: i64,
+    losses: i64,
+    max_attempts: i64,
+    backoff: Option<String>,
+    timeout_seconds: Option<i64>,
+    run_at: i64,
+    created_at: i64,
+    version: i64,
+}
+
+/// The task that this claim has got.
+pub fn claimed(id: Uuid, lease: Uuid, rest: &str, claim: &Claim) -> Result<Task> {
+    let rest: ClaimedJson = serde_json::from_str(rest).map_err(|error| Error::Damaged(error.to_string()))?;
+    let row = TaskRow {
+        id,
+        r#type: rest.r#type,
+        name: rest.name,
+        queue: rest.queue,
+        priority: rest.priority,
+        tags: rest.tags,
+        owner: rest.owner,
+        client_id: rest.client_id,
+        params: Some(rest.params),
+        result: None,
+        error: rest.error,
+        progress: None,
+        status: Status::Running as i64,
+        attempt: rest.attempt,
+        failures: rest.failures,
+        losses: rest.losses,
+        max_attempts: rest.max_attempts,
+        backoff: rest.backoff,
+        timeout_seconds: rest.timeout_seconds,
+        lease: Some(lease),
+        lease_until: Some(claim.now.plus(claim.lease_ms).0),
+        worker: Some(claim.worker.clone()),
+        run_at: rest.run_at,
+        created_at: rest.created_at,
+        started_at: Some(claim.now.0),
+        finished_at: None,
+        updated_at: claim.now.0,
+        cancel_requested_at: None,
+        version: rest.version,
+    };
+    row.task()
 }
 
 /// An id as `unhex` reads it: JSON has no bytes.

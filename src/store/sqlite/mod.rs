@@ -20,7 +20,7 @@ mod writer;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
-    StoredLine, Submission, Submitted, Transition, Wake,
+    StoredLine, Submission, Submitted, Transition, Wake, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -211,6 +211,10 @@ impl Store for Sqlite {
 
     async fn probe(&self) -> Result<()> {
         self.writer.probe().await
+    }
+
+    async fn written(&self) -> Result<Written> {
+        Ok(Written { commits: self.writer.commits(), log_bytes: None })
     }
 
     fn log_bytes(&self) -> Option<u64> {

@@ -2,8 +2,8 @@
 //! Callers hold the one writing connection, in a transaction.
 
 use super::failed;
-use super::json::{ChangeJson, Hex, TaskJson, json};
-use crate::store::row::TaskRow;
+use super::json::{ChangeJson, Hex, TaskJson, claimed, json};
+use crate::store::row::all;
 use crate::store::{Claim, Result, Submission, Submitted};
 use crate::task::{Change, Event, Progress, Status, Task, Time};
 use sqlx::SqliteConnection;
@@ -101,20 +101,16 @@ async fn use_key(db: &mut SqliteConnection, submission: &Submission) -> Result<S
 pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>> {
     let (types, queues) = (json(&claim.types), json(&claim.queues));
     let (now, until) = (claim.now.0, claim.now.plus(claim.lease_ms).0);
-    let rows = sqlx::query_as!(
-        TaskRow,
+    let rows = sqlx::query!(
         r#"UPDATE tasks SET status = 1, ready = 0, attempt = attempt + 1, lease = randomblob(16), lease_until = ?1,
                             worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1
            WHERE id IN (SELECT id FROM tasks
                         WHERE ready = 1 AND type IN (SELECT value FROM json_each(?4))
                           AND (?5 = '[]' OR queue IN (SELECT value FROM json_each(?5)))
                         ORDER BY priority DESC, run_at, id LIMIT ?6)
-           RETURNING id AS "id!: Uuid", type AS "type!", name, queue AS "queue!", priority AS "priority!", tags AS "tags!",
-                     owner AS "owner!", client_id AS "client_id!", params AS "params?", result, error, progress,
-                     status AS "status!", attempt AS "attempt!", failures AS "failures!", losses AS "losses!",
-                     max_attempts AS "max_attempts!", backoff, timeout_seconds, lease AS "lease: Uuid", lease_until, worker,
-                     run_at AS "run_at!", created_at AS "created_at!", started_at, finished_at, updated_at AS "updated_at!",
-                     cancel_requested_at, version AS "version!""#,
+           RETURNING id AS "id!: Uuid", lease AS "lease!: Uuid",
+                     json_array(type, name, queue, priority, tags, owner, client_id, params, error, attempt, failures, losses,
+                                max_attempts, backoff, timeout_seconds, run_at, created_at, version) AS "rest!: String""#,
         until,
         claim.worker,
         now,
@@ -125,7 +121,7 @@ pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>
     .fetch_all(&mut *db)
     .await
     .map_err(failed)?;
-    let mut tasks = rows.into_iter().map(TaskRow::task).collect::<Result<Vec<Task>>>()?;
+    let mut tasks = all(rows, |row| claimed(row.id, row.lease, &row.rest, claim))?;
     tasks.sort_by_key(|task| (-task.priority, task.run_at, task.id));
     let started = |after| Transition { event: Event::Started, from: Some(Status::Pending), after, actor: None };
     log(db, &tasks.iter().map(started).collect::<Vec<_>>()).await?;

@@ -7,6 +7,7 @@ use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 /// The one writing connection, lent for one write at a time.
@@ -16,6 +17,7 @@ pub struct Writer {
     ballast: Ballast,
     /// The number of this run, as the file's header has it.
     run: u32,
+    commits: AtomicU64,
     broken: watch::Sender<Option<Error>>,
 }
 
@@ -35,7 +37,7 @@ impl Writer {
     /// A writer on this connection to these files.
     pub fn new(connection: SqliteConnection, anchor: Anchor, ballast: Ballast, run: u32) -> Writer {
         let slot = Mutex::new(Slot { connection, open: false });
-        Writer { slot, anchor, ballast, run, broken: watch::Sender::new(None) }
+        Writer { slot, anchor, ballast, run, commits: AtomicU64::new(0), broken: watch::Sender::new(None) }
     }
 
     /// Begins a write of what is new: `Full` while the disk is short of room, so that what little
@@ -90,6 +92,11 @@ impl Writer {
         found.unwrap_or_else(|| Error::Unavailable("the store is closed".to_owned()))
     }
 
+    /// Writes so far.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Relaxed)
+    }
+
     /// The files it writes to.
     pub fn anchor(&self) -> &Anchor {
         &self.anchor
@@ -123,6 +130,7 @@ impl Write<'_> {
         };
         if done.is_ok() {
             self.slot.open = false;
+            self.writer.commits.fetch_add(1, Relaxed);
             self.writer.check()?;
             return done;
         }
