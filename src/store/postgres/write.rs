@@ -124,7 +124,7 @@ pub async fn claim(db: &mut PgConnection, claim: &Claim, ranges: &Ranges) -> Res
                                   run_at, started_at, version)
              SELECT nextval('changes_seq'), updated_at, 1, id, owner, 0, 1, error, attempt, failures, losses, worker, run_at,
                     started_at, version
-             FROM gate, claimed
+             FROM gate, claimed ORDER BY priority DESC, run_at, id
            ), counted AS (
              INSERT INTO counts (owner, queue, type, status, n)
              SELECT owner, queue, type, s, sum(d) FROM gate, claimed, (VALUES (0, -1), (1, 1)) AS v(s, d)
@@ -165,9 +165,9 @@ pub async fn apply(db: &mut PgConnection, changes: &[Change]) -> Result<Vec<Opti
                updated_at = c.at, version = t.version + 1
              FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[],
                          $8::bigint[], $9::bool[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
-                         $15::bigint[], $16::bigint[], $17::text[])
+                         $15::bigint[], $16::bigint[], $17::text[]) WITH ORDINALITY
                   AS c(id, event, from_status, to_status, ready, lease, version, lapsed_by, unless_cancelling, at, error,
-                       result, progress, run_at, failures, losses, actor)
+                       result, progress, run_at, failures, losses, actor, no)
              WHERE t.id = c.id AND t.status + 0 = c.from_status
                AND (c.lease IS NULL OR t.lease = c.lease)
                AND (c.version IS NULL OR t.version = c.version)
@@ -175,7 +175,7 @@ pub async fn apply(db: &mut PgConnection, changes: &[Change]) -> Result<Vec<Opti
                AND (NOT c.unless_cancelling OR t.cancel_requested_at IS NULL)
              RETURNING t.id, t.owner, t.queue, t.type, t.status, t.error, t.progress, t.attempt, t.failures, t.losses,
                        t.worker, t.run_at, t.started_at, t.finished_at, t.cancel_requested_at, t.version, t.updated_at,
-                       t.checkpoints, c.event, c.from_status, c.actor
+                       t.checkpoints, c.event, c.from_status, c.actor, c.no
            ), gone AS (
              DELETE FROM checkpoints WHERE task_id IN (SELECT id FROM updated WHERE status = 2 AND checkpoints > 0)
            ), gate AS MATERIALIZED (
@@ -185,7 +185,7 @@ pub async fn apply(db: &mut PgConnection, changes: &[Change]) -> Result<Vec<Opti
                                   losses, worker, run_at, started_at, finished_at, cancel_requested_at, version, actor)
              SELECT nextval('changes_seq'), updated_at, event, id, owner, from_status, status, error, progress, attempt,
                     failures, losses, worker, run_at, started_at, finished_at, cancel_requested_at, version, actor
-             FROM gate, updated
+             FROM gate, updated ORDER BY no
            ), counted AS (
              INSERT INTO counts (owner, queue, type, status, n)
              SELECT owner, queue, type, s, sum(d)

@@ -1,11 +1,12 @@
-//! The shapes in which batches travel to SQLite and back: one JSON array a statement, and one for each
-//! row that is claimed. The driver copies every column of every row to the heap, which costs more than
-//! the claim itself.
+//! The shapes in which batches travel to SQLite and back: one JSON array a statement. The driver hands
+//! every row over between two threads, each of its columns copied to the heap; many rows on their own
+//! cost more than the write that they answer.
 
 use crate::store::row::{TaskRow, backoff_json, error_json, tags_json};
 use crate::store::{Beat, Claim, Error, Result};
 use crate::task::{Change, Event, Status, Task};
 use crate::types::LogLine;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -142,9 +143,15 @@ impl<'a> LineJson<'a> {
     }
 }
 
-/// What a claim returns of a row beside its id and lease, in this order.
+/// The rows of an answer.
+pub fn rows<T: DeserializeOwned>(answer: &str) -> Result<Vec<T>> {
+    serde_json::from_str(answer).map_err(|error| Error::Damaged(error.to_string()))
+}
+
+/// A row that may be claimed, in the order in which the claim selects.
 #[derive(Deserialize)]
-struct ClaimedJson {
+pub struct ReadyJson {
+    id: Uuid,
     r#type: String,
     name: Option<String>,
     queue: String,
@@ -165,41 +172,58 @@ struct ClaimedJson {
     version: i64,
 }
 
-/// The task that this claim has got.
-pub fn claimed(id: Uuid, lease: Uuid, rest: &str, claim: &Claim) -> Result<Task> {
-    let rest: ClaimedJson = serde_json::from_str(rest).map_err(|error| Error::Damaged(error.to_string()))?;
-    let row = TaskRow {
-        id,
-        r#type: rest.r#type,
-        name: rest.name,
-        queue: rest.queue,
-        priority: rest.priority,
-        tags: rest.tags,
-        owner: rest.owner,
-        client_id: rest.client_id,
-        params: Some(rest.params),
-        result: None,
-        error: rest.error,
-        progress: None,
-        status: Status::Running as i64,
-        attempt: rest.attempt,
-        failures: rest.failures,
-        losses: rest.losses,
-        max_attempts: rest.max_attempts,
-        backoff: rest.backoff,
-        timeout_seconds: rest.timeout_seconds,
-        lease: Some(lease),
-        lease_until: Some(claim.now.plus(claim.lease_ms).0),
-        worker: Some(claim.worker.clone()),
-        run_at: rest.run_at,
-        created_at: rest.created_at,
-        started_at: Some(claim.now.0),
-        finished_at: None,
-        updated_at: claim.now.0,
-        cancel_requested_at: None,
-        version: rest.version,
-    };
-    row.task()
+impl ReadyJson {
+    /// The task as this claim makes it, under a new lease.
+    pub fn claimed(self, claim: &Claim) -> Result<Task> {
+        let row = TaskRow {
+            id: self.id,
+            r#type: self.r#type,
+            name: self.name,
+            queue: self.queue,
+            priority: self.priority,
+            tags: self.tags,
+            owner: self.owner,
+            client_id: self.client_id,
+            params: Some(self.params),
+            result: None,
+            error: self.error,
+            progress: None,
+            status: Status::Running as i64,
+            attempt: self.attempt + 1,
+            failures: self.failures,
+            losses: self.losses,
+            max_attempts: self.max_attempts,
+            backoff: self.backoff,
+            timeout_seconds: self.timeout_seconds,
+            lease: Some(Uuid::new_v4()),
+            lease_until: Some(claim.now.plus(claim.lease_ms).0),
+            worker: Some(claim.worker.clone()),
+            run_at: self.run_at,
+            created_at: self.created_at,
+            started_at: Some(claim.now.0),
+            finished_at: None,
+            updated_at: claim.now.0,
+            cancel_requested_at: None,
+            version: self.version + 1,
+        };
+        row.task()
+    }
+}
+
+/// A change that finds its row as it expects it: its number among the changes, and how many
+/// checkpoints the task has.
+#[derive(Deserialize)]
+pub struct ExpectedJson {
+    pub no: usize,
+    pub checkpoints: i64,
+}
+
+/// What the log says of a task that a change does not know.
+#[derive(Deserialize)]
+pub struct LoggedJson {
+    pub version: i64,
+    pub cancel_requested_at: Option<i64>,
+    pub progress: Option<String>,
 }
 
 /// An id as `unhex` reads it: JSON has no bytes.

@@ -2,26 +2,27 @@
 //! Callers hold the one writing connection, in a transaction.
 
 use super::failed;
-use super::json::{ChangeJson, Hex, TaskJson, claimed, json};
+use super::json::{ChangeJson, ExpectedJson, Hex, LoggedJson, ReadyJson, TaskJson, json, rows};
 use crate::store::row::all;
-use crate::store::{Claim, Result, Submission, Submitted};
+use crate::store::{Claim, Error, Result, Submission, Submitted};
 use crate::task::{Change, Event, Progress, Status, Task, Time};
 use sqlx::SqliteConnection;
-use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
+use std::collections::HashMap;
 
 /// A transition as the change log and the counters need it.
 struct Transition<'a> {
     event: Event,
     from: Option<Status>,
-    after: &'a Task,
+    to: Status,
+    /// Before or after: for what cannot change.
+    task: &'a Task,
     actor: Option<&'a str>,
 }
 
 impl Transition<'_> {
     /// What the log's line needs beside the row: id, event, status before, who did it.
     fn row(&self) -> (Hex, i64, Option<i64>, Option<&str>) {
-        (Hex(self.after.id), self.event as i64, self.from.map(|from| from as i64), self.actor)
+        (Hex(self.task.id), self.event as i64, self.from.map(|from| from as i64), self.actor)
     }
 }
 
@@ -35,15 +36,19 @@ pub fn change_rows(changes: &[Change]) -> String {
     json(&changes.iter().map(ChangeJson::of).collect::<Vec<_>>())
 }
 
-/// `rows` are the [`task_rows`] of all submissions, made before the connection was taken.
-pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission], mut rows: String) -> Result<Vec<Submitted>> {
+/// `batch` is the [`task_rows`] of all submissions, made before the connection was taken.
+pub async fn insert<'a>(
+    db: &mut SqliteConnection,
+    submissions: &'a [Submission],
+    mut batch: String,
+) -> Result<Vec<Submitted>> {
     let mut answers = Vec::with_capacity(submissions.len());
     for submission in submissions {
         answers.push(use_key(db, submission).await?);
     }
     let new = || submissions.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Submitted::New));
     if new().count() < submissions.len() {
-        rows = task_rows(new().map(|(submission, _)| submission));
+        batch = task_rows(new().map(|(submission, _)| submission));
     }
     sqlx::query!(
         "INSERT INTO tasks (id, type, name, queue, priority, tags, owner, client_id, params, status, ready, attempt,
@@ -53,16 +58,19 @@ pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission], mut r
                 0, 0, value ->> 'max_attempts', value ->> 'backoff', value ->> 'timeout_seconds', value ->> 'run_at',
                 value ->> 'created_at', value ->> 'created_at', 1
          FROM jsonb_each(?1)",
-        rows
+        batch
     )
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    let transitions: Vec<Transition> = new()
-        .flat_map(|(submission, _)| &submission.tasks)
-        .map(|after| Transition { event: Event::Queued, from: None, after, actor: Some(&after.client_id) })
-        .collect();
-    log(db, &transitions).await?;
+    let queued = |task: &'a Task| Transition {
+        event: Event::Queued,
+        from: None,
+        to: Status::Pending,
+        task,
+        actor: Some(&task.client_id),
+    };
+    log(db, &new().flat_map(|(submission, _)| &submission.tasks).map(queued).collect::<Vec<_>>()).await?;
     Ok(answers)
 }
 
@@ -98,91 +106,153 @@ async fn use_key(db: &mut SqliteConnection, submission: &Submission) -> Result<S
     Ok(Submitted::Before { fingerprint: before.fingerprint, answer: before.answer })
 }
 
+/// Looks, and then writes: nobody else writes meanwhile, and what `RETURNING` would answer row by row
+/// comes as one.
 pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>> {
     let (types, queues) = (json(&claim.types), json(&claim.queues));
-    let (now, until) = (claim.now.0, claim.now.plus(claim.lease_ms).0);
-    let rows = sqlx::query!(
-        r#"UPDATE tasks SET status = 1, ready = 0, attempt = attempt + 1, lease = randomblob(16), lease_until = ?1,
-                            worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1
-           WHERE id IN (SELECT id FROM tasks
-                        WHERE ready = 1 AND type IN (SELECT value FROM json_each(?4))
-                          AND (?5 = '[]' OR queue IN (SELECT value FROM json_each(?5)))
-                        ORDER BY priority DESC, run_at, id LIMIT ?6)
-           RETURNING id AS "id!: Uuid", lease AS "lease!: Uuid",
-                     json_array(type, name, queue, priority, tags, owner, client_id, params, error, attempt, failures, losses,
-                                max_attempts, backoff, timeout_seconds, run_at, created_at, version) AS "rest!: String""#,
-        until,
-        claim.worker,
-        now,
+    let ready = sqlx::query_scalar!(
+        r#"SELECT json_group_array(json_array(hex(id), type, name, queue, priority, tags, owner, client_id, params, error,
+                                              attempt, failures, losses, max_attempts, backoff, timeout_seconds, run_at,
+                                              created_at, version)) AS "ready!: String"
+           FROM (SELECT * FROM tasks
+                 WHERE ready = 1 AND type IN (SELECT value FROM json_each(?1))
+                   AND (?2 = '[]' OR queue IN (SELECT value FROM json_each(?2)))
+                 ORDER BY priority DESC, run_at, id LIMIT ?3)"#,
         types,
         queues,
         claim.max
     )
-    .fetch_all(&mut *db)
+    .fetch_one(&mut *db)
     .await
     .map_err(failed)?;
-    let mut tasks = all(rows, |row| claimed(row.id, row.lease, &row.rest, claim))?;
-    tasks.sort_by_key(|task| (-task.priority, task.run_at, task.id));
-    let started = |after| Transition { event: Event::Started, from: Some(Status::Pending), after, actor: None };
+    let tasks = all(rows::<ReadyJson>(&ready)?, |row| row.claimed(claim))?;
+    if tasks.is_empty() {
+        return Ok(tasks);
+    }
+    let leases = json(&tasks.iter().map(|task| (Hex(task.id), task.lease.map(Hex))).collect::<Vec<_>>());
+    let (now, until) = (claim.now.0, claim.now.plus(claim.lease_ms).0);
+    let claimed = sqlx::query!(
+        "UPDATE tasks SET status = 1, ready = 0, attempt = attempt + 1, lease = unhex(c.value ->> 1), lease_until = ?1,
+                          worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1
+         FROM jsonb_each(?4) AS c WHERE tasks.id = unhex(c.value ->> 0) AND +tasks.ready = 1",
+        until,
+        claim.worker,
+        now,
+        leases
+    )
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    all_written(claimed.rows_affected(), tasks.len())?;
+    let started = |task| {
+        let (from, to) = (Some(Status::Pending), Status::Running);
+        Transition { event: Event::Started, from, to, task, actor: None }
+    };
     log(db, &tasks.iter().map(started).collect::<Vec<_>>()).await?;
     Ok(tasks)
 }
 
-/// `rows` are the [`change_rows`] of `changes`, made before the connection was taken.
-pub async fn apply(db: &mut SqliteConnection, changes: &[Change], rows: String) -> Result<Vec<Option<Task>>> {
-    let written = sqlx::query!(
-        r#"UPDATE tasks SET
-               status = c.to_status, ready = c.ready, error = c.error, result = c.result,
-               progress = coalesce(c.progress, tasks.progress), run_at = c.run_at, failures = c.failures, losses = c.losses,
-               lease = CASE WHEN c.to_status = 1 THEN tasks.lease END,
-               lease_until = CASE WHEN c.to_status = 1 THEN tasks.lease_until END,
-               finished_at = CASE WHEN c.to_status >= 2 THEN c.at END,
-               cancel_requested_at = CASE WHEN c.cancels THEN c.at WHEN c.to_status = 0 THEN NULL
-                                          ELSE tasks.cancel_requested_at END,
-               updated_at = c.at, version = tasks.version + 1
-           FROM (SELECT unhex(value ->> 'id') AS id, value ->> 'from' AS from_status, value ->> 'to' AS to_status,
-                        value ->> 'ready' AS ready, unhex(value ->> 'lease') AS lease, value ->> 'version' AS version,
-                        value ->> 'lapsed_by' AS lapsed_by, value ->> 'unless_cancelling' AS unless_cancelling,
-                        value ->> 'cancels' AS cancels, value ->> 'at' AS at, value ->> 'error' AS error,
-                        value ->> 'result' AS result, value ->> 'progress' AS progress, value ->> 'run_at' AS run_at,
-                        value ->> 'failures' AS failures, value ->> 'losses' AS losses
-                 FROM jsonb_each(?1)) AS c
+/// `batch` is the [`change_rows`] of `changes`, made before the connection was taken.
+pub async fn apply<'a>(
+    db: &mut SqliteConnection,
+    changes: &'a [Change],
+    mut batch: String,
+) -> Result<Vec<Option<Task>>> {
+    let expected = as_expected(db, &batch).await?;
+    if expected.is_empty() {
+        return Ok(vec![None; changes.len()]);
+    }
+    let (written, checkpoints): (Vec<&Change>, Vec<i64>) =
+        expected.iter().filter_map(|row| Some((changes.get(row.no)?, row.checkpoints))).unzip();
+    if written.len() < changes.len() {
+        batch = json(&written.iter().map(|change| ChangeJson::of(change)).collect::<Vec<_>>());
+    }
+    let updated = sqlx::query!(
+        "UPDATE tasks SET
+             status = c.to_status, ready = c.ready, error = c.error, result = c.result,
+             progress = coalesce(c.progress, tasks.progress), run_at = c.run_at, failures = c.failures, losses = c.losses,
+             lease = CASE WHEN c.to_status = 1 THEN tasks.lease END,
+             lease_until = CASE WHEN c.to_status = 1 THEN tasks.lease_until END,
+             finished_at = CASE WHEN c.to_status >= 2 THEN c.at END,
+             cancel_requested_at = CASE WHEN c.cancels THEN c.at WHEN c.to_status = 0 THEN NULL
+                                        ELSE tasks.cancel_requested_at END,
+             updated_at = c.at, version = tasks.version + 1
+         FROM (SELECT unhex(value ->> 'id') AS id, value ->> 'from' AS from_status, value ->> 'to' AS to_status,
+                      value ->> 'ready' AS ready, value ->> 'cancels' AS cancels, value ->> 'at' AS at,
+                      value ->> 'error' AS error, value ->> 'result' AS result, value ->> 'progress' AS progress,
+                      value ->> 'run_at' AS run_at, value ->> 'failures' AS failures, value ->> 'losses' AS losses
+               FROM jsonb_each(?1)) AS c
+         WHERE tasks.id = c.id AND +tasks.status = c.from_status",
+        batch
+    )
+    .execute(&mut *db)
+    .await
+    .map_err(failed)?;
+    all_written(updated.rows_affected(), written.len())?;
+    let transition = |change: &&'a Change| Transition {
+        event: change.event,
+        from: Some(change.task.status),
+        to: change.to,
+        task: &change.task,
+        actor: change.by.as_deref(),
+    };
+    log(db, &written.iter().map(transition).collect::<Vec<_>>()).await?;
+    let after = logged(db, written.len()).await?;
+    keep_artifacts(db, written.iter().copied()).await?;
+    let succeeded = written.iter().zip(checkpoints).filter(|(change, _)| change.to == Status::Success);
+    for (change, _) in succeeded.filter(|(_, checkpoints)| *checkpoints > 0) {
+        let gone = sqlx::query!("DELETE FROM checkpoints WHERE task_id = ?1", change.task.id);
+        gone.execute(&mut *db).await.map_err(failed)?;
+    }
+    let mut tasks = vec![None; changes.len()];
+    for ((row, change), after) in expected.iter().zip(written).zip(after) {
+        let progress = Progress::from_json(after.progress.as_deref());
+        tasks[row.no] = Some(change.after(after.version, after.cancel_requested_at.map(Time), progress));
+    }
+    Ok(tasks)
+}
+
+/// Which of these changes find their row as they expect it.
+async fn as_expected(db: &mut SqliteConnection, changes: &str) -> Result<Vec<ExpectedJson>> {
+    let expected = sqlx::query_scalar!(
+        r#"SELECT json_group_array(json_array(c.no, tasks.checkpoints)) AS "expected!: String"
+           FROM (SELECT key AS no, unhex(value ->> 'id') AS id, value ->> 'from' AS from_status,
+                        unhex(value ->> 'lease') AS lease, value ->> 'version' AS version,
+                        value ->> 'lapsed_by' AS lapsed_by, value ->> 'unless_cancelling' AS unless_cancelling
+                 FROM jsonb_each(?1)) AS c CROSS JOIN tasks
            WHERE tasks.id = c.id AND +tasks.status = c.from_status
              AND (c.lease IS NULL OR tasks.lease = c.lease)
              AND (c.version IS NULL OR tasks.version = c.version)
              AND (c.lapsed_by IS NULL OR tasks.lease_until <= c.lapsed_by)
-             AND (c.unless_cancelling = 0 OR tasks.cancel_requested_at IS NULL)
-           RETURNING tasks.id AS "id!: Uuid", tasks.version AS "version!: i64",
-                     tasks.cancel_requested_at AS "cancel_requested_at: i64", tasks.progress AS "progress: String",
-                     tasks.checkpoints AS "checkpoints!: i64""#,
-        rows
+             AND (c.unless_cancelling = 0 OR tasks.cancel_requested_at IS NULL)"#,
+        changes
     )
-    .fetch_all(&mut *db)
+    .fetch_one(db)
     .await
     .map_err(failed)?;
-    let with_checkpoints: HashSet<Uuid> = written.iter().filter(|row| row.checkpoints > 0).map(|row| row.id).collect();
-    let mut written: HashMap<Uuid, _> = written.into_iter().map(|row| (row.id, row)).collect();
-    let after = |change: &Change| {
-        let row = written.remove(&change.task.id)?;
-        let progress = Progress::from_json(row.progress.as_deref());
-        Some(change.after(row.version, row.cancel_requested_at.map(Time), progress))
-    };
-    let tasks: Vec<Option<Task>> = changes.iter().map(after).collect();
-    let pairs = || changes.iter().zip(&tasks).filter_map(|(change, task)| Some((change, task.as_ref()?)));
-    let transitions: Vec<Transition> = pairs()
-        .map(|(change, after)| {
-            let (from, actor) = (Some(change.task.status), change.by.as_deref());
-            Transition { event: change.event, from, after, actor }
-        })
-        .collect();
-    log(db, &transitions).await?;
-    keep_artifacts(db, pairs().map(|(change, _)| change)).await?;
-    let succeeded = pairs().map(|(_, task)| task).filter(|task| task.status == Status::Success);
-    for task in succeeded.filter(|task| with_checkpoints.contains(&task.id)) {
-        let gone = sqlx::query!("DELETE FROM checkpoints WHERE task_id = ?1", task.id);
-        gone.execute(&mut *db).await.map_err(failed)?;
+    rows(&expected)
+}
+
+/// What the last `n` lines of the log say of their tasks, right after they were written.
+async fn logged(db: &mut SqliteConnection, n: usize) -> Result<Vec<LoggedJson>> {
+    let n = n as i64;
+    let logged = sqlx::query_scalar!(
+        r#"SELECT json_group_array(json_array(version, cancel_requested_at, progress)) AS "logged!: String"
+           FROM (SELECT * FROM changes WHERE seq > (SELECT max(seq) FROM changes) - ?1 ORDER BY seq)"#,
+        n
+    )
+    .fetch_one(db)
+    .await
+    .map_err(failed)?;
+    rows(&logged)
+}
+
+/// What was looked at in this transaction is as it was: else nothing of it is kept.
+fn all_written(written: u64, looked_at: usize) -> Result<()> {
+    match written == looked_at as u64 {
+        true => Ok(()),
+        false => Err(Error::Internal(format!("{written} of {looked_at} rows were as they had been a moment ago"))),
     }
-    Ok(tasks)
 }
 
 /// The lines in the change log and the counters of these transitions.
@@ -204,12 +274,12 @@ async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Resul
     .await
     .map_err(failed)?;
     let mut counts: HashMap<(&str, &str, &str, i64), i64> = HashMap::new();
-    for Transition { from, after, .. } in transitions {
-        let key = |status: Status| (after.owner.as_str(), after.queue.as_str(), after.r#type.as_str(), status as i64);
+    for Transition { from, to, task, .. } in transitions {
+        let key = |status: Status| (task.owner.as_str(), task.queue.as_str(), task.r#type.as_str(), status as i64);
         if let Some(from) = from {
             *counts.entry(key(*from)).or_default() -= 1;
         }
-        *counts.entry(key(after.status)).or_default() += 1;
+        *counts.entry(key(*to)).or_default() += 1;
     }
     let moved = json(&counts.iter().filter(|(_, n)| **n != 0).collect::<Vec<_>>());
     sqlx::query!(
