@@ -152,6 +152,8 @@ pub fn rows<T: DeserializeOwned>(answer: &str) -> Result<Vec<T>> {
 #[derive(Deserialize)]
 pub struct ReadyJson {
     id: Uuid,
+    /// The lease it gets.
+    lease: Uuid,
     r#type: String,
     name: Option<String>,
     queue: String,
@@ -173,7 +175,7 @@ pub struct ReadyJson {
 }
 
 impl ReadyJson {
-    /// The task as this claim makes it, under a new lease.
+    /// The task as this claim makes it.
     pub fn claimed(self, claim: &Claim) -> Result<Task> {
         let row = TaskRow {
             id: self.id,
@@ -195,7 +197,7 @@ impl ReadyJson {
             max_attempts: self.max_attempts,
             backoff: self.backoff,
             timeout_seconds: self.timeout_seconds,
-            lease: Some(Uuid::new_v4()),
+            lease: Some(self.lease),
             lease_until: Some(claim.now.plus(claim.lease_ms).0),
             worker: Some(claim.worker.clone()),
             run_at: self.run_at,

@@ -91,8 +91,8 @@ impl Store for Sqlite {
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
         let rows = write::change_rows(changes);
         let mut write = self.writer.begin().await?;
-        let tasks = write::apply(&mut write, changes, rows).await;
-        write.done(tasks).await
+        let applied = write::apply(&mut write, changes, rows).await;
+        write.done(applied).await?.tasks(changes)
     }
 
     async fn beat(&self, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>> {

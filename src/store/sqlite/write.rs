@@ -110,11 +110,14 @@ async fn use_key(db: &mut SqliteConnection, submission: &Submission) -> Result<S
 /// comes as one.
 pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>> {
     let (types, queues) = (json(&claim.types), json(&claim.queues));
-    let ready = sqlx::query_scalar!(
-        r#"SELECT json_group_array(json_array(hex(id), type, name, queue, priority, tags, owner, client_id, params, error,
+    let ready = sqlx::query!(
+        r#"SELECT json_group_array(json_array(hex(id), lease)) AS "leases!: String",
+                  json_group_array(json_array(hex(id), lease, type, name, queue, priority, tags, owner, client_id, params, error,
                                               attempt, failures, losses, max_attempts, backoff, timeout_seconds, run_at,
-                                              created_at, version)) AS "ready!: String"
-           FROM (SELECT * FROM tasks
+                                              created_at, version)) AS "tasks!: String"
+           FROM (SELECT id, hex(randomblob(16)) AS lease, type, name, queue, priority, tags, owner, client_id, params, error,
+                        attempt, failures, losses, max_attempts, backoff, timeout_seconds, run_at, created_at, version
+                 FROM tasks
                  WHERE ready = 1 AND type IN (SELECT value FROM json_each(?1))
                    AND (?2 = '[]' OR queue IN (SELECT value FROM json_each(?2)))
                  ORDER BY priority DESC, run_at, id LIMIT ?3)"#,
@@ -125,25 +128,21 @@ pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>
     .fetch_one(&mut *db)
     .await
     .map_err(failed)?;
-    let tasks = all(rows::<ReadyJson>(&ready)?, |row| row.claimed(claim))?;
-    if tasks.is_empty() {
-        return Ok(tasks);
-    }
-    let leases = json(&tasks.iter().map(|task| (Hex(task.id), task.lease.map(Hex))).collect::<Vec<_>>());
     let (now, until) = (claim.now.0, claim.now.plus(claim.lease_ms).0);
-    let claimed = sqlx::query!(
+    let update = sqlx::query!(
         "UPDATE tasks SET status = 1, ready = 0, attempt = attempt + 1, lease = unhex(c.value ->> 1), lease_until = ?1,
                           worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1
          FROM jsonb_each(?4) AS c WHERE tasks.id = unhex(c.value ->> 0) AND +tasks.ready = 1",
         until,
         claim.worker,
         now,
-        leases
-    )
-    .execute(&mut *db)
-    .await
-    .map_err(failed)?;
-    all_written(claimed.rows_affected(), tasks.len())?;
+        ready.leases
+    );
+    // They are read while SQLite writes.
+    let tasks = async { all(rows::<ReadyJson>(&ready.tasks)?, |row| row.claimed(claim)) };
+    let (claimed, tasks) = tokio::join!(update.execute(&mut *db), tasks);
+    let tasks = tasks?;
+    all_written(claimed.map_err(failed)?.rows_affected(), tasks.len())?;
     let started = |task| {
         let (from, to) = (Some(Status::Pending), Status::Running);
         Transition { event: Event::Started, from, to, task, actor: None }
@@ -152,15 +151,31 @@ pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>
     Ok(tasks)
 }
 
+/// What came of some changes, as SQLite answered it.
+pub struct Applied {
+    /// Which were written.
+    written: Vec<ExpectedJson>,
+    /// What the log says of these.
+    logged: String,
+}
+
+impl Applied {
+    /// Each of these changes' tasks right after, if it was written.
+    pub fn tasks(self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
+        let mut tasks = vec![None; changes.len()];
+        for (row, after) in self.written.iter().zip(rows::<LoggedJson>(&self.logged)?) {
+            let progress = Progress::from_json(after.progress.as_deref());
+            tasks[row.no] = Some(changes[row.no].after(after.version, after.cancel_requested_at.map(Time), progress));
+        }
+        Ok(tasks)
+    }
+}
+
 /// `batch` is the [`change_rows`] of `changes`, made before the connection was taken.
-pub async fn apply<'a>(
-    db: &mut SqliteConnection,
-    changes: &'a [Change],
-    mut batch: String,
-) -> Result<Vec<Option<Task>>> {
+pub async fn apply<'a>(db: &mut SqliteConnection, changes: &'a [Change], mut batch: String) -> Result<Applied> {
     let expected = as_expected(db, &batch).await?;
     if expected.is_empty() {
-        return Ok(vec![None; changes.len()]);
+        return Ok(Applied { written: Vec::new(), logged: "[]".to_owned() });
     }
     let (written, checkpoints): (Vec<&Change>, Vec<i64>) =
         expected.iter().filter_map(|row| Some((changes.get(row.no)?, row.checkpoints))).unzip();
@@ -197,19 +212,14 @@ pub async fn apply<'a>(
         actor: change.by.as_deref(),
     };
     log(db, &written.iter().map(transition).collect::<Vec<_>>()).await?;
-    let after = logged(db, written.len()).await?;
+    let logged = logged(db, written.len()).await?;
     keep_artifacts(db, written.iter().copied()).await?;
     let succeeded = written.iter().zip(checkpoints).filter(|(change, _)| change.to == Status::Success);
     for (change, _) in succeeded.filter(|(_, checkpoints)| *checkpoints > 0) {
         let gone = sqlx::query!("DELETE FROM checkpoints WHERE task_id = ?1", change.task.id);
         gone.execute(&mut *db).await.map_err(failed)?;
     }
-    let mut tasks = vec![None; changes.len()];
-    for ((row, change), after) in expected.iter().zip(written).zip(after) {
-        let progress = Progress::from_json(after.progress.as_deref());
-        tasks[row.no] = Some(change.after(after.version, after.cancel_requested_at.map(Time), progress));
-    }
-    Ok(tasks)
+    Ok(Applied { written: expected, logged })
 }
 
 /// Which of these changes find their row as they expect it.
@@ -234,17 +244,14 @@ async fn as_expected(db: &mut SqliteConnection, changes: &str) -> Result<Vec<Exp
 }
 
 /// What the last `n` lines of the log say of their tasks, right after they were written.
-async fn logged(db: &mut SqliteConnection, n: usize) -> Result<Vec<LoggedJson>> {
+async fn logged(db: &mut SqliteConnection, n: usize) -> Result<String> {
     let n = n as i64;
     let logged = sqlx::query_scalar!(
         r#"SELECT json_group_array(json_array(version, cancel_requested_at, progress)) AS "logged!: String"
            FROM (SELECT * FROM changes WHERE seq > (SELECT max(seq) FROM changes) - ?1 ORDER BY seq)"#,
         n
-    )
-    .fetch_one(db)
-    .await
-    .map_err(failed)?;
-    rows(&logged)
+    );
+    logged.fetch_one(db).await.map_err(failed)
 }
 
 /// What was looked at in this transaction is as it was: else nothing of it is kept.

@@ -1,4 +1,13 @@
-//! The one writing connection.
+//! The one writing connection, and how writes share a commit.
+//!
+//! A commit costs about as much as writing some tens of tasks. So a write that ends while others wait
+//! for the connection leaves its transaction to the next one, and is answered when that is on disk:
+//! submits, claims and reports that come together are one commit. Each write but the first is a
+//! savepoint in it and can fail alone.
+//!
+//! Whoever left his transaction to others waits for the connection again, behind those who waited
+//! already. That bounds how many share a commit, and sees to it that there is one even if a write that
+//! was to come is dropped.
 
 use super::anchor::Anchor;
 use super::ballast::Ballast;
@@ -7,12 +16,14 @@ use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tokio::sync::{Mutex, MutexGuard, watch};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
 /// The one writing connection, lent for one write at a time.
 pub struct Writer {
     slot: Mutex<Slot>,
+    /// How many wait for the connection in order to write.
+    waiting: AtomicUsize,
     anchor: Anchor,
     ballast: Ballast,
     /// The number of this run, as the file's header has it.
@@ -21,23 +32,49 @@ pub struct Writer {
     broken: watch::Sender<Option<Error>>,
 }
 
-struct Slot {
-    connection: SqliteConnection,
-    /// A write has begun, and nobody has seen its end.
+#[derive(Default)]
+struct Shared {
+    /// A transaction has begun, and nobody has seen its end.
     open: bool,
+    /// A write has begun in it, and nobody has seen its end.
+    writing: bool,
+    /// Who has written in it, and hears of its end.
+    written: Vec<oneshot::Sender<Result<()>>>,
 }
 
-/// A write that has begun: `BEGIN IMMEDIATE`. Dropped before [`Write::done`], nothing of it is kept.
+struct Slot {
+    connection: SqliteConnection,
+    shared: Shared,
+}
+
+/// A write that has begun. Dropped before [`Write::done`], nothing of it is kept.
 pub struct Write<'a> {
     writer: &'a Writer,
     slot: MutexGuard<'a, Slot>,
 }
 
+/// One who waits for the connection in order to write.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
 impl Writer {
     /// A writer on this connection to these files.
     pub fn new(connection: SqliteConnection, anchor: Anchor, ballast: Ballast, run: u32) -> Writer {
-        let slot = Mutex::new(Slot { connection, open: false });
-        Writer { slot, anchor, ballast, run, commits: AtomicU64::new(0), broken: watch::Sender::new(None) }
+        let slot = Mutex::new(Slot { connection, shared: Shared::default() });
+        Writer {
+            slot,
+            waiting: AtomicUsize::new(0),
+            anchor,
+            ballast,
+            run,
+            commits: AtomicU64::new(0),
+            broken: watch::Sender::new(None),
+        }
     }
 
     /// Begins a write of what is new: `Full` while the disk is short of room, so that what little
@@ -50,10 +87,26 @@ impl Writer {
     /// Begins a write, once the one before has ended.
     pub async fn begin(&self) -> Result<Write<'_>> {
         self.check()?;
-        let mut slot = self.slot().await;
-        slot.run("BEGIN IMMEDIATE").await?;
-        slot.open = true;
-        Ok(Write { writer: self, slot })
+        let mut slot = self.next().await;
+        if slot.shared.writing {
+            slot.undo_write().await;
+        }
+        let begin = if slot.shared.open { "SAVEPOINT write" } else { "BEGIN IMMEDIATE" };
+        // Said before it is done: dropped in between, the next one undoes it.
+        (slot.shared.open, slot.shared.writing) = (true, true);
+        match slot.run(begin).await {
+            Ok(()) => Ok(Write { writer: self, slot }),
+            Err(error) => {
+                slot.undo_write().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn next(&self) -> MutexGuard<'_, Slot> {
+        self.waiting.fetch_add(1, SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        self.slot.lock().await
     }
 
     /// The connection outside of a transaction: for pragmas.
@@ -107,39 +160,97 @@ impl Writer {
         &self.ballast
     }
 
+    /// The connection, outside of a transaction.
     async fn slot(&self) -> MutexGuard<'_, Slot> {
         let mut slot = self.slot.lock().await;
-        if slot.open {
-            slot.undo().await;
-        }
+        self.settle(&mut slot).await;
         slot
+    }
+
+    /// Ends the transaction: what was written in it is committed, and all who wrote are told.
+    async fn settle(&self, slot: &mut Slot) {
+        if slot.shared.writing {
+            slot.undo_write().await;
+        }
+        if !slot.shared.open {
+            return;
+        }
+        // Dropped from here on, nobody knows how it ended: the next one undoes what is left of it, and
+        // those who wrote hear just that.
+        let written = std::mem::take(&mut slot.shared.written);
+        slot.shared.writing = true;
+        let committed = async {
+            fault::fails("sqlite_uncommitted").await?;
+            slot.run("COMMIT").await
+        };
+        let ended = match committed.await {
+            Ok(()) => {
+                slot.shared = Shared::default();
+                self.commits.fetch_add(1, Relaxed);
+                // In the file that people see under its name, or nobody will read it.
+                self.check()
+            }
+            Err(error) => {
+                self.give_up(slot, &error).await;
+                Err(error)
+            }
+        };
+        tell(written, &ended);
+    }
+
+    /// Undoes the transaction and tells all who wrote in it. If there was no room, the ballast is given
+    /// up, and the next one has some.
+    async fn give_up(&self, slot: &mut Slot, error: &Error) {
+        slot.undo(error).await;
+        if matches!(error, Error::Full(_)) {
+            self.ballast.give_up();
+            slot.cut_log().await;
+        }
     }
 }
 
 impl Write<'_> {
-    /// Commits what was written, or undoes it. What it answers is on disk, in the file that people
-    /// see under its name. If there was no room, the ballast is given up, and the next one has some.
+    /// Keeps what was written, or undoes it. What it answers is on disk, in the file that people see
+    /// under its name.
     pub async fn done<T>(mut self, written: Result<T>) -> Result<T> {
-        let commit = async |slot: &mut Slot| {
-            fault::fails("sqlite_uncommitted").await?;
-            slot.run("COMMIT").await
+        let written = match written {
+            Ok(value) => self.slot.keep_write().await.map(|()| value),
+            error => error,
         };
-        let done = match written {
-            Ok(value) => commit(&mut self.slot).await.map(|()| value),
-            Err(error) => Err(error),
+        let value = match written {
+            Ok(value) => value,
+            // A mistake in this write; the others are whole.
+            Err(error @ Error::Internal(_)) => {
+                self.slot.undo_write().await;
+                return Err(error);
+            }
+            Err(error) => {
+                self.writer.give_up(&mut self.slot, &error).await;
+                return Err(error);
+            }
         };
-        if done.is_ok() {
-            self.slot.open = false;
-            self.writer.commits.fetch_add(1, Relaxed);
-            self.writer.check()?;
-            return done;
+        let (tell, told) = oneshot::channel();
+        self.slot.shared.written.push(tell);
+        if self.writer.waiting.load(SeqCst) == 0 {
+            self.writer.settle(&mut self.slot).await;
         }
-        self.slot.undo().await;
-        if matches!(done, Err(Error::Full(_))) {
-            self.writer.ballast.give_up();
-            self.slot.cut_log().await;
+        drop(self.slot);
+        tokio::pin!(told);
+        tokio::select! {
+            biased;
+            told = &mut told => told,
+            mut slot = self.writer.slot.lock() => {
+                // Whoever ended it has told; if nobody has, it is still open.
+                if let Ok(told) = told.try_recv() {
+                    Ok(told)
+                } else {
+                    self.writer.settle(&mut slot).await;
+                    told.await
+                }
+            }
         }
-        done
+        .unwrap_or_else(|_| Err(broken_off()))
+        .map(|()| value)
     }
 }
 
@@ -148,11 +259,34 @@ impl Slot {
         sqlx::query(statement).execute(&mut self.connection).await.map(drop).map_err(failed)
     }
 
+    /// The write that was the last to begin becomes part of the transaction.
+    async fn keep_write(&mut self) -> Result<()> {
+        if !self.shared.written.is_empty() {
+            self.run("RELEASE write").await?;
+        }
+        self.shared.writing = false;
+        Ok(())
+    }
+
+    /// Undoes the write that was the last to begin; without others in it, the transaction.
+    async fn undo_write(&mut self) {
+        if self.shared.written.is_empty() {
+            return self.undo(&broken_off()).await;
+        }
+        let undone = async {
+            self.run("ROLLBACK TO write").await?;
+            self.keep_write().await
+        };
+        if let Err(error) = undone.await {
+            self.undo(&error).await;
+        }
+    }
+
     /// Ends the transaction, if there is one still: SQLite itself ends it after some errors, and
     /// then refuses this, which is as good. The driver's own transactions would count that wrong.
-    async fn undo(&mut self) {
+    async fn undo(&mut self, why: &Error) {
         let _ = self.run("ROLLBACK").await;
-        self.open = false;
+        tell(std::mem::take(&mut self.shared).written, &Err(why.clone()));
     }
 
     async fn cut_log(&mut self) -> bool {
@@ -162,6 +296,17 @@ impl Slot {
         let _ = self.run("PRAGMA busy_timeout = 5000").await;
         cut.is_ok_and(|row| row.try_get::<i64, _>(0).is_ok_and(|busy| busy == 0))
     }
+}
+
+/// Tells those who wrote how it ended.
+fn tell(written: Vec<oneshot::Sender<Result<()>>>, how: &Result<()>) {
+    for written in written {
+        let _ = written.send(how.clone());
+    }
+}
+
+fn broken_off() -> Error {
+    Error::Unavailable("the write broke off".to_owned())
 }
 
 impl Deref for Write<'_> {
