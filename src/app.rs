@@ -58,7 +58,7 @@ impl Failure {
     /// 1 failed, 2 usage or configuration, 3 database damaged, 4 database file in use.
     fn exit_code(&self) -> i32 {
         match self {
-            Failure::Usage(_) => 2,
+            Failure::Usage(_) | Failure::Store(store::Error::Setup(_)) => 2,
             Failure::Store(store::Error::Damaged(_)) => 3,
             Failure::Store(store::Error::InUse(_)) => 4,
             Failure::Store(_) | Failure::Other(_) => 1,

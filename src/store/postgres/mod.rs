@@ -11,6 +11,7 @@ mod keep;
 mod link;
 mod notify;
 mod open;
+mod pooled;
 mod read;
 mod scratch;
 mod write;
@@ -283,6 +284,9 @@ impl Store for Postgres {
 fn failed(error: sqlx::Error) -> Error {
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
     let text = if code.is_empty() { error.to_string() } else { format!("{error} [{code}]") };
+    if pooled::is_sign(&code, &text) {
+        return Error::Unavailable(pooled::explain(&text));
+    }
     match (&*code, &error) {
         ("53100", _) => Error::Full(text),
         ("XX001" | "XX002", _) => Error::Damaged(text),

@@ -4,7 +4,7 @@ use super::connect::{Connections, connect, options, session};
 use super::heads::Heads;
 use super::link::Link;
 use super::notify::Notifier;
-use super::{Postgres, failed};
+use super::{PATIENCE, Postgres, failed, pooled};
 use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::Connection;
@@ -26,6 +26,10 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres
 impl Postgres {
     /// Connects, and brings the tables up to date (one node at a time: an advisory lock).
     pub async fn open(url: &str) -> Result<Postgres> {
+        Postgres::try_open(url).await.map_err(pooled::at_open)
+    }
+
+    async fn try_open(url: &str) -> Result<Postgres> {
         let options = options(url)?;
         let link = Arc::new(Link::new(session(&options, "look")));
         let mut look = JoinSet::new();
@@ -34,6 +38,7 @@ impl Postgres {
             async move { link.keep().await }
         });
         let mut first = connect(&options).await?;
+        link.in_time(Instant::now() + PATIENCE, pooled::check(&options, &mut first)).await?;
         fault::point("migrate_begun").await;
         let migrated = async { MIGRATIONS.run(&mut first).await.map_err(not_migrated) };
         fault::during("migrate_in_flight", link.in_time(Instant::now() + MIGRATION, migrated)).await?;
