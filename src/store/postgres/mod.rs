@@ -41,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const CROSSED_TRIES: usize = 3;
 const CROSSED_WAIT: Duration = Duration::from_millis(100);
 
+/// The server's word for a write to what can only be read.
+const READ_ONLY: &str = "25006";
+
 /// The store in a Postgres database.
 pub struct Postgres {
     /// Reads, and writes that are rare.
@@ -300,6 +303,11 @@ fn failed(error: sqlx::Error) -> Error {
         }
         _ => Error::Internal(text),
     }
+}
+
+/// This server is a standby, or a primary no more.
+fn read_only() -> Error {
+    Error::Unavailable(format!("it can only be read [{READ_ONLY}]"))
 }
 
 /// The code the server gave with an error; empty where the server said nothing.

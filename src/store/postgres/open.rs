@@ -61,6 +61,7 @@ impl Postgres {
             work: writer("work"),
             heads: Heads::default(),
             notifier: Notifier::start(
+                link.clone(),
                 session(&options, "listen"),
                 Connections::new(link.clone(), session(&options, "tell"), 1),
             ),
