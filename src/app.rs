@@ -1,8 +1,10 @@
 //! Builds the parts and stops them in order.
 
+mod log;
+
 use crate::api::{self, Api, NodeInfo};
 use crate::clock::Clock;
-use crate::config::{Cli, Command, Config, DatabaseUrl, LogFormat, PageScope, VerifyArgs};
+use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope, VerifyArgs};
 use crate::files::Files;
 use crate::queue::Queue;
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
@@ -11,7 +13,8 @@ use crate::worker::{self, Settings};
 use crate::{bench, client, config, verify};
 use clap::Parser;
 use futures_util::FutureExt;
-use std::io::{IsTerminal, Write};
+use log::Log;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -55,7 +58,7 @@ impl Failure {
     /// 1 failed, 2 usage or configuration, 3 database damaged, 4 database file in use.
     fn exit_code(&self) -> i32 {
         match self {
-            Failure::Usage(_) => 2,
+            Failure::Usage(_) | Failure::Store(store::Error::Setup(_)) => 2,
             Failure::Store(store::Error::Damaged(_)) => 3,
             Failure::Store(store::Error::InUse(_)) => 4,
             Failure::Store(_) | Failure::Other(_) => 1,
@@ -90,8 +93,8 @@ pub fn main() -> i32 {
 
 async fn run(command: Command, config: Config) -> i32 {
     let done = match command {
-        Command::Serve => serve(&config, true).await,
-        Command::Worker => serve(&config, false).await,
+        Command::Serve => return node(&config, true).await,
+        Command::Worker => return node(&config, false).await,
         Command::Migrate => migrate(&config).await,
         Command::Backup { file } => backup(&config, &file).await,
         Command::Verify(args) => match verify(&config, &args).await {
@@ -111,14 +114,27 @@ async fn run(command: Command, config: Config) -> i32 {
     }
 }
 
+/// Serves, with a log that holds nothing up; answers the exit code.
+async fn node(config: &Config, api: bool) -> i32 {
+    let log = Log::start(config);
+    let code = match serve(config, &log, api).await {
+        Ok(()) => 0,
+        Err(failure) => {
+            log.add(format!("errand: {failure}\n").as_bytes());
+            failure.exit_code()
+        }
+    };
+    log.last_words();
+    code
+}
+
 /// Serves until a signal says stop; with `api` the page and the API too.
-async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
+async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
     if api {
         config.check_exposure().map_err(|problem| Failure::Usage(problem.to_string()))?;
     }
-    start_log(config);
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone())?;
+    stop_on_signals(stop.clone(), log.clone())?;
     let fallen = CancellationToken::new();
     let (routers, current_router) = watch::channel(api::starting());
     let (mut server, mut address) = (None, None);
@@ -141,7 +157,7 @@ async fn serve(config: &Config, api: bool) -> Result<(), Failure> {
     ];
     let pool = part("pool", &fallen, work(queue.clone(), config, stop.clone()));
     if let Some(address) = address {
-        serve_api(&routers, address, &queue, config, stop.clone());
+        serve_api(&routers, address, &queue, config, log, stop.clone());
     }
 
     let drained = async {
@@ -283,6 +299,7 @@ fn serve_api(
     address: SocketAddr,
     queue: &Queue,
     config: &Config,
+    log: &Log,
     stop: CancellationToken,
 ) {
     let node = NodeInfo {
@@ -291,6 +308,7 @@ fn serve_api(
         workers: config.workers,
         page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
         max_file_bytes: config.max_file_bytes,
+        log_lines_dropped: log.dropped(),
     };
     drop(routers.send_replace(api::router(Api::new(queue.clone(), node, stop))));
     tracing::info!(
@@ -301,7 +319,7 @@ fn serve_api(
 }
 
 /// The first SIGTERM or SIGINT drains, the second ends at once.
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+fn stop_on_signals(stop: CancellationToken, log: Log) -> Result<(), Failure> {
     let no_signals = |error: std::io::Error| Failure::Other(format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
@@ -310,6 +328,7 @@ fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             if stop.is_cancelled() {
                 tracing::warn!("ending at once: what runs here will be taken over when its leases end");
+                log.last_words();
                 std::process::exit(1);
             }
             stop.cancel();
@@ -322,19 +341,6 @@ fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
 fn worker_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "node".to_owned());
     format!("{}-{}", host.trim(), &Uuid::new_v4().simple().to_string()[..8])
-}
-
-fn start_log(config: &Config) {
-    let terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{},{}", store::QUIET, config.log)))
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal);
-    // A second log in one process (a test) keeps the first.
-    let _ = match LogFormat::is_json(config.log_format, terminal) {
-        true => log.json().flatten_event(true).try_init(),
-        false => log.try_init(),
-    };
 }
 
 fn say(text: &str) -> Result<(), Failure> {

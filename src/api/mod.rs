@@ -45,7 +45,7 @@ use axum::routing::get;
 use problem::{Code, Problem, Result};
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -71,6 +71,8 @@ pub struct NodeInfo {
     pub page_scope: String,
     /// Larger uploads are refused.
     pub max_file_bytes: u64,
+    /// Lines of its log that nobody took.
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 /// What handlers work with. Cheap to clone.

@@ -14,6 +14,7 @@ use axum::response::Response;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -230,6 +231,8 @@ fn exposition(stats: &Stats, api: &Api) -> String {
     metric("errand_workers", "Tasks this node runs at once.", one(api.node.workers as f64));
     let fenced = one(api.queue.fenced() as f64);
     metric("errand_fenced_writes_total", "Writes of attempts refused because their lease was lost.", fenced);
+    let dropped = one(api.node.log_lines_dropped.load(Ordering::Relaxed) as f64);
+    metric("errand_log_lines_dropped_total", "Lines of this node's log that nobody took in time.", dropped);
     metric("errand_sockets", "Open sockets of this node.", one(api.sockets() as f64));
     metric("errand_uptime_seconds", "Since this node started.", one(api.node.started.elapsed().as_secs_f64().floor()));
     if let Some(bytes) = api.queue.store().log_bytes() {

@@ -134,6 +134,7 @@ impl Server {
             workers: 0,
             page_scope: "all".to_owned(),
             max_file_bytes: 0,
+            log_lines_dropped: Arc::default(),
         };
         let router = api::router(Api::new(queue.clone(), node, stop.clone()));
         let (_, router) = watch::channel(router);

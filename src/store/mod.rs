@@ -66,6 +66,9 @@ pub enum Error {
     /// The file is damaged, is no database of ours, or is no longer there. Its text says what to do.
     #[error("the database cannot be used: {0}")]
     Damaged(String),
+    /// Not as it is set up: its text says how it must be. Opening says so, no call does.
+    #[error("the database cannot be used like this: {0}")]
+    Setup(String),
     /// Another process has the file.
     #[error("the database file is in use by another process: {0}")]
     InUse(String),

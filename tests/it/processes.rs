@@ -2,6 +2,7 @@
 
 use crate::support::node::{Home, Node};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -57,6 +58,19 @@ async fn submit_until_it_dies(node: Arc<Node>, acknowledged: Arc<Mutex<Vec<Strin
     while let Ok((201, task)) = node.post("/api/tasks/submit", body.clone()).await {
         acknowledged.lock().unwrap().push(task["id"].as_str().unwrap().to_owned());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_node_can_start_again_after_a_newer_one_has_migrated_postgres() {
+    let home = Home::postgres().await;
+    drop(home.start(&[]));
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of a newer one', true, '', 0)";
+    PgConnection::connect(home.postgres_url()).await.unwrap().execute(newer).await.unwrap();
+    let node = home.start(&[]);
+    let (_, task) = node.post("/api/tasks/submit?wait=30", json!({"type": "noop", "params": {}})).await.unwrap();
+    assert_eq!(task["status"], "SUCCESS", "{task}");
+    assert!(node.log().contains("a newer Errand has migrated the database"), "{}", node.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

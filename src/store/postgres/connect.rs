@@ -95,8 +95,12 @@ impl Connections {
         let place = timeout(PLACE, self.inner.places.clone().acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(Error::Unavailable("all connections are busy".to_owned())) };
         let generation = self.inner.link.generation();
-        let mut idle = std::iter::from_fn(|| lock(&self.inner.idle).pop());
-        let connection = match idle.find(|idle| idle.generation == generation) {
+        let idle = {
+            let mut idle = lock(&self.inner.idle);
+            idle.retain(|idle| idle.generation == generation);
+            idle.pop()
+        };
+        let connection = match idle {
             Some(idle) => idle.connection,
             None => self.inner.connect().await?,
         };
@@ -148,7 +152,7 @@ impl Lent {
                 // Those at rest were most likely broken with it.
                 self.connection = None;
                 lock(&self.inner.idle).clear();
-                self.inner.link.doubt();
+                self.inner.link.doubt_for(error);
             }
             // The server said no: [`Drop`] has the connection asked.
             Err(_) => self.inner.link.answered(),

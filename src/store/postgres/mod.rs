@@ -11,6 +11,7 @@ mod keep;
 mod link;
 mod notify;
 mod open;
+mod pooled;
 mod read;
 mod scratch;
 mod write;
@@ -39,6 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// next try at most, drawn by chance.
 const CROSSED_TRIES: usize = 3;
 const CROSSED_WAIT: Duration = Duration::from_millis(100);
+
+/// The server's word for a write to what can only be read.
+const READ_ONLY: &str = "25006";
 
 /// The store in a Postgres database.
 pub struct Postgres {
@@ -283,6 +287,9 @@ impl Store for Postgres {
 fn failed(error: sqlx::Error) -> Error {
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
     let text = if code.is_empty() { error.to_string() } else { format!("{error} [{code}]") };
+    if pooled::is_sign(&code, &text) {
+        return Error::Unavailable(pooled::explain(&text));
+    }
     match (&*code, &error) {
         ("53100", _) => Error::Full(text),
         ("XX001" | "XX002", _) => Error::Damaged(text),
@@ -296,6 +303,11 @@ fn failed(error: sqlx::Error) -> Error {
         }
         _ => Error::Internal(text),
     }
+}
+
+/// This server is a standby, or a primary no more.
+fn read_only() -> Error {
+    Error::Unavailable(format!("it can only be read [{READ_ONLY}]"))
 }
 
 /// The code the server gave with an error; empty where the server said nothing.

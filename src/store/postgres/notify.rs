@@ -3,6 +3,7 @@
 //! A NOTIFY inside a submit's transaction would serialise all commits; one lost here costs a poll.
 
 use super::connect::Connections;
+use super::link::Link;
 use super::{PATIENCE, failed};
 use crate::store::{Error, Result, Wake};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
@@ -41,12 +42,12 @@ struct Pending {
 
 impl Notifier {
     /// Starts speaking and listening in the background.
-    pub fn start(listens: PgConnectOptions, tells: Connections) -> Notifier {
+    pub fn start(link: Arc<Link>, listens: PgConnectOptions, tells: Connections) -> Notifier {
         let (pending, heard, node) =
             (Arc::<Pending>::default(), broadcast::Sender::new(64), Uuid::new_v4().to_string());
         let mut tasks = JoinSet::new();
         tasks.spawn(speak(tells, pending.clone(), node.clone()));
-        tasks.spawn(listen(listens, heard.clone(), node));
+        tasks.spawn(listen(link, listens, heard.clone(), node));
         Notifier { pending, heard, tasks: std::sync::Mutex::new(tasks) }
     }
 
@@ -96,9 +97,14 @@ async fn tell(tells: &Connections, payload: &str) -> Result<()> {
     lent.done(told)
 }
 
-async fn listen(options: PgConnectOptions, heard: broadcast::Sender<Wake>, node: String) {
+async fn listen(link: Arc<Link>, options: PgConnectOptions, heard: broadcast::Sender<Wake>, node: String) {
     loop {
-        let hears = hear(&options, &heard, &node).await;
+        let generation = link.generation();
+        let hears = tokio::select! {
+            hears = hear(&options, &heard, &node) => hears,
+            // It may listen to what is no longer the primary.
+            () = link.outlived(generation) => Ok(()),
+        };
         // Whatever was said meanwhile was missed: look.
         let _ = heard.send(Wake::Ready);
         let _ = heard.send(Wake::Cancel);

@@ -4,11 +4,11 @@ use super::connect::{Connections, connect, options, session};
 use super::heads::Heads;
 use super::link::Link;
 use super::notify::Notifier;
-use super::{Postgres, failed};
+use super::{PATIENCE, Postgres, failed, pooled};
 use crate::fault;
 use crate::store::{Error, Result};
-use sqlx::Connection;
 use sqlx::migrate::MigrateError;
+use sqlx::{Connection, Executor, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -21,11 +21,13 @@ const READERS: usize = 8;
 /// A migration may rewrite large tables, or wait for another node that does.
 const MIGRATION: Duration = Duration::from_secs(24 * 3600);
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
-
 impl Postgres {
     /// Connects, and brings the tables up to date (one node at a time: an advisory lock).
     pub async fn open(url: &str) -> Result<Postgres> {
+        Postgres::try_open(url).await.map_err(pooled::at_open)
+    }
+
+    async fn try_open(url: &str) -> Result<Postgres> {
         let options = options(url)?;
         let link = Arc::new(Link::new(session(&options, "look")));
         let mut look = JoinSet::new();
@@ -34,8 +36,9 @@ impl Postgres {
             async move { link.keep().await }
         });
         let mut first = connect(&options).await?;
+        link.in_time(Instant::now() + PATIENCE, pooled::check(&options, &mut first)).await?;
         fault::point("migrate_begun").await;
-        let migrated = async { MIGRATIONS.run(&mut first).await.map_err(not_migrated) };
+        let migrated = migrate(&mut first);
         fault::during("migrate_in_flight", link.in_time(Instant::now() + MIGRATION, migrated)).await?;
         fault::point("migrate_done").await;
         let _ = first.close().await;
@@ -56,6 +59,7 @@ impl Postgres {
             work: writer("work"),
             heads: Heads::default(),
             notifier: Notifier::start(
+                link.clone(),
                 session(&options, "listen"),
                 Connections::new(link.clone(), session(&options, "tell"), 1),
             ),
@@ -64,12 +68,23 @@ impl Postgres {
     }
 }
 
+/// A newer Errand may have been here: in a rolling restart old and new nodes share the database, and
+/// an old one may be started again. That works as migrations only add.
+async fn migrate(db: &mut PgConnection) -> Result<()> {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true).run(&mut *db).await.map_err(not_migrated)?;
+    let row = db.fetch_one("SELECT max(version) FROM _sqlx_migrations").await.map_err(failed)?;
+    let found: Option<i64> = row.try_get(0).map_err(failed)?;
+    let known = migrations.iter().map(|one| one.version).max();
+    if found > known {
+        tracing::warn!(found, known, "a newer Errand has migrated the database: this one works beside it for a while");
+    }
+    Ok(())
+}
+
 fn not_migrated(error: MigrateError) -> Error {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
-        MigrateError::VersionMissing(version) => {
-            Error::Internal(format!("it was written by a newer Errand (migration {version})"))
-        }
         error => Error::Internal(error.to_string()),
     }
 }

@@ -71,11 +71,15 @@ pub async fn lapsed(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<
     all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
+/// Each node asks once a second, one that writes nothing too: so none goes on reading from what is
+/// no longer the primary.
 pub async fn next_due(db: &mut PgConnection) -> Result<Option<Time>> {
-    let next = sqlx::query_scalar!(
-        "SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at FETCH FIRST ROW ONLY"
+    let next = sqlx::query!(
+        r#"SELECT current_setting('transaction_read_only')::bool AS "read_only!",
+                  (SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at FETCH FIRST ROW ONLY) AS due"#
     );
-    Ok(next.fetch_optional(db).await.map_err(failed)?.map(Time))
+    let next = next.fetch_one(db).await.map_err(failed)?;
+    if next.read_only { Err(super::read_only()) } else { Ok(next.due.map(Time)) }
 }
 
 pub async fn held(db: &mut PgConnection, leases: &[Uuid]) -> Result<Vec<Held>> {

@@ -6,6 +6,7 @@ mod log; // SQLite's log while a reader holds it up
 mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
 mod small; // (no tests: a small disk)
 mod sqlite_file; // the database file damaged, deleted, replaced
+mod stderr; // a log that nobody reads
 mod sweep; // files that no row names
 mod verify; // what `errand verify` sees
 

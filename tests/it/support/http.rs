@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,7 @@ impl Service {
             workers: 4,
             page_scope: "all".to_owned(),
             max_file_bytes: MAX_FILE_BYTES,
+            log_lines_dropped: Arc::default(),
         };
         let stop = CancellationToken::new();
         let router = errand::api::router(Api::new(queue.clone(), node, stop.clone()));

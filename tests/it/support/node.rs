@@ -128,6 +128,12 @@ impl Node {
         node
     }
 
+    /// The same; its log goes where the test says.
+    pub fn start_with_log_at(port: u16, mut command: Command, sink: impl Into<Stdio>) -> Node {
+        let child = command.stderr(sink).stdout(Stdio::null()).spawn().unwrap();
+        Node::of(child, format!("http://127.0.0.1:{port}"), Arc::default())
+    }
+
     fn spawn(mut command: Command) -> (Node, mpsc::Receiver<String>) {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap());
@@ -145,9 +151,13 @@ impl Node {
                 }
             }
         });
+        (Node::of(child, String::new(), log), address)
+    }
+
+    fn of(child: Child, url: String, log: Arc<Mutex<Vec<String>>>) -> Node {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        (Node { child, url: String::new(), http, log }, address)
+        Node { child, url, http, log }
     }
 
     /// What it wrote to its log so far, line by line.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
+/// What is run of it.
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "pg_basebackup"];
+
 pub struct Server {
     folder: tempfile::TempDir,
     binaries: PathBuf,
@@ -32,6 +35,35 @@ impl Server {
         server.port = free_port();
         server.start_again().await;
         server
+    }
+
+    /// A second one that follows this one and can only be read. What this one commits from now on
+    /// is there before it is acknowledged.
+    pub async fn synchronous_standby(&self) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        give_to_postgres(folder.path()).await;
+        let (binaries, settings) = (self.binaries.clone(), self.settings.clone());
+        let standby = Server { folder, binaries, port: free_port(), settings };
+        let from = format!("host=127.0.0.1 port={} user=errand", self.port);
+        let usual = ["-D", &standby.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync"];
+        standby.run("pg_basebackup", &[&usual[..], &["-d", &from]].concat()).await;
+        standby.start_again().await;
+        self.say("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+        self.say("SELECT pg_reload_conf()").await;
+        let begun = std::time::Instant::now();
+        while self.ask("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await == 0 {
+            assert!(begun.elapsed().as_secs() < 30, "it does not follow: {}", standby.log());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        standby
+    }
+
+    /// A standby becomes the primary; returns when it can be written.
+    pub async fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-D", &self.data(), "-w", "-s", "-t", "60"]).await;
+        // Whoever it would wait for is not there.
+        self.say("ALTER SYSTEM RESET synchronous_standby_names").await;
+        self.say("SELECT pg_reload_conf()").await;
     }
 
     /// Its address behind this port: its own, or a proxy's.
@@ -77,6 +109,11 @@ impl Server {
     pub async fn ask(&self, statement: &str) -> i64 {
         let row = self.connect().await.fetch_one(AssertSqlSafe(statement.to_owned())).await.unwrap();
         sqlx::Row::get(&row, 0)
+    }
+
+    /// Says one statement.
+    pub async fn say(&self, statement: &str) {
+        self.connect().await.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
     }
 
     /// Ends every session of a node; answers how many there were.
@@ -173,13 +210,13 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The folder of initdb and pg_ctl: Debian keeps them off the PATH.
+/// The folder of its programs: Debian keeps them off the PATH.
 fn binaries() -> PathBuf {
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut folders: Vec<PathBuf> = debian.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect();
     folders.sort();
     folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
-    let found =
-        folders.into_iter().rev().find(|folder| folder.join("initdb").exists() && folder.join("pg_ctl").exists());
+    let whole = |folder: &PathBuf| PROGRAMS.iter().all(|program| folder.join(program).exists());
+    let found = folders.into_iter().rev().find(whole);
     found.expect("this test starts a Postgres of its own: install its server (Debian: postgresql)")
 }

@@ -45,7 +45,7 @@ pub struct Proxy {
 }
 
 struct Inner {
-    server: SocketAddr,
+    server: watch::Sender<SocketAddr>,
     ways: [watch::Sender<Way>; 2],
     /// Connections with a lower number are cut.
     cut_below: watch::Sender<u64>,
@@ -64,7 +64,7 @@ impl Proxy {
     pub async fn before(port: u16) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let inner = Arc::new(Inner {
-            server: SocketAddr::from(([127, 0, 0, 1], port)),
+            server: watch::Sender::new(SocketAddr::from(([127, 0, 0, 1], port))),
             ways: [watch::Sender::new(Way::Pass), watch::Sender::new(Way::Pass)],
             cut_below: watch::Sender::new(0),
             silent: watch::Sender::new((0, None)),
@@ -77,6 +77,11 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let accepting = tokio::spawn(accept(listener, inner.clone()));
         Proxy { port, inner, accepting }
+    }
+
+    /// New connections lead to the server at this port; those there are stay where they are.
+    pub fn lead_to(&self, port: u16) {
+        self.inner.server.send_replace(SocketAddr::from(([127, 0, 0, 1], port)));
     }
 
     /// Sets one way.
@@ -153,7 +158,8 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
 }
 
 async fn connection(client: TcpStream, number: u64, inner: Arc<Inner>) {
-    let Ok(server) = TcpStream::connect(inner.server).await else { return };
+    let server = *inner.server.borrow();
+    let Ok(server) = TcpStream::connect(server).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let role = Arc::new(Mutex::new(String::new()));

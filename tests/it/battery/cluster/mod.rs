@@ -6,6 +6,7 @@ mod caller; // clients that keep a record
 mod chaos; // any fault, at random, under load
 mod crowded; // Postgres is there and says no
 mod drain; // nodes that are told to stop
+mod failover; // another Postgres is the primary now
 mod half_open; // connections that are dead without a word
 mod hang_up; // callers that hang up in the middle
 mod herd; // all die at once and come back at once
