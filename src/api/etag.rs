@@ -32,10 +32,15 @@ pub fn json(headers: &HeaderMap, tag: &str, body: String) -> Response {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => super::json_response(StatusCode::OK, Body::from(body)),
     };
+    set(&mut response, tag);
+    response
+}
+
+/// Puts an answer under its tag.
+pub fn set(response: &mut Response, tag: &str) {
     if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    response
 }
 
 #[cfg(test)]

@@ -102,6 +102,10 @@ pub fn sort(query: &mut Query) -> Sort {
 )]
 async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderMap) -> Result<Response> {
     let Asked { filter, sort, limit, full, cursor } = Asked::of(&uri)?;
+    let question = match api.known.look(&api, &caller.scope, &uri, &headers).await {
+        Ok(unchanged) => return Ok(unchanged),
+        Err(question) => question,
+    };
     let query = query_hash(&caller.scope, &filter, sort);
     let now = api.now();
     let first = Cursor { after: After { finished_at: None, id: uuid::Uuid::nil() }, as_of: now };
@@ -122,6 +126,7 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
         (true, Some(next)) => format!("W/{}", etag::of(body.replace(next.as_str(), "more").as_bytes())),
         _ => etag::of(body.as_bytes()),
     };
+    api.known.remember(question, &tag, now, &tasks);
     let mut response = etag::json(&headers, &tag, body);
     if let Some(next) = next
         && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next_page(&uri, &next)))

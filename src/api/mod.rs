@@ -17,6 +17,7 @@ mod files;
 mod filter;
 mod history;
 mod json;
+mod known;
 mod list;
 mod multipart;
 mod once;
@@ -42,6 +43,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use known::Known;
 use problem::{Code, Problem, Result};
 use serde::Serialize;
 use std::sync::Arc;
@@ -82,13 +84,14 @@ pub struct Api {
     node: Arc<NodeInfo>,
     draining: CancellationToken,
     sockets: Arc<AtomicUsize>,
+    known: Arc<Known>,
 }
 
 impl Api {
     /// An API in front of this door. Once `draining` is cancelled, `ready` says so, nothing more is
     /// taken in, and whoever waits for a task is answered at once.
     pub fn new(queue: Queue, node: NodeInfo, draining: CancellationToken) -> Api {
-        Api { queue, node: Arc::new(node), draining, sockets: Arc::default() }
+        Api { queue, node: Arc::new(node), draining, sockets: Arc::default(), known: Arc::default() }
     }
 
     fn now(&self) -> Time {

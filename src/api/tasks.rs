@@ -58,8 +58,17 @@ async fn get(
     });
     query.done()?;
     let id = task_id(&id)?;
+    let question = match api.known.look(&api, &caller.scope, &uri, &headers).await {
+        Ok(unchanged) if wait == 0 => return Ok(unchanged),
+        Ok(_) => None,
+        Err(question) => Some(question),
+    };
+    let now = api.now();
     let mut task = api.queue.get(&caller.scope, id).await?;
     let (first, tag) = render(&api, &task);
+    if let Some(question) = question {
+        api.known.remember(question, &tag, now, [&task]);
+    }
     let known = |other: &str| match headers.contains_key(header::IF_NONE_MATCH) {
         true => etag::matches(&headers, other),
         false => other == tag,

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::fault;
 use crate::files::{self, Files};
-use crate::store::{self, Save, Saved, Store, Submission, Submitted};
+use crate::store::{self, Save, Saved, Stamp, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
@@ -106,6 +106,8 @@ struct Inner {
     submits: Batch<Submission, Submitted>,
     changes: Batch<Change, Option<Task>>,
     saves: Batch<Save, Saved>,
+    /// Reads, gathered like writes: whoever asks while one is in flight shares the next.
+    stamps: Batch<Look, Stamp>,
     ids: Ids,
     fenced: AtomicU64,
 }
@@ -119,6 +121,21 @@ impl Operation for Submission {
 
     fn weight(&self) -> usize {
         self.tasks.len()
+    }
+}
+
+/// A look at the stamp.
+struct Look;
+
+impl Operation for Look {
+    type Key = ();
+
+    fn keys(&self) -> Vec<()> {
+        Vec::new()
+    }
+
+    fn weight(&self) -> usize {
+        1
     }
 }
 
@@ -194,6 +211,17 @@ impl Queue {
                 }
             }
         });
+        let stamps = Batch::start(usize::MAX, {
+            let store = store.clone();
+            move |looks: Vec<Look>| {
+                let store = store.clone();
+                async move {
+                    let stamp = store.stamp().await;
+                    let stamps = stamp.map(|stamp| vec![stamp; looks.len()]);
+                    (looks, stamps)
+                }
+            }
+        });
         let began = clock.now();
         Queue {
             inner: Arc::new(Inner {
@@ -208,10 +236,16 @@ impl Queue {
                 submits,
                 changes,
                 saves,
+                stamps,
                 ids: Ids::default(),
                 fenced: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// Where the database stands by now; many callers share one look.
+    pub async fn stamp(&self) -> Result<Stamp, Error> {
+        Ok(self.inner.stamps.write(Look).await?)
     }
 
     /// The clock that leases and due times go by.

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use made::Made;
-pub use numbers::{Count, Group, Minute, Written};
+pub use numbers::{Count, Group, Minute, Stamp, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresBeside};
 pub use prune::{Prune, Pruned};
@@ -376,6 +376,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes something that changes nothing, as durably as all else: whether writes work.
     async fn probe(&self) -> Result<()>;
+
+    /// Where the database stands: whatever is read behind this call and under an equal later stamp is
+    /// the same.
+    async fn stamp(&self) -> Result<Stamp>;
 
     /// What the database has written, for `errand bench`.
     async fn written(&self) -> Result<Written>;

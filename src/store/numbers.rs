@@ -15,6 +15,11 @@ pub struct Count {
     pub n: i64,
 }
 
+/// Stands for everything that is written: two that are equal say that nothing was, by no node. They may
+/// differ although nothing was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(pub String);
+
 /// What a database has written since some instant in the past: two readings say what was written between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {

@@ -23,7 +23,7 @@ pub use inspect::PostgresBeside;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
-    Result, Save, Saved, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -279,6 +279,10 @@ impl Store for Postgres {
 
     async fn probe(&self) -> Result<()> {
         write!(self.work, |db| keep::probe(db))
+    }
+
+    async fn stamp(&self) -> Result<Stamp> {
+        read!(self, |db| read::stamp(db))
     }
 
     async fn written(&self) -> Result<Written> {

@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
-use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition, Written};
+use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, Stamp, StoredLine, Transition, Written};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -162,6 +162,12 @@ pub async fn files(db: &mut PgConnection, scope: &Scope, ids: &[Uuid]) -> Result
         owner
     );
     all(rows.fetch_all(db).await.map_err(failed)?, FileRow::file)
+}
+
+/// What is committed, and nothing else, says what a snapshot is.
+pub async fn stamp(db: &mut PgConnection) -> Result<Stamp> {
+    let snapshot = sqlx::query_scalar!(r#"SELECT pg_current_snapshot()::text AS "snapshot!""#);
+    Ok(Stamp(snapshot.fetch_one(db).await.map_err(failed)?))
 }
 
 pub async fn written(db: &mut PgConnection) -> Result<Written> {

@@ -23,7 +23,7 @@ mod writer;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
-    Result, Save, Saved, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -234,6 +234,10 @@ impl Store for Sqlite {
 
     async fn probe(&self) -> Result<()> {
         self.writer.probe().await
+    }
+
+    async fn stamp(&self) -> Result<Stamp> {
+        Ok(Stamp(self.writer.stamp().to_string()))
     }
 
     async fn written(&self) -> Result<Written> {

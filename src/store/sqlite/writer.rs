@@ -29,6 +29,8 @@ pub struct Writer {
     /// The number of this run, as the file's header has it.
     run: u32,
     commits: AtomicU64,
+    /// Rises before each commit and after it: while it stands still, so does what readers see.
+    stamp: AtomicU64,
     broken: watch::Sender<Option<Error>>,
 }
 
@@ -73,6 +75,7 @@ impl Writer {
             ballast,
             run,
             commits: AtomicU64::new(0),
+            stamp: AtomicU64::new(0),
             broken: watch::Sender::new(None),
         }
     }
@@ -145,6 +148,11 @@ impl Writer {
         found.unwrap_or_else(|| Error::Unavailable("the store is closed".to_owned()))
     }
 
+    /// Where the file stands.
+    pub fn stamp(&self) -> u64 {
+        self.stamp.load(SeqCst)
+    }
+
     /// Writes so far.
     pub fn commits(&self) -> u64 {
         self.commits.load(Relaxed)
@@ -183,7 +191,10 @@ impl Writer {
             fault::fails("sqlite_uncommitted").await?;
             slot.run("COMMIT").await
         };
-        let ended = match committed.await {
+        self.stamp.fetch_add(1, SeqCst);
+        let committed = committed.await;
+        self.stamp.fetch_add(1, SeqCst);
+        let ended = match committed {
             Ok(()) => {
                 slot.shared = Shared::default();
                 self.commits.fetch_add(1, Relaxed);

@@ -1,0 +1,78 @@
+//! What a caller has already is answered from memory, and is never what was before.
+
+use crate::promises::beat;
+use crate::support::bed::open;
+use crate::support::http::Service;
+use errand::clock::Clock;
+use errand::queue::Queue;
+use errand::store::{Beat, Database};
+use errand::task::Progress;
+use errand::types::Types;
+use serde_json::json;
+
+const BY_CREATION: &str = "/api/tasks/?limit=5";
+const BY_FINISH: &str = "/api/tasks/?sort=-finished_at&limit=5";
+
+/// Another node on the same Postgres; on SQLite, the same node: there is no other.
+async fn other_node(service: &Service, clock: &Clock) -> Queue {
+    match service.queue.store().database() {
+        Database::Sqlite => service.queue.clone(),
+        Database::Postgres => {
+            let files = service.queue.file_store().clone();
+            Queue::open(open(&service.url).await, clock.clone(), Types::builtin(), files)
+        }
+    }
+}
+
+async fn status(service: &Service, path: &str, tag: &str) -> u16 {
+    service.call("GET", path, &[("if-none-match", tag)], "").await.status
+}
+
+#[tokio::test]
+async fn what_a_caller_has_is_304_until_any_node_writes_what_it_shows() {
+    for service in Service::both_by_hand().await {
+        let clock = service.queue.clock().clone();
+        let other = other_node(&service, &clock).await;
+        let id = service.submit(json!({"type": "noop", "params": {}})).await;
+        let task = format!("/api/tasks/{id}");
+        let paths = [BY_CREATION, BY_FINISH, task.as_str()];
+        let mut tags = Vec::new();
+        for path in paths {
+            let tag = service.get(path).await.header("etag").to_owned();
+            // The first is compared with what is read, the second with what is remembered.
+            assert_eq!([status(&service, path, &tag).await, status(&service, path, &tag).await], [304; 2], "{path}");
+            assert_eq!(status(&service, path, "\"another\"").await, 200, "{path}");
+            tags.push(tag);
+        }
+        let mut changed = async |what: &str| {
+            for (path, tag) in paths.iter().zip(&mut tags) {
+                let answer = service.call("GET", path, &[("if-none-match", tag.as_str())], "").await;
+                assert_eq!(answer.status, 200, "{what}: {path}");
+                *tag = answer.header("etag").to_owned();
+                assert_eq!(status(&service, path, tag).await, 304, "{what}: {path}");
+            }
+        };
+        let claimed = other.claim("w", 1, &[], 30_000).await.unwrap().remove(0);
+        changed("claimed by another node").await;
+        let progress = Some(Progress { percent: 50.0, ..Progress::default() });
+        other.beat(&[Beat { progress, ..beat(&claimed) }], 30_000).await.unwrap();
+        changed("progress, which is not in the change log").await;
+    }
+}
+
+#[tokio::test]
+async fn a_task_whose_time_has_come_reads_differently_although_nothing_was_written() {
+    for service in Service::both_by_hand().await {
+        let clock = service.queue.clock().clone();
+        let due = clock.now().plus(60_000).to_string();
+        let id = service.submit(json!({"type": "noop", "params": {}, "run_at": due})).await;
+        for path in [BY_CREATION, &format!("/api/tasks/{id}")] {
+            let tag = service.get(path).await.header("etag").to_owned();
+            assert_eq!([status(&service, path, &tag).await, status(&service, path, &tag).await], [304; 2], "{path}");
+        }
+        let tags = [service.get(BY_CREATION).await, service.get(&format!("/api/tasks/{id}")).await];
+        clock.advance(61_000);
+        assert_eq!(status(&service, BY_CREATION, tags[0].header("etag")).await, 200);
+        assert_eq!(status(&service, &format!("/api/tasks/{id}"), tags[1].header("etag")).await, 200);
+    }
+}
