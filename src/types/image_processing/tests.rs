@@ -26,7 +26,11 @@ async fn a_bad_file_among_good_ones_is_listed() {
     let mut trial = Trial::new();
     let good = trial.upload("photo.jpeg", &jpeg(200, 100)).await;
     let bad = trial.upload("notes.jpg", b"no picture").await;
-    let result = trial.run(ImageProcessing, json!({ "file_ids": [bad, good], "target_width": 100 })).await.result();
+    let left = trial.run(ImageProcessing, json!({ "file_ids": [bad, good], "target_width": 100 })).await;
+    let [began, refused, done, ended] = &left.log[..] else { panic!("{:?}", left.log) };
+    assert_eq!((began.as_str(), ended.as_str()), ("resizing 2 pictures to 100 × 600", "1 of 2 pictures are done"));
+    assert!(refused.starts_with("notes.jpg: ") && done.starts_with("photo.jpeg: 200 × 100 to 100 × 50, jpeg, "));
+    let result = left.result();
     assert_eq!(result["images_processed"], 1);
     assert_eq!(result["images"][0]["error"]["code"], "unknown_format");
     assert_eq!(result["images"][1]["artifact"], "photo-100x50.jpg");
