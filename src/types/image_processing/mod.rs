@@ -162,7 +162,7 @@ impl TaskType for ImageProcessing {
                 format!("no picture could be processed; the first: {why}"),
             ));
         }
-        ctx.log(Level::Info, format!("{processed} of {} pictures are done", images.len()));
+        ctx.log(Level::Info, format!("pictures done: {processed} of {}", images.len()));
         ctx.result(&json!({ "images_processed": processed, "images": images }))
     }
 }
@@ -170,7 +170,7 @@ impl TaskType for ImageProcessing {
 async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
     let size = format!("{} × {}", made.target_width, made.target_height);
     let mut done = Done::open(ctx, made.num_images as usize).await?;
-    ctx.log(Level::Info, format!("drawing {} pictures of {size}", made.num_images as usize - done.count()));
+    ctx.log(Level::Info, format!("pictures to draw: {}, of {size}", made.num_images as usize - done.count()));
     for number in done.count() as u32 + 1..=made.num_images {
         let (width, height) = (made.target_width, made.target_height);
         let name = format!("image-{number:02}.png");
@@ -195,7 +195,7 @@ async fn resize_all(own: &Own, ctx: &Context) -> Result<Vec<Value>, Failure> {
     let wanted = Wanted { width, height, fit: own.fit, enlarge: own.enlarge, quality: own.quality };
     let total = own.file_ids.len();
     let mut done = Done::open(ctx, total).await?;
-    ctx.log(Level::Info, format!("resizing {} pictures to {width} × {height}", total - done.count()));
+    ctx.log(Level::Info, format!("pictures to resize: {}, to {width} × {height}", total - done.count()));
     let mut taken: HashSet<String> = done.files().map(|file| file.name.clone()).collect();
     for (at, id) in own.file_ids.iter().enumerate().skip(done.count()) {
         ctx.check()?;

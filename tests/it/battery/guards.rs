@@ -5,7 +5,7 @@ use crate::promises::{beat, failure, line_query, page, report, success};
 use crate::support::bed::{Bed, noop, noop_of, raw};
 use crate::support::on_both_databases;
 use crate::support::raw::Raw;
-use errand::store::{Beat, Claim, File, Minute};
+use errand::store::{Beat, Claim, File, Minute, Way};
 use errand::task::{Artifact, Change, Draft, Filter, Outcome, Scope, Sort, Status};
 use errand::types::{Level, LogLine};
 use uuid::Uuid;
@@ -142,8 +142,8 @@ async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
     for (owner, rows) in [("anna", 1), ("berta", 0)] {
         let scope = Scope::Owner(owner.into());
         assert_eq!(store.get(&scope, id).await.unwrap().iter().len(), rows, "{owner}: get");
-        let listed = store.list(&scope, &Filter::default(), &page(Sort::CreatedDesc, 10)).await.unwrap();
-        assert_eq!(listed.len(), rows, "{owner}: list");
+        let listed = store.list(&scope, &Filter::default(), &page(Sort::CreatedDesc, 10), &Way::Walk(100)).await;
+        assert_eq!(listed.unwrap().tasks.len(), rows, "{owner}: list");
         assert_eq!(store.changes(&scope, 0, 10).await.unwrap().len(), 3 * rows, "{owner}: changes");
         assert_eq!(store.transitions(&scope, id).await.unwrap().len(), 3 * rows, "{owner}: transitions");
         assert_eq!(store.lines(&scope, id, &line_query()).await.unwrap().len(), rows, "{owner}: lines");
