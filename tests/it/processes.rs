@@ -1,6 +1,7 @@
 //! The real binary: killed, drained, doubled, on both databases.
 
 use crate::support::node::{Home, Node};
+use crate::support::raw::Raw;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
@@ -57,6 +58,19 @@ async fn submit_until_it_dies(node: Arc<Node>, acknowledged: Arc<Mutex<Vec<Strin
     };
     while let Ok((201, task)) = node.post("/api/tasks/submit", body.clone()).await {
         acknowledged.lock().unwrap().push(task["id"].as_str().unwrap().to_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_whose_lease_is_lost_is_stopped_and_its_place_is_free() {
+    for (home, lease) in [(Home::sqlite(), "randomblob(16)"), (Home::postgres().await, "gen_random_uuid()")] {
+        let node = home.start(&["--workers", "1"]);
+        let long = node.submit(json!({"type": "demo", "params": {"duration": 30000, "steps": 1}})).await;
+        node.until(&long, PATIENCE, |task| task["status"] == "RUNNING").await;
+        let mut raw = Raw::open(&home.database).await;
+        raw.execute(&format!("UPDATE tasks SET lease = {lease}, lease_until = lease_until + 3600000")).await;
+        let next = node.submit(json!({"type": "noop", "params": {}})).await;
+        node.until(&next, Duration::from_secs(5), |task| task["status"] == "SUCCESS").await;
     }
 }
 

@@ -172,7 +172,7 @@ impl<'a> Source<'a> {
         }
         self.raw.truncate(filled);
         self.read += filled as u64;
-        self.ctx.progress(self.read as i64, self.total.max(self.read) as i64, Some("reading".to_owned()));
+        self.ctx.progress(self.read as i64, self.total.max(self.read) as i64, Some("reading, in bytes".to_owned()));
         Ok(filled > 0)
     }
 

@@ -162,12 +162,15 @@ impl TaskType for ImageProcessing {
                 format!("no picture could be processed; the first: {why}"),
             ));
         }
+        ctx.log(Level::Info, format!("pictures done: {processed} of {}", images.len()));
         ctx.result(&json!({ "images_processed": processed, "images": images }))
     }
 }
 
 async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
+    let size = format!("{} × {}", made.target_width, made.target_height);
     let mut done = Done::open(ctx, made.num_images as usize).await?;
+    ctx.log(Level::Info, format!("pictures to draw: {}, of {size}", made.num_images as usize - done.count()));
     for number in done.count() as u32 + 1..=made.num_images {
         let (width, height) = (made.target_width, made.target_height);
         let name = format!("image-{number:02}.png");
@@ -182,7 +185,7 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
         let image = resize_one(drawn, wanted, Some(Format::Png), ctx).await?.map_err(fatal)?;
         let (line, file) = image.keep(&name, name.clone(), ctx).await?;
         done.add(line, Some(file), ctx).await?;
-        ctx.progress(number.into(), made.num_images.into(), Some(name));
+        ctx.progress(number.into(), made.num_images.into(), Some(format!("picture {number} of {}", made.num_images)));
     }
     Ok(done.lines())
 }
@@ -192,6 +195,7 @@ async fn resize_all(own: &Own, ctx: &Context) -> Result<Vec<Value>, Failure> {
     let wanted = Wanted { width, height, fit: own.fit, enlarge: own.enlarge, quality: own.quality };
     let total = own.file_ids.len();
     let mut done = Done::open(ctx, total).await?;
+    ctx.log(Level::Info, format!("pictures to resize: {}, to {width} × {height}", total - done.count()));
     let mut taken: HashSet<String> = done.files().map(|file| file.name.clone()).collect();
     for (at, id) in own.file_ids.iter().enumerate().skip(done.count()) {
         ctx.check()?;
@@ -277,6 +281,9 @@ async fn resize_one(
 impl Resized {
     /// Keeps it as an artifact; gives its line in the result, and the file.
     async fn keep(self, name: &str, artifact: String, ctx: &Context) -> Result<(Value, Artifact), Failure> {
+        let (was, size) = (&self.original, format!("{} × {}", self.width, self.height));
+        let (word, bytes) = (self.format.word(), self.file.len());
+        ctx.log(Level::Info, format!("{name}: {} × {} to {size}, {word}, {bytes} bytes", was["width"], was["height"]));
         let mut output = ctx.output(&artifact, &format!("image/{}", self.format.word())).await?;
         output.writer.write_all(&self.file).await.map_err(files::Error::from)?;
         let line = json!({

@@ -26,7 +26,11 @@ async fn a_bad_file_among_good_ones_is_listed() {
     let mut trial = Trial::new();
     let good = trial.upload("photo.jpeg", &jpeg(200, 100)).await;
     let bad = trial.upload("notes.jpg", b"no picture").await;
-    let result = trial.run(ImageProcessing, json!({ "file_ids": [bad, good], "target_width": 100 })).await.result();
+    let left = trial.run(ImageProcessing, json!({ "file_ids": [bad, good], "target_width": 100 })).await;
+    let [began, refused, done, ended] = &left.log[..] else { panic!("{:?}", left.log) };
+    assert_eq!((began.as_str(), ended.as_str()), ("pictures to resize: 2, to 100 × 600", "pictures done: 1 of 2"));
+    assert!(refused.starts_with("notes.jpg: ") && done.starts_with("photo.jpeg: 200 × 100 to 100 × 50, jpeg, "));
+    let result = left.result();
     assert_eq!(result["images_processed"], 1);
     assert_eq!(result["images"][0]["error"]["code"], "unknown_format");
     assert_eq!(result["images"][1]["artifact"], "photo-100x50.jpg");
@@ -105,7 +109,7 @@ async fn pictures_that_are_finished_are_not_made_again() {
     assert_eq!(trial.run(ImageProcessing, params.clone()).await.code(), "stopped");
     trial.lose_after(usize::MAX);
     let left = trial.run(ImageProcessing, params).await;
-    assert_eq!(left.log, ["going on from picture 4 of 4"]);
+    assert_eq!(left.log[..2], ["going on from picture 4 of 4", "pictures to resize: 1, to 800 × 600"]);
     let adopted = left.locations.iter().map(|location| location.contains("0002/"));
     assert_eq!(adopted.collect::<Vec<_>>(), [true, true, false], "{:?}", left.locations);
     assert_eq!(left.result(), whole);

@@ -1,12 +1,14 @@
 //! What the store refuses because the row is not as expected: one test a guard, in which no other
 //! guard would refuse it.
 
-use crate::promises::{beat, failure, report, success};
-use crate::support::bed::{Bed, noop, noop_of};
+use crate::promises::{beat, failure, line_query, page, report, success};
+use crate::support::bed::{Bed, noop, noop_of, raw};
 use crate::support::on_both_databases;
 use crate::support::raw::Raw;
-use errand::store::Claim;
-use errand::task::{Change, Draft, Outcome, Scope, Status};
+use errand::store::{Beat, Claim, File, Minute, Way};
+use errand::task::{Artifact, Change, Draft, Filter, Outcome, Scope, Sort, Status};
+use errand::types::{Level, LogLine};
+use uuid::Uuid;
 
 on_both_databases![
     a_change_that_expects_another_status_is_not_written,
@@ -16,6 +18,9 @@ on_both_databases![
     no_requeue_decided_before_a_cancel_is_written,
     a_claim_gives_out_only_the_types_and_queues_it_asks_for,
     a_claim_gives_out_nothing_that_is_not_ready,
+    only_what_waits_and_is_due_becomes_ready,
+    a_beat_never_shortens_a_lease,
+    the_store_itself_shows_an_owner_nothing_of_another,
 ];
 
 async fn a_change_that_expects_another_status_is_not_written(bed: Bed) {
@@ -95,6 +100,73 @@ async fn a_claim_gives_out_nothing_that_is_not_ready(bed: Bed) {
     bed.queue.cancel(&Scope::Everyone, running[2].id, "me").await.unwrap();
     report(&bed, &running[2], Outcome::Cancelled).await;
     assert!(bed.claim(10).await.is_empty());
+}
+
+async fn only_what_waits_and_is_due_becomes_ready(bed: Bed) {
+    let running = bed.submit(noop()).await.id;
+    bed.claim(1).await;
+    let at = |millis| Draft { run_at: Some(bed.clock.now().plus(millis)), ..noop() };
+    let (due, later) = (bed.submit(at(1_000)).await.id, bed.submit(at(1_001)).await.id);
+    bed.clock.advance(1_000);
+    assert_eq!(bed.queue.promote().await.unwrap().promoted, 1);
+    let claimed: Vec<Uuid> = bed.claim(10).await.iter().map(|task| task.id).collect();
+    assert_eq!(claimed, [due], "not {running}, which runs, nor {later}");
+}
+
+async fn a_beat_never_shortens_a_lease(bed: Bed) {
+    let id = bed.submit(noop()).await.id;
+    let task = bed.claim(1).await.remove(0);
+    bed.queue.beat(&[beat(&task)], 1_000).await.unwrap();
+    assert_eq!(bed.get(id).await.lease_until, task.lease_until);
+}
+
+async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
+    let (id, store) = (bed.submit(noop_of("anna")).await.id, bed.queue.store());
+    let (task, now) = (bed.claim(1).await.remove(0), bed.clock.now());
+    let lines = vec![LogLine { at: now, level: Level::Info, message: "said".into() }];
+    bed.queue.beat(&[Beat { lines, ..beat(&task) }], 30_000).await.unwrap();
+    report(&bed, &task, Outcome::Success(raw("{}"), vec![artifact()])).await;
+    let file = File {
+        id: Uuid::now_v7(),
+        owner: "anna".into(),
+        name: "in.csv".into(),
+        bytes: 1,
+        content_type: "text/csv".into(),
+        sha256: "0".repeat(64),
+        location: "nowhere".into(),
+        created_at: now,
+    };
+    store.add_file(&file).await.unwrap();
+    store.put_minutes(&[Minute { owner: "anna".into(), node: "n".into(), ..Minute::default() }]).await.unwrap();
+
+    for (owner, rows) in [("anna", 1), ("berta", 0)] {
+        let scope = Scope::Owner(owner.into());
+        assert_eq!(store.get(&scope, id).await.unwrap().iter().len(), rows, "{owner}: get");
+        let listed = store.list(&scope, &Filter::default(), &page(Sort::CreatedDesc, 10), &Way::Walk(100)).await;
+        assert_eq!(listed.unwrap().tasks.len(), rows, "{owner}: list");
+        assert_eq!(store.changes(&scope, 0, 10).await.unwrap().len(), 3 * rows, "{owner}: changes");
+        assert_eq!(store.transitions(&scope, id).await.unwrap().len(), 3 * rows, "{owner}: transitions");
+        assert_eq!(store.lines(&scope, id, &line_query()).await.unwrap().len(), rows, "{owner}: lines");
+        assert_eq!(store.artifacts(&scope, id).await.unwrap().len(), rows, "{owner}: artifacts");
+        assert_eq!(store.files(&scope, &[file.id]).await.unwrap().len(), rows, "{owner}: files");
+        assert_eq!(store.minutes(&scope, 0).await.unwrap().len(), rows, "{owner}: minutes");
+        let counted: i64 = store.counts(&scope).await.unwrap().iter().map(|count| count.n).sum();
+        assert_eq!(counted, rows as i64, "{owner}: counts");
+    }
+    for (owner, removed) in [("berta", false), ("anna", true)] {
+        let gone = store.remove_file(&Scope::Owner(owner.into()), file.id).await.unwrap();
+        assert_eq!(gone.is_some(), removed, "{owner}: remove_file");
+    }
+}
+
+fn artifact() -> Artifact {
+    Artifact {
+        name: "out.csv".into(),
+        bytes: 1,
+        content_type: "text/csv".into(),
+        sha256: "0".repeat(64),
+        location: "nowhere".into(),
+    }
 }
 
 /// That the change is refused, and that nothing of it was written.

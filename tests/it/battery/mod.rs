@@ -15,6 +15,7 @@ mod ledger; // what a client knows of what it asked for
 mod lives; // what random lives of tasks are made of
 mod load; // a small mixed load
 mod machine; // random lives of tasks against a reference
+mod order; // numbers of the change log, on Postgres
 mod plans; // claims under every plan of Postgres
 mod protocol; // the protocol of leases, as a model
 mod reference; // what Errand should do, without a database

@@ -140,6 +140,18 @@ fn trace(home: &Home) -> std::path::PathBuf {
     home.folder.path().join("trace")
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_submit_is_synced_before_it_is_acknowledged() {
+    let home = Home::sqlite();
+    let node = Node::start(traced(&home, "fdatasync,fsync", None));
+    let syncs = || fs::read_to_string(trace(&home)).unwrap().matches("sync(").count();
+    for n in 0..20 {
+        let before = syncs();
+        node.submit(json!({"type": "noop", "params": {"n": n}, "run_at": "2099-01-01T00:00:00Z"})).await;
+        assert!(syncs() > before, "submit {n} was acknowledged without a sync");
+    }
+}
+
 /// The command that starts a node under strace, which stands beside it: the process is the node's.
 fn traced(home: &Home, calls: &str, inject: Option<&str>) -> Command {
     let plain = home.command(&["--workers", "1", "--lease-seconds", "5"]);

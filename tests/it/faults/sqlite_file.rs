@@ -1,6 +1,6 @@
 //! The database file damaged, deleted or replaced: told, and never begun anew in its place.
 
-use super::{PATIENCE, knows, noop, refused, submit};
+use super::{PATIENCE, knows, noop, refused, submit, until};
 use crate::support::node::{Home, Node};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,6 +84,8 @@ async fn one_flipped_bit_in_the_structure_ends_with_code_3_and_the_file_is_left_
         fs::write(file, flipped).unwrap();
         is_refused_and_left_alone(&home, &format!("page {page}"));
     }
+    // The last one is of a table that a start does not read.
+    assert!(refused(&home, 3).contains("quick_check"), "whoever reads it later would find out");
     fs::write(file, whole).unwrap();
     home.start(&[]);
 }
@@ -179,6 +181,23 @@ async fn loses(lose: impl FnOnce(&Path)) {
     assert!(lost.elapsed() < SOON, "{:?}", lost.elapsed());
     let said = node.log();
     assert!(said.contains("deleted or replaced while it was open"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg(debug_assertions)] // only debug builds have fail points
+async fn a_write_under_which_the_file_is_deleted_is_not_acknowledged() {
+    let home = Home::sqlite();
+    // Each write waits before its commit: the file is there when it begins.
+    let mut node = home.start_armed(&["--workers", "0"], "sqlite_uncommitted=delay:400@1-").unwrap();
+    let waited = |node: &Node| node.lines().iter().filter(|line| line.contains("sqlite_uncommitted")).count();
+    let before = waited(&node);
+    let (http, url) = (node.http.clone(), format!("{}/api/tasks/submit", node.url));
+    let submit = tokio::spawn(async move { http.post(url).json(&noop(0)).send().await });
+    until(|| waited(&node) > before, "it is about to commit").await;
+    fs::remove_file(home.database_file()).unwrap();
+    let answer = submit.await.unwrap();
+    assert!(answer.as_ref().is_ok_and(|answer| answer.status() != 201) || answer.is_err(), "{answer:?}");
+    assert_eq!(node.ended(PATIENCE).await.code(), Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
