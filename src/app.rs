@@ -6,7 +6,7 @@ use crate::api::{self, Api, NodeInfo};
 use crate::clock::Clock;
 use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope, VerifyArgs};
 use crate::files::Files;
-use crate::queue::Queue;
+use crate::queue::{Queue, Retention};
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
 use crate::types::Types;
 use crate::worker::{self, Settings};
@@ -153,7 +153,11 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
             let (queue, end) = (queue.clone(), house_end.clone());
             async move { queue.keep_house(end).await }
         }),
-        part("janitor", &fallen, worker::keep(queue.clone(), house_end.clone())),
+        part("janitor", &fallen, {
+            let [success, failed, cancelled] = config.retain;
+            let retention = Retention { success, failed, cancelled };
+            worker::keep(queue.clone(), retention, house_end.clone())
+        }),
     ];
     let pool = part("pool", &fallen, work(queue.clone(), config, stop.clone()));
     if let Some(address) = address {

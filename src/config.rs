@@ -35,6 +35,8 @@ pub struct Config {
     pub lease: Duration,
     /// How long a stopping node waits for its tasks.
     pub drain: Duration,
+    /// How long tasks are kept that ended in `SUCCESS`, `FAILED` and `CANCELLED`; `None` is for ever.
+    pub retain: [Option<Duration>; 3],
     /// Largest upload.
     pub max_file_bytes: u64,
     /// Directives of tracing's filter; they parse.
@@ -168,6 +170,11 @@ impl Config {
             queues: reader.read(&settings::QUEUES, parse::queues),
             lease: reader.read(&settings::LEASE_SECONDS, parse::seconds(5..=3600)),
             drain: reader.read(&settings::DRAIN_SECONDS, parse::seconds(0..=3600)),
+            retain: [
+                reader.read(&settings::RETAIN_SUCCESS_HOURS, parse::kept),
+                reader.read(&settings::RETAIN_FAILED_HOURS, parse::kept),
+                reader.read(&settings::RETAIN_CANCELLED_HOURS, parse::kept),
+            ],
             max_file_bytes: reader.read(&settings::MAX_FILE_BYTES, parse::whole(1..=1 << 40)),
             log: reader.read(&settings::LOG, parse::log),
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),

@@ -121,13 +121,15 @@ async fn export(State(api): State<Api>, caller: Caller, uri: Uri, headers: Heade
 impl Export {
     /// The next page as text; `None` at the end.
     async fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        if self.ended {
-            return Ok(None);
+        let mut tasks = Vec::new();
+        // A piece may be empty and not the last one.
+        while tasks.is_empty() {
+            if self.ended {
+                return Ok(None);
+            }
+            let piece = self.api.queue.list(&self.scope, &self.filter, &self.page).await?;
+            (tasks, self.page.after, self.ended) = (piece.tasks, piece.next, piece.next.is_none());
         }
-        let tasks = self.api.queue.list(&self.scope, &self.filter, &self.page).await?;
-        self.ended = (tasks.len() as i64) < self.page.limit;
-        let Some(last) = tasks.last() else { return Ok(None) };
-        self.page.after = Some(list::behind(last, self.page.sort, self.page.as_of));
         let text = match self.format {
             Format::Ndjson => tasks.iter().fold(String::new(), |text, task| text + &line(task, self.now)).into_bytes(),
             Format::Csv => csv(&tasks.iter().map(cells).collect::<Vec<_>>())?,

@@ -6,6 +6,7 @@ use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::Query;
 use super::wire::TaskView;
 use super::{Api, etag, filter, to_json};
+use crate::store::Piece;
 use crate::task::filter::After;
 use crate::task::{Filter, Page, Sort, Task, Time};
 use axum::extract::State;
@@ -72,14 +73,9 @@ pub fn sort(query: &mut Query) -> Sort {
     query.read("sort", wrong, of_word).unwrap_or_default()
 }
 
-/// Where a page that begins behind this row would begin.
-pub fn behind(task: &Task, sort: Sort, as_of: Time) -> After {
-    let finished_at = task.finished_at.filter(|at| sort.by_finish() && *at <= as_of);
-    After { finished_at, id: task.id }
-}
-
 /// Lists tasks, newest first. Stable while tasks come and go: a row that was there from the start
-/// is shown exactly once.
+/// is shown exactly once. A page may have fewer rows than asked for, or none, and still a cursor:
+/// matches are so rare that looking for more would have taken long; the cursor goes on from there.
 #[utoipa::path(
     get, path = "/api/tasks", tag = "tasks",
     params(
@@ -115,11 +111,9 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     };
     let as_of = from.filter(|_| sort.by_finish()).unwrap_or(first).as_of;
     let page = Page { sort, limit, after: from.map(|cursor| cursor.after), as_of, full };
-    let (tasks, more) = rows(&api, &caller, &filter, page).await?;
-    let next = tasks.last().filter(|_| more).map(|last| {
-        let as_of = if sort.by_finish() { as_of } else { Time(0) };
-        Cursor { after: behind(last, sort, as_of), as_of }.write(&query)
-    });
+    let (tasks, next) = rows(&api, &caller, &filter, page).await?;
+    let as_of = if sort.by_finish() { as_of } else { Time(0) };
+    let next = next.map(|after| Cursor { after, as_of }.write(&query));
     let view = if full { TaskView::whole } else { TaskView::row };
     let rows = tasks.iter().map(|task| view(task, now)).collect();
     let body = to_json(&TaskList { tasks: rows, next_cursor: next.as_deref() });
@@ -137,9 +131,9 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     Ok(response)
 }
 
-/// The rows of a page, and whether there is another one. Rows with params and result may have 2 MiB
+/// The rows of a page, and where the next one begins. Rows with params and result may have 2 MiB
 /// each: they are read as far as they fit into memory.
-async fn rows(api: &Api, caller: &Caller, filter: &Filter, mut page: Page) -> Result<(Vec<Task>, bool)> {
+async fn rows(api: &Api, caller: &Caller, filter: &Filter, mut page: Page) -> Result<(Vec<Task>, Option<After>)> {
     let wanted = page.limit as usize;
     let (mut tasks, mut bytes) = (Vec::new(), 0);
     loop {
@@ -148,15 +142,18 @@ async fn rows(api: &Api, caller: &Caller, filter: &Filter, mut page: Page) -> Re
         let chunk = missing.min(fitting);
         // One more tells whether there is another page.
         page.limit = chunk as i64 + 1;
-        let mut read = api.queue.list(&caller.scope, filter, &page).await?;
+        let Piece { tasks: mut read, mut next } = api.queue.list(&caller.scope, filter, &page).await?;
         let more = read.len() > chunk;
-        read.truncate(chunk);
+        if more {
+            read.truncate(chunk);
+            next = read.last().map(|last| page.behind(last));
+        }
         bytes += read.iter().map(weight).sum::<usize>();
-        page.after = read.last().map(|last| behind(last, page.sort, page.as_of));
         tasks.append(&mut read);
         if !more || tasks.len() >= wanted || bytes > FULL_BYTES {
-            return Ok((tasks, more));
+            return Ok((tasks, next));
         }
+        page.after = next;
     }
 }
 

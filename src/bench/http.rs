@@ -28,7 +28,7 @@ const TASK: &str = r#"{"type":"noop","params":{"customer":"c-1029384756","docume
 #[derive(Clone)]
 struct Load {
     method: Method,
-    path: &'static str,
+    path: String,
     body: Bytes,
     /// What an earlier answer was tagged with, if it is to be compared.
     tag: Option<HeaderValue>,
@@ -36,12 +36,18 @@ struct Load {
 }
 
 impl Load {
-    fn post(path: &'static str, body: String) -> Load {
-        Load { method: Method::POST, path, body: Bytes::from(body), tag: None, expected: StatusCode::CREATED }
+    fn post(path: &str, body: String) -> Load {
+        Load {
+            method: Method::POST,
+            path: path.to_owned(),
+            body: Bytes::from(body),
+            tag: None,
+            expected: StatusCode::CREATED,
+        }
     }
 
-    fn get(path: &'static str) -> Load {
-        Load { method: Method::GET, path, body: Bytes::new(), tag: None, expected: StatusCode::OK }
+    fn get(path: &str) -> Load {
+        Load { method: Method::GET, path: path.to_owned(), body: Bytes::new(), tag: None, expected: StatusCode::OK }
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, String> {
@@ -116,15 +122,24 @@ pub async fn stats(queue: &Queue, requests: u64, connections: u64) -> Result<Mea
     Ok(measured("stats", what, requests, took, "one request", latencies))
 }
 
+/// The answer of a GET.
+pub async fn get_json(server: &Server, path: &str) -> Result<serde_json::Value, String> {
+    let mut client = connect(server.address).await?;
+    let answer = client.send_request(Load::get(path).request()?).await.map_err(|error| error.to_string())?;
+    let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| error.to_string())
+}
+
 /// A server on loopback for one scenario.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     ended: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
-    fn start(queue: &Queue) -> Result<Server, String> {
+    /// Starts one.
+    pub fn start(queue: &Queue) -> Result<Server, String> {
         let stop = CancellationToken::new();
         let listener = api::server::listen(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -144,14 +159,35 @@ impl Server {
 
     /// `requests` of a kind from `connections` connections; then the server ends.
     async fn under(self, load: Load, requests: u64, connections: u64) -> Result<(Duration, Vec<Duration>), String> {
+        let measured = self.send(load, requests, connections).await?;
+        self.end().await;
+        Ok(measured)
+    }
+
+    /// What each of `requests` GETs of `path` took.
+    pub async fn ask(&self, path: &str, requests: u64, connections: u64) -> Result<Vec<Duration>, String> {
+        Ok(self.send(Load::get(path), requests, connections).await?.1)
+    }
+
+    /// How many rows a page has, and whether more may follow.
+    pub async fn rows(&self, path: &str) -> Result<(usize, bool), String> {
+        let page = get_json(self, path).await?;
+        Ok((page["tasks"].as_array().map_or(0, Vec::len), page["next_cursor"].is_string()))
+    }
+
+    /// Ends it.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let _ = self.ended.await;
+    }
+
+    async fn send(&self, load: Load, requests: u64, connections: u64) -> Result<(Duration, Vec<Duration>), String> {
         let left = Arc::new(AtomicU64::new(requests));
         let clients = try_join_all((0..connections).map(|_| connect(self.address))).await?;
         let began = Instant::now();
         let sending = clients.into_iter().map(|client| tokio::spawn(send(client, load.clone(), left.clone())));
         let latencies = try_join_all(sending).await.map_err(|error| error.to_string())?;
         let took = began.elapsed();
-        self.stop.cancel();
-        let _ = self.ended.await;
         Ok((took, latencies.into_iter().collect::<Result<Vec<_>, String>>()?.concat()))
     }
 }

@@ -2,7 +2,9 @@
 //! server, on a database of its own that is gone afterwards.
 
 mod door;
+mod history;
 mod http;
+mod lists;
 mod pool;
 mod scratch;
 mod usage;
@@ -24,7 +26,7 @@ pub struct Measured {
     /// Which scenario.
     pub scenario: &'static str,
     /// What it did, in a sentence.
-    pub what: &'static str,
+    pub what: String,
     /// Tasks that went through.
     pub tasks: u64,
     /// How long it took.
@@ -76,11 +78,15 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
     let queue = scratch.queue().await?;
     let durability = queue.store().durability().await.map_err(|error| error.to_string())?;
     if args.history > 0 {
-        door::life(&queue, args.history, args.batch).await?;
+        history::make(&queue, args.history).await?;
     }
     let mut results = Vec::new();
     for scenario in Scenario::MEASURED {
         if args.scenario == Scenario::All || args.scenario == scenario {
+            if scenario == Scenario::Lists {
+                results.extend(lists::lists(&queue, args).await?);
+                continue;
+            }
             let before = usage(&queue).await?;
             let measured = one(scenario, &queue, args).await?;
             let cost = before.cost(&usage(&queue).await?, measured.tasks);
@@ -112,8 +118,9 @@ async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Meas
         Scenario::Poll => http::poll(queue, tasks, connections).await,
         Scenario::PollUnchanged => http::poll_unchanged(queue, tasks, connections).await,
         Scenario::Stats => http::stats(queue, tasks, connections).await,
+        Scenario::Prune => history::prune(queue).await,
         Scenario::Idle => pool::idle(queue, IDLE_SECONDS, places).await,
-        Scenario::All => Err("all is no scenario of its own".to_owned()),
+        Scenario::Lists | Scenario::All => Err("they are many".to_owned()),
     }
 }
 
@@ -128,7 +135,7 @@ async fn close(queue: Queue) {
 /// Sums up what was timed.
 fn measured(
     scenario: &'static str,
-    what: &'static str,
+    what: impl Into<String>,
     tasks: u64,
     took: Duration,
     latency_of: &'static str,
@@ -141,7 +148,16 @@ fn measured(
     };
     let seconds = took.as_secs_f64();
     let latency_ms = Latencies { p50: at(0.5), p99: at(0.99), max: at(1.0) };
-    Measured { scenario, what, tasks, seconds, per_second: tasks as f64 / seconds, latency_of, latency_ms, cost: None }
+    Measured {
+        scenario,
+        what: what.into(),
+        tasks,
+        seconds,
+        per_second: tasks as f64 / seconds,
+        latency_of,
+        latency_ms,
+        cost: None,
+    }
 }
 
 fn json(report: &Report) -> String {

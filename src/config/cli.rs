@@ -119,8 +119,12 @@ pub enum Scenario {
     /// The page's list, unchanged: 304
     #[value(name = "poll-304")]
     PollUnchanged,
+    /// The list by filters, orders and places, a line each
+    Lists,
     /// The statistics
     Stats,
+    /// Retention of half of the history
+    Prune,
     /// A node with nothing to do
     Idle,
     /// All of them
@@ -129,7 +133,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Each, in the order in which `all` measures them.
-    pub const MEASURED: [Scenario; 10] = [
+    pub const MEASURED: [Scenario; 12] = [
         Scenario::Life,
         Scenario::Pickup,
         Scenario::Drain,
@@ -138,7 +142,9 @@ impl Scenario {
         Scenario::Batch,
         Scenario::Poll,
         Scenario::PollUnchanged,
+        Scenario::Lists,
         Scenario::Stats,
+        Scenario::Prune,
         Scenario::Idle,
     ];
 }

@@ -54,6 +54,14 @@ pub(super) fn seconds(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<Dur
     move |text| whole(text).map(Duration::from_secs)
 }
 
+/// Hours; nothing is for ever.
+pub(super) fn kept(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "" => Ok(None),
+        hours => whole(1..=876_000)(hours).map(|hours| Some(Duration::from_secs(hours * 3600))),
+    }
+}
+
 pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> =
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();

@@ -118,6 +118,36 @@ pub static LOG_FORMAT: Setting = Setting {
     secret: false,
 };
 
+/// How long what ended well is kept.
+pub static RETAIN_SUCCESS_HOURS: Setting = Setting {
+    name: "ERRAND_RETAIN_SUCCESS_HOURS",
+    flag: "retain-success-hours",
+    placeholder: "N",
+    default: "",
+    help: "Hours after which a task that ended in SUCCESS is deleted with all its history, 1 to 876000; empty keeps it",
+    secret: false,
+};
+
+/// How long what failed is kept.
+pub static RETAIN_FAILED_HOURS: Setting = Setting {
+    name: "ERRAND_RETAIN_FAILED_HOURS",
+    flag: "retain-failed-hours",
+    placeholder: "N",
+    default: "",
+    help: "The same for FAILED",
+    secret: false,
+};
+
+/// How long what was cancelled is kept.
+pub static RETAIN_CANCELLED_HOURS: Setting = Setting {
+    name: "ERRAND_RETAIN_CANCELLED_HOURS",
+    flag: "retain-cancelled-hours",
+    placeholder: "N",
+    default: "",
+    help: "The same for CANCELLED",
+    secret: false,
+};
+
 /// What the page shows at first.
 pub static PAGE_SCOPE: Setting = Setting {
     name: "ERRAND_PAGE_SCOPE",
@@ -159,7 +189,7 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 12] = [
+pub static SETTINGS: [&Setting; 15] = [
     &DATABASE_URL,
     &BIND,
     &DATA_DIR,
@@ -168,6 +198,9 @@ pub static SETTINGS: [&Setting; 12] = [
     &LEASE_SECONDS,
     &DRAIN_SECONDS,
     &MAX_FILE_BYTES,
+    &RETAIN_SUCCESS_HOURS,
+    &RETAIN_FAILED_HOURS,
+    &RETAIN_CANCELLED_HOURS,
     &LOG,
     &LOG_FORMAT,
     &PAGE_SCOPE,

@@ -1,6 +1,7 @@
 //! Cancel and retry of many at once.
 
 use super::{Error, Queue};
+use crate::store::Piece;
 use crate::task::{Filter, Page, Scope, Sort, Task};
 use futures_util::future::join_all;
 
@@ -60,20 +61,18 @@ impl Queue {
         let page = |sort, limit| Page { sort, limit, after: None, as_of, full: false };
         // Whatever is submitted meanwhile is not meant: ids are walked upwards to the newest of now. Not to
         // the tasks created by now: a clock that was set back would leave out what is newer than it says.
-        let newest = self.inner.store.list(&Scope::Everyone, &Filter::default(), &page(Sort::CreatedDesc, 1)).await?;
-        let Some(newest) = newest.first().map(|task| task.id) else { return Ok(bulk) };
+        let newest = self.list(&Scope::Everyone, &Filter::default(), &page(Sort::CreatedDesc, 1)).await?;
+        let Some(newest) = newest.tasks.first().map(|task| task.id) else { return Ok(bulk) };
         let mut page = page(Sort::CreatedAsc, CHUNK);
         loop {
-            let mut tasks = self.inner.store.list(scope, filter, &page).await?;
-            let whole = tasks.len() < CHUNK as usize || tasks.last().is_some_and(|task| task.id > newest);
+            let Piece { mut tasks, next } = self.list(scope, filter, &page).await?;
             tasks.retain(|task| task.id <= newest);
-            let Some(last) = tasks.last() else { return Ok(bulk) };
-            page.after = Some(crate::task::filter::After { finished_at: None, id: last.id });
             bulk.matched += tasks.len() as i64;
             for changed in join_all(tasks.into_iter().map(&act)).await {
                 bulk.changed += i64::from(changed?);
             }
-            if whole {
+            page.after = next.filter(|next| next.id < newest);
+            if page.after.is_none() {
                 return Ok(bulk);
             }
         }

@@ -9,8 +9,10 @@ mod checkpoint;
 mod explain;
 mod health;
 mod leftovers;
+mod list;
 mod pace;
 mod read;
+mod retain;
 mod stats;
 mod submit;
 mod sweep;
@@ -26,15 +28,15 @@ use crate::types::Types;
 use batch::{Batch, Operation};
 use health::Health;
 use pace::Pace;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
-use uuid::timestamp::{Timestamp, context::ContextV7};
 
 pub use bulk::Bulk;
 pub use checkpoint::Kept;
 pub use explain::Reason;
 pub use read::{Attempt, ChangePage};
+pub use retain::{Progress, Retention};
 pub use stats::{Pair, Quantiles, Series, Stats};
 pub use submit::{Invalid, Prepared, UNKNOWN_TYPE};
 pub use work::Reported;
@@ -335,16 +337,25 @@ fn announce<'a>(
     }
 }
 
-/// Makes ids that sort by creation, by the shared clock, and in order within a millisecond.
-#[derive(Default)]
+/// Makes ids that sort by creation, by the shared clock, and in order within a millisecond. An id
+/// tells when its task was created, to the millisecond, also after the clock was set back.
 struct Ids {
-    context: Mutex<ContextV7>,
+    /// Counts on for as long as the process lives, from somewhere by chance.
+    next: AtomicU64,
+}
+
+impl Default for Ids {
+    fn default() -> Ids {
+        Ids { next: AtomicU64::new(rand::random_range(0..1 << 41)) }
+    }
 }
 
 impl Ids {
+    /// UUIDv7: 48 bits of time, 42 of the count, 32 by chance.
     fn next(&self, now: Time) -> Uuid {
-        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        let (seconds, nanos) = (now.0.div_euclid(1000) as u64, now.0.rem_euclid(1000) as u32 * 1_000_000);
-        Uuid::new_v7(Timestamp::from_unix(&*context, seconds, nanos))
+        let count = u128::from(self.next.fetch_add(1, Ordering::Relaxed)) & ((1 << 42) - 1);
+        let rest = count << 32 | u128::from(rand::random::<u32>());
+        let (high, low) = (rest >> 62, rest & ((1 << 62) - 1));
+        Uuid::from_u128((now.0.max(0) as u128) << 80 | 0x7 << 76 | high << 64 | 0x2 << 62 | low)
     }
 }

@@ -3,7 +3,7 @@
 use super::{Error, Queue};
 use crate::fault;
 use crate::store::{self, Entry, File, LineQuery, StoredLine, Transition};
-use crate::task::{Artifact, Event, Filter, Page, Scope, Task, TaskError, Time};
+use crate::task::{Artifact, Event, Scope, Task, TaskError, Time};
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -46,11 +46,6 @@ impl Queue {
         self.inner.store.get(scope, id).await?.ok_or(Error::NotFound)
     }
 
-    /// A page of a list.
-    pub async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>, Error> {
-        Ok(self.inner.store.list(scope, filter, page).await?)
-    }
-
     /// The task once `done` says so, or as it is when the time is up, whichever comes first.
     pub async fn wait(
         &self,
@@ -80,14 +75,15 @@ impl Queue {
         let mut log = self.inner.events.log();
         loop {
             log.mark_unchanged();
-            let (start, end) = self.inner.store.log_bounds().await?;
-            if after < start {
-                return Err(Error::SequenceExpired(start));
-            }
+            let (_, end) = self.reach(after).await?;
             let mut entries = self.inner.store.changes(scope, after, limit + 1).await?;
             let has_more = entries.len() as i64 > limit;
             entries.truncate(limit as usize);
             if !entries.is_empty() || Instant::now() >= until {
+                if entries.is_empty() {
+                    // Nothing is given out either where some were deleted in between.
+                    self.reach(after).await?;
+                }
                 let read_to = entries.last().map_or(after, |entry| entry.seq);
                 // Up to the end as it was before the read, nothing of this scope is left.
                 let next = if has_more { read_to } else { read_to.max(end) };
@@ -95,6 +91,12 @@ impl Queue {
             }
             let _ = timeout_at(until.min(Instant::now() + LOOK_AGAIN), log.changed()).await;
         }
+    }
+
+    /// Where the change log begins and ends; an error if it does not reach back to `after`.
+    async fn reach(&self, after: i64) -> Result<(i64, i64), Error> {
+        let (start, end) = self.inner.store.log_bounds().await?;
+        if after < start { Err(Error::SequenceExpired(start)) } else { Ok((start, end)) }
     }
 
     /// Each transition of a task, oldest first.

@@ -6,7 +6,9 @@
 
 mod inspect;
 mod list;
+mod made;
 mod numbers;
+mod prune;
 mod row;
 mod tell;
 mod work;
@@ -17,15 +19,18 @@ mod postgres;
 mod sqlite;
 
 use crate::fault;
+use crate::task::filter::After;
 use crate::task::{Artifact, Change, Checkpoint, Event, Filter, Page, Scope, Status, Task, TaskError, Time};
 use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
-pub use numbers::{Count, Minute, Written};
+pub use made::Made;
+pub use numbers::{Count, Group, Minute, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresBeside};
+pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, Sqlite};
 pub use work::{Beat, Claim, Held, Save, Saved};
@@ -212,6 +217,29 @@ pub struct File {
     pub created_at: Time,
 }
 
+/// Rows of a list, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct Piece {
+    /// The rows.
+    pub tasks: Vec<Task>,
+    /// Where to go on; `None` at the end of the list.
+    pub next: Option<After>,
+}
+
+/// How to look for the next piece of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Along the list's order, looking at so many tasks at most.
+    Walk(i64),
+    /// Only where these groups have their tasks, and among those that have not finished.
+    Groups(Vec<Group>),
+    /// Only among these tasks.
+    Among(Vec<Uuid>),
+}
+
+/// Tasks of groups that are looked at in one go, where the filter asks for more than the groups say.
+const LOOKED_AT: i64 = 500;
+
 /// What woke a node from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
@@ -282,10 +310,18 @@ pub trait Store: Send + Sync + 'static {
     /// One task, whole.
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>>;
 
-    /// A page of a list.
-    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>>;
+    /// The next piece of a list, found in this way. It may be shorter than the page and not the last one.
+    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page, way: &Way) -> Result<Piece>;
 
-    /// The change log behind `after`, at most `limit` entries, in commit order without gaps.
+    /// The groups of tasks that hold anything of what the filter names by owner, queue, type and
+    /// status, at most `limit`. Exact, from the counters.
+    async fn groups(&self, scope: &Scope, filter: &Filter, limit: i64) -> Result<Vec<Group>>;
+
+    /// How many tasks, of whomever, had not finished at that instant, counted up to `limit`.
+    async fn unfinished(&self, as_of: Time, limit: i64) -> Result<i64>;
+
+    /// The change log behind `after`, at most `limit` entries, in commit order without gaps; none where
+    /// it does not reach back so far.
     async fn changes(&self, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>>;
 
     /// The log reaches back to entries behind this number, and its newest entry has the second.
@@ -324,6 +360,13 @@ pub trait Store: Send + Sync + 'static {
     /// House-keeping: folds counters, forgets idempotency keys used before `keys_before` and minutes
     /// before `minutes_before`.
     async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()>;
+
+    /// Deletes finished tasks with everything that belongs to them, and moves the log's beginning
+    /// behind the entries that are gone. Never one that waits or runs.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned>;
+
+    /// Writes finished tasks that never ran, with their change log and counters: for measuring only.
+    async fn fill(&self, made: &Made) -> Result<()>;
 
     /// Tells other nodes, soon and at least once; many calls become one message.
     fn wake(&self, wake: Wake);

@@ -50,3 +50,18 @@ pub struct Minute {
     /// Histogram of runs, as JSON: an array of counts.
     pub runs: String,
 }
+
+/// Everything that is counted together: finished tasks of a group stand together in an index, too.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Group {
+    /// Whose.
+    pub owner: String,
+    /// The queue.
+    pub queue: String,
+    /// The type.
+    pub r#type: String,
+    /// The status, as its number.
+    pub status: i64,
+    /// How many there are.
+    pub n: i64,
+}

@@ -1,6 +1,6 @@
 //! Which tasks a caller asks for, and which page of them.
 
-use super::{Status, Time};
+use super::{Status, Task, Time};
 use uuid::Uuid;
 
 /// Whose tasks a query may see. It is part of every query, never a check afterwards.
@@ -47,6 +47,15 @@ pub struct Filter {
     pub ids: Option<Vec<Uuid>>,
 }
 
+impl Filter {
+    /// Whether it asks for more than the counters know: owner, queue, type and status.
+    pub fn is_more_than_counted(&self) -> bool {
+        let Filter { tag, client_id, words, created_after, created_before, ids, .. } = self;
+        let times = created_after.is_some() || created_before.is_some();
+        tag.is_some() || client_id.is_some() || !words.is_empty() || times || ids.is_some()
+    }
+}
+
 /// The order of a list. Rows without `finished_at` come last in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
@@ -75,6 +84,11 @@ impl Sort {
         matches!(self, Sort::FinishedDesc | Sort::FinishedAsc)
     }
 
+    /// As SQL says it.
+    pub fn direction(self) -> &'static str {
+        if self.descending() { "DESC" } else { "ASC" }
+    }
+
     /// Whether it goes downwards.
     pub fn descending(self) -> bool {
         matches!(self, Sort::CreatedDesc | Sort::FinishedDesc)
@@ -97,7 +111,31 @@ pub struct Page {
     pub full: bool,
 }
 
-/// The last row of the page before.
+impl Page {
+    /// Where a page behind this row begins, which stands in the same part of the list or in the next.
+    pub fn behind(&self, task: &Task) -> After {
+        self.behind_this(task.finished_at, task.id)
+    }
+
+    /// The same for a row of which only this is known.
+    pub fn behind_this(&self, finished_at: Option<Time>, id: Uuid) -> After {
+        let is_finished = |at: &Time| self.sort.by_finish() && !self.is_unfinished() && *at <= self.as_of;
+        After { finished_at: finished_at.filter(is_finished), id }
+    }
+
+    /// Whether it stands in the second part of an order by `finished_at`: what had not finished.
+    pub fn is_unfinished(&self) -> bool {
+        self.sort.by_finish() && self.after.is_some_and(|after| after.finished_at.is_none())
+    }
+
+    /// Where to go on at the end of the part it stands in; `None` at the end of the list.
+    pub fn turn(&self) -> Option<After> {
+        let first = if self.sort.descending() { Uuid::max() } else { Uuid::nil() };
+        (self.sort.by_finish() && !self.is_unfinished()).then_some(After { finished_at: None, id: first })
+    }
+}
+
+/// A row that a page may begin behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {
     /// Its `finished_at`, in orders that go by it and where it counted as finished.

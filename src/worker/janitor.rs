@@ -1,7 +1,7 @@
 //! What every node does beside its tasks: takes lapsed leases back, makes due tasks ready, deletes
-//! files that nobody names, follows the database's clock, hears other nodes.
+//! files that nobody names and tasks that were kept long enough, follows the database's clock, hears other nodes.
 
-use crate::queue::Queue;
+use crate::queue::{Progress, Queue, Retention};
 use crate::store::{Database, Wake};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,10 +21,16 @@ const SWEEP_FILES: Duration = Duration::from_secs(24 * 3600);
 /// After a look that failed.
 const SWEEP_FILES_AGAIN: Duration = Duration::from_secs(60);
 
+/// How often finished tasks are looked for that were kept long enough.
+const RETAIN: Duration = Duration::from_secs(60);
+/// How often those that were passed over are looked at again: one that somebody was about to retry.
+const RETAIN_ANEW: u32 = 24 * 60;
+
 /// Keeps house until `stop`. Every node runs it; they do not get in each other's way.
-pub async fn keep(queue: Queue, stop: CancellationToken) {
+pub async fn keep(queue: Queue, retention: Retention, stop: CancellationToken) {
     let all = async {
-        tokio::join!(sweep(&queue), sweep_files(&queue), promote(&queue), follow_clock(&queue), hear(&queue));
+        let retain = retain(&queue, retention);
+        tokio::join!(sweep(&queue), sweep_files(&queue), retain, promote(&queue), follow_clock(&queue), hear(&queue));
     };
     stop.run_until_cancelled(all).await;
 }
@@ -48,6 +54,23 @@ async fn sweep_files(queue: &Queue) {
             }
         };
         sleep(wait).await;
+    }
+}
+
+async fn retain(queue: &Queue, retention: Retention) {
+    if retention == Retention::default() {
+        return;
+    }
+    loop {
+        let mut progress = Progress::default();
+        for _ in 0..RETAIN_ANEW {
+            match queue.prune(&retention, &mut progress).await {
+                Ok(0) => {}
+                Ok(tasks) => tracing::info!(tasks, "deleted finished tasks that were kept long enough"),
+                Err(error) => error.tell("old tasks could not be deleted; trying again"),
+            }
+            sleep(RETAIN).await;
+        }
     }
 }
 

@@ -13,6 +13,8 @@ import "../elements/task-table.js";
 export const title = "Tasks";
 
 const PAGE = 50;
+// Answers without a row that "load more" goes past before it asks again.
+const LOOKS = 20;
 const MOST = 500; // the server's own limit of one page, so what is shown can be asked for in one go
 const FILTERS = ["status", "type", "queue", "tag", "q", "client_id"];
 const DEFAULT_SORT = "-created_at";
@@ -115,11 +117,17 @@ export function mount(root, context) {
     const mine = asked;
     moreButton.disabled = true;
     try {
-      const { data } = await get(address({ limit: PAGE, cursor }), { signal });
-      if (mine !== asked) return;
-      const known = new Set(rows.map((task) => task.id));
-      rows = [...rows, ...data.tasks.filter((task) => !known.has(task.id))];
-      cursor = data.next_cursor;
+      // Matches may be so rare that an answer has none, and a place to go on from.
+      for (let turn = 0, found = false; cursor && !found && turn < LOOKS; turn++) {
+        const { data } = await get(address({ limit: PAGE, cursor }), { signal });
+        if (mine !== asked) return;
+        const known = new Set(rows.map((task) => task.id));
+        rows = [...rows, ...data.tasks.filter((task) => !known.has(task.id))];
+        cursor = data.next_cursor;
+        found = data.tasks.length > 0;
+      }
+      if (!rows.length) put(body, empty());
+      else if (table.parentElement !== body) put(body, table);
       table.show(rows, left);
       announce(`${plural(rows.length, "task")} shown`);
     } catch (error) {
@@ -131,6 +139,7 @@ export function mount(root, context) {
 
   function empty() {
     const curlLine = button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line"));
+    if (cursor) return emptyState("No match yet", "There is none among the newest tasks. Load more to look further back.", curlLine);
     if (filtered()) return emptyState("No task matches", "Nothing has all of these filters.", h("a", { class: "button", href: link("tasks") }, "Clear filters"), curlLine);
     return emptyState("No tasks yet", "Hand over the first one: it is kept on disk until it is done.", h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit a task")));
   }

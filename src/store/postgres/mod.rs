@@ -5,13 +5,16 @@
 //! under it; the lock is held to the commit, so `seq` rises in commit order on all nodes.
 
 mod connect;
+mod fill;
 mod heads;
 mod inspect;
 mod keep;
 mod link;
+mod list;
 mod notify;
 mod open;
 mod pooled;
+mod prune;
 mod read;
 mod scratch;
 mod write;
@@ -19,8 +22,8 @@ mod write;
 pub use inspect::PostgresBeside;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
-    StoredLine, Submission, Submitted, Transition, Wake, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
+    Result, Save, Saved, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -194,8 +197,16 @@ impl Store for Postgres {
         read!(self, |db| read::get(db, scope, id))
     }
 
-    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
-        read!(self, |db| read::list(db, scope, filter, page))
+    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page, way: &Way) -> Result<Piece> {
+        read!(self, |db| list::list(db, scope, filter, page, way))
+    }
+
+    async fn groups(&self, scope: &Scope, filter: &Filter, limit: i64) -> Result<Vec<Group>> {
+        read!(self, |db| list::groups(db, scope, filter, limit))
+    }
+
+    async fn unfinished(&self, as_of: Time, limit: i64) -> Result<i64> {
+        read!(self, |db| list::unfinished(db, as_of, limit))
     }
 
     async fn changes(&self, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
@@ -248,6 +259,14 @@ impl Store for Postgres {
 
     async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()> {
         write!(self.pool, |db| keep::tidy(db, keys_before, minutes_before))
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        write!(self.pool, |db| prune::prune(db, prune))
+    }
+
+    async fn fill(&self, made: &Made) -> Result<()> {
+        write!(self.pool, |db| fill::fill(db, made))
     }
 
     fn wake(&self, wake: Wake) {

@@ -44,16 +44,17 @@ impl Postgres {
         let _ = first.close().await;
         // A writer's statements look rows up by id, or take the first of an index: a plan made while
         // the tables were empty, or after a burst nobody has analysed, must not scan or sort them.
+        // Nor must what reads a piece of a long history.
         let plans = [
             ("enable_seqscan", "off"),
             ("enable_bitmapscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
-            ("plan_cache_mode", "force_generic_plan"),
         ];
-        let writer = |what| Connections::new(link.clone(), session(&options, what).options(plans), 1);
+        let generic = [("plan_cache_mode", "force_generic_plan")];
+        let writer = |what| Connections::new(link.clone(), session(&options, what).options(plans).options(generic), 1);
         Ok(Postgres {
-            pool: Connections::new(link.clone(), session(&options, "reads"), READERS),
+            pool: Connections::new(link.clone(), session(&options, "reads").options(plans), READERS),
             submits: writer("submits"),
             changes: writer("changes"),
             work: writer("work"),

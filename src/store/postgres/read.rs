@@ -1,23 +1,11 @@
 //! Every statement that reads from Postgres.
 
 use super::failed;
-use crate::store::list::{self, Dialect};
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
 use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition, Written};
-use crate::task::{Artifact, Checkpoint, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::PgConnection;
 use uuid::Uuid;
-
-const DIALECT: Dialect = Dialect {
-    // The collation makes lower() fold ASCII letters only, as SQLite does.
-    holds: ["strpos(lower(", " COLLATE \"C\"), ", ") > 0"],
-    tagged: ["jsonb_exists(tags::jsonb, ", ")"],
-    searched: [
-        "id::text",
-        "(SELECT string_agg(value, E'\\n') FROM jsonb_array_elements_text(tags::jsonb))",
-        "((error::jsonb ->> 'code') || E'\\n' || (error::jsonb ->> 'message'))",
-    ],
-};
 
 pub async fn now(db: &mut PgConnection) -> Result<Time> {
     let now = sqlx::query_scalar!(r#"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "now!""#);
@@ -50,11 +38,6 @@ pub async fn get(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Optio
         owner
     );
     row.fetch_optional(db).await.map_err(failed)?.map(TaskRow::task).transpose()
-}
-
-pub async fn list(db: &mut PgConnection, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
-    let mut query = list::compose::<sqlx::Postgres>(&DIALECT, scope, filter, page);
-    all(query.build_query_as::<TaskRow>().fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
 pub async fn lapsed(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<Task>> {
@@ -101,7 +84,7 @@ pub async fn changes(db: &mut PgConnection, scope: &Scope, after: i64, limit: i6
                   t.type, t.name, t.queue, t.priority, t.tags, t.owner, t.client_id, t.max_attempts, t.backoff,
                   t.timeout_seconds, t.created_at
            FROM changes c JOIN tasks t ON t.id = c.task_id
-           WHERE c.seq > $1 AND ($2::text IS NULL OR c.owner = $2) ORDER BY c.seq LIMIT $3"#,
+           WHERE c.seq > $1 AND (SELECT seq FROM log_start) <= $1 AND ($2::text IS NULL OR c.owner = $2) ORDER BY c.seq LIMIT $3"#,
         after,
         owner,
         limit

@@ -8,19 +8,22 @@ mod anchor;
 mod ballast;
 mod beside;
 mod check;
+mod fill;
 mod guard;
 mod inspect;
 mod json;
 mod keep;
+mod list;
 mod open;
+mod prune;
 mod read;
 mod watch;
 mod write;
 mod writer;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Held, LineQuery, Minute, Result, Save, Saved, Store,
-    StoredLine, Submission, Submitted, Transition, Wake, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
+    Result, Save, Saved, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -134,8 +137,16 @@ impl Store for Sqlite {
         read::get(&self.readers, scope, id).await
     }
 
-    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
-        read::list(&self.readers, scope, filter, page).await
+    async fn list(&self, scope: &Scope, filter: &Filter, page: &Page, way: &Way) -> Result<Piece> {
+        list::list(&self.readers, scope, filter, page, way).await
+    }
+
+    async fn groups(&self, scope: &Scope, filter: &Filter, limit: i64) -> Result<Vec<Group>> {
+        list::groups(&self.readers, scope, filter, limit).await
+    }
+
+    async fn unfinished(&self, as_of: Time, limit: i64) -> Result<i64> {
+        list::unfinished(&self.readers, as_of, limit).await
     }
 
     async fn changes(&self, scope: &Scope, after: i64, limit: i64) -> Result<Vec<Entry>> {
@@ -201,6 +212,18 @@ impl Store for Sqlite {
         let mut write = self.writer.begin().await?;
         let tidied = keep::tidy(&mut write, keys_before, minutes_before).await;
         write.done(tidied).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        let mut write = self.writer.begin().await?;
+        let pruned = prune::prune(&mut write, prune).await;
+        write.done(pruned).await
+    }
+
+    async fn fill(&self, made: &Made) -> Result<()> {
+        let mut write = self.writer.begin().await?;
+        let filled = fill::fill(&mut write, made).await;
+        write.done(filled).await
     }
 
     fn wake(&self, _: Wake) {}

@@ -1,24 +1,11 @@
 //! Every statement that reads from SQLite. Readers never wait for the writer.
 
 use super::failed;
-use crate::store::list::{self, Dialect};
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
 use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
-use crate::task::{Artifact, Checkpoint, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::SqlitePool;
 use uuid::Uuid;
-
-const DIALECT: Dialect = Dialect {
-    holds: ["instr(lower(", "), ", ") > 0"],
-    tagged: ["EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ", ")"],
-    // The dashes are put where people see them.
-    searched: [
-        "lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || \
-         substr(hex(id), 17, 4) || '-' || substr(hex(id), 21))",
-        "(SELECT group_concat(value, char(10)) FROM json_each(tags))",
-        "((error ->> 'code') || char(10) || (error ->> 'message'))",
-    ],
-};
 
 pub async fn now(db: &SqlitePool) -> Result<Time> {
     // One process has the file, so its own clock is the shared one; the question shows that the file can be read.
@@ -43,11 +30,6 @@ pub async fn get(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Option<Task
         owner
     );
     row.fetch_optional(db).await.map_err(failed)?.map(TaskRow::task).transpose()
-}
-
-pub async fn list(db: &SqlitePool, scope: &Scope, filter: &Filter, page: &Page) -> Result<Vec<Task>> {
-    let mut query = list::compose::<sqlx::Sqlite>(&DIALECT, scope, filter, page);
-    all(query.build_query_as::<TaskRow>().fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
 pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>> {
@@ -89,7 +71,7 @@ pub async fn changes(db: &SqlitePool, scope: &Scope, after: i64, limit: i64) -> 
                   t.type, t.name, t.queue, t.priority, t.tags, t.owner, t.client_id, t.max_attempts, t.backoff,
                   t.timeout_seconds, t.created_at
            FROM changes c CROSS JOIN tasks t ON t.id = c.task_id
-           WHERE c.seq > ?1 AND (?2 IS NULL OR c.owner = ?2) ORDER BY c.seq LIMIT ?3"#,
+           WHERE c.seq > ?1 AND (SELECT seq FROM log_start) <= ?1 AND (?2 IS NULL OR c.owner = ?2) ORDER BY c.seq LIMIT ?3"#,
         after,
         owner,
         limit

@@ -219,7 +219,7 @@ impl Walk {
             let place = self.place(entry.task.id);
             self.timelines[place].push(line);
         }
-        let list = queue.list(&Scope::Everyone, &Filter::default(), &page(Sort::CreatedAsc, 500)).await.unwrap();
+        let list = queue.list(&Scope::Everyone, &Filter::default(), &page(Sort::CreatedAsc, 500)).await.unwrap().tasks;
         equal("how many tasks there are", &list.len(), &expected.tasks.len())?;
         for task in &list {
             let place = self.place(task.id);

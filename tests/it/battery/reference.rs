@@ -187,7 +187,9 @@ impl World {
 
     fn claim(&mut self, n: i64) -> Said {
         let mut ready: Vec<usize> = (0..self.tasks.len()).filter(|task| self.tasks[*task].ready).collect();
-        ready.sort_by_key(|task| (-self.tasks[*task].priority, self.tasks[*task].run_at, *task));
+        // An id tells when its task was created, as the clock then said; then comes who was first.
+        let created_at = |task: usize| self.tasks[task].timeline[0].4;
+        ready.sort_by_key(|id| (-self.tasks[*id].priority, self.tasks[*id].run_at, created_at(*id), *id));
         ready.truncate(n as usize);
         for &id in &ready {
             let lease = self.leases.len();

@@ -4,7 +4,9 @@ mod cancel;
 mod checkpoint;
 mod lease;
 mod leftovers;
+mod lists;
 mod read;
+mod retention;
 mod submit;
 
 use crate::support::bed::{BEGIN, Bed, raw};
@@ -41,7 +43,7 @@ pub async fn report(bed: &Bed, task: &Task, outcome: Outcome) {
 }
 
 pub async fn list(bed: &Bed, filter: Filter, sort: Sort, limit: i64) -> Vec<Task> {
-    bed.queue.list(&Scope::Everyone, &filter, &page(sort, limit)).await.unwrap()
+    bed.queue.list(&Scope::Everyone, &filter, &page(sort, limit)).await.unwrap().tasks
 }
 
 pub async fn counts(bed: &Bed) -> Vec<i64> {

@@ -60,7 +60,7 @@ async fn an_owner_sees_nothing_of_another(bed: Bed) {
     assert!(matches!(bed.queue.timeline(&berta, id).await, Err(Error::NotFound)));
     assert!(matches!(bed.queue.lines(&berta, id, &line_query()).await, Err(Error::NotFound)));
     assert!(matches!(bed.queue.artifacts(&berta, id).await, Err(Error::NotFound)));
-    assert!(bed.queue.list(&berta, &Filter::default(), &page(Sort::CreatedDesc, 10)).await.unwrap().is_empty());
+    assert!(bed.queue.list(&berta, &Filter::default(), &page(Sort::CreatedDesc, 10)).await.unwrap().tasks.is_empty());
     assert!(bed.queue.changes(&berta, 0, 10, Duration::ZERO).await.unwrap().entries.is_empty());
     assert!(bed.queue.stats(&berta).await.unwrap().counts.is_empty());
     let filter = Filter { ids: Some(vec![id]), ..Filter::default() };
@@ -74,7 +74,7 @@ async fn a_page_shows_every_row_once_while_others_come_and_go(bed: Bed) {
     let mut shown = Vec::new();
     let mut page = page(Sort::CreatedDesc, 3);
     loop {
-        let rows = bed.queue.list(&Scope::Everyone, &Filter::default(), &page).await.unwrap();
+        let rows = bed.queue.list(&Scope::Everyone, &Filter::default(), &page).await.unwrap().tasks;
         let Some(last) = rows.last() else { break };
         page.after = Some(After { finished_at: None, id: last.id });
         shown.extend(rows.iter().map(|task| task.id));
@@ -94,7 +94,7 @@ async fn finished_rows_are_paged_once_while_others_finish(bed: Bed) {
     page.as_of = bed.clock.now();
     let mut shown = Vec::new();
     loop {
-        let rows = bed.queue.list(&Scope::Everyone, &Filter::default(), &page).await.unwrap();
+        let rows = bed.queue.list(&Scope::Everyone, &Filter::default(), &page).await.unwrap().tasks;
         let Some(last) = rows.last() else { break };
         let finished_at = last.finished_at.filter(|time| *time <= page.as_of);
         page.after = Some(After { finished_at, id: last.id });
