@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// No list takes longer before it answers what it has found, but for the statement under way …
-const PATIENCE: Duration = Duration::from_millis(6);
+const PATIENCE: Duration = Duration::from_millis(5);
 /// … and these first ones: behind a short history each list is whole.
-const LOOKS: usize = 5;
+const LOOKS: usize = 4;
 /// Tasks looked at in the first walk, and at least twice the page.
 const SHORT: i64 = 500;
-/// Tasks looked at in each further step of a walk: a millisecond or two.
-const STEP: i64 = 1_000;
+/// Tasks looked at in each further step of a walk: about a millisecond.
+const STEP: i64 = 500;
 /// More groups than these are not looked up one by one …
 const MANY_GROUPS: i64 = 100;
 /// … nor these, or so many tasks, where each task has to be looked at.
@@ -39,7 +39,7 @@ impl Queue {
             None if page.is_unfinished() => self.way_to_unfinished(&page).await?,
             None => Way::Walk(SHORT.max(2 * page.limit)),
         };
-        let mut looks = 0;
+        let (mut looks, mut is_decided) = (0, false);
         loop {
             looks += 1;
             let Piece { tasks, next } = self.inner.store.list(scope, filter, &page, &way).await?;
@@ -54,10 +54,13 @@ impl Queue {
             way = match way {
                 Way::Among(_) => way,
                 _ if page.is_unfinished() && !was_unfinished => self.way_to_unfinished(&page).await?,
-                Way::Walk(step) if step != STEP => match self.way_by_counters(scope, filter, &page).await? {
-                    Some(way) => way,
-                    None => return Ok(Piece { next: None, ..found }),
-                },
+                Way::Walk(_) if !is_decided && !page.is_unfinished() => {
+                    is_decided = true;
+                    match self.way_by_counters(scope, filter, &page).await? {
+                        Some(way) => way,
+                        None => return Ok(Piece { next: None, ..found }),
+                    }
+                }
                 way => way,
             };
         }

@@ -21,7 +21,7 @@ pub async fn fill(db: &mut PgConnection, made: &Made) -> Result<()> {
                     CASE WHEN rare THEN 'rare' WHEN n / 20 % 10 < 8 THEN 'default' WHEN n / 20 % 10 < 9 THEN 'mails' ELSE 'slow' END,
                     0,
                     CASE WHEN rare THEN '["rare"]' WHEN n % 3 = 0 THEN '["blue","nightly"]' ELSE '[]' END,
-                    CASE WHEN n / 200 % 20 < 17 THEN 'default' WHEN n / 200 % 20 < 19 THEN 'anna' ELSE 'berta' END,
+                    CASE WHEN rare OR n / 7 % 20 < 17 THEN 'default' WHEN n / 7 % 20 < 19 THEN 'anna' ELSE 'berta' END,
                     CASE WHEN rare THEN 'rare' ELSE 'client-' || (n % 997) END,
                     '{"customer":"c-' || n || '","document":"d-5647382910","pages":[1,2,3,4],"urgent":false,"note":"hello"}',
                     CASE WHEN status = 2 THEN '{"customer":"c-' || n || '","pages":4}' END,

@@ -15,6 +15,7 @@ on_both_databases![
     every_filter_in_every_order_finds_what_it_names_page_by_page,
     every_way_to_look_finds_the_same,
     what_nothing_is_counted_of_is_not_looked_for,
+    a_match_behind_many_others_is_found_once_by_going_on_from_page_to_page,
     a_task_is_found_by_the_time_it_was_created_after_the_clock_was_set_back_too,
 ];
 
@@ -117,6 +118,19 @@ async fn what_nothing_is_counted_of_is_not_looked_for(bed: Bed) {
         let filter = Filter { types: vec!["missing".into()], ..Filter::default() };
         let piece = bed.queue.list(&Scope::Everyone, &filter, &page(sort, 10)).await.unwrap();
         assert!(piece.tasks.is_empty() && piece.next.is_none(), "{sort:?}");
+    }
+}
+
+async fn a_match_behind_many_others_is_found_once_by_going_on_from_page_to_page(bed: Bed) {
+    let made = Made { numbers: 0..20_000, begin: BEGIN.plus(-20_000 * STEP_MS), step_micros: STEP_MS * 1_000 };
+    bed.queue.store().fill(&made).await.unwrap();
+    let rare = Filter { client_id: Some("rare".into()), ..Filter::default() };
+    let needle = Filter { words: vec!["needle".into()], ..Filter::default() };
+    for (filter, (_, sort)) in
+        [rare, needle].into_iter().flat_map(|filter| Sort::ALL.map(|sort| (filter.clone(), sort)))
+    {
+        let found = every_page(&bed, &filter, sort, 10, BEGIN).await;
+        assert_eq!(found.iter().map(|task| task.id).collect::<Vec<_>>(), [made.id(7)], "{filter:?} by {sort:?}");
     }
 }
 
