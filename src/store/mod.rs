@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use made::Made;
-pub use numbers::{Count, Group, Minute, Written};
+pub use numbers::{Count, Group, Minute, Stamp, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresBeside};
 pub use prune::{Prune, Pruned};

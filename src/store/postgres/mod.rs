@@ -23,7 +23,7 @@ pub use inspect::PostgresBeside;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
-    Result, Save, Saved, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;

@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
-use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition, Written};
+use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, Stamp, StoredLine, Transition, Written};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::PgConnection;
 use uuid::Uuid;
