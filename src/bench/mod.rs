@@ -87,6 +87,9 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
                 results.extend(lists::lists(&queue, args).await?);
                 continue;
             }
+            if scenario == Scenario::Drain {
+                pool::backlog(&queue, args.tasks).await?;
+            }
             let before = usage(&queue).await?;
             let measured = one(scenario, &queue, args).await?;
             let cost = before.cost(&usage(&queue).await?, measured.tasks);

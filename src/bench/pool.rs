@@ -37,15 +37,20 @@ impl Pool {
     }
 }
 
-/// A backlog of `tasks` noop tasks, worked off by one node's pool.
-pub async fn drain(queue: &Queue, tasks: u64, places: usize) -> Result<Measured, String> {
-    let before = finished(queue).await?;
+/// Makes a backlog of `tasks` noop tasks.
+pub async fn backlog(queue: &Queue, tasks: u64) -> Result<(), String> {
     let mut left = tasks;
     while left > 0 {
         let size = left.min(FILL);
         submit(queue, size).await?;
         left -= size;
     }
+    Ok(())
+}
+
+/// A [`backlog`] of `tasks`, worked off by one node's pool.
+pub async fn drain(queue: &Queue, tasks: u64, places: usize) -> Result<Measured, String> {
+    let before = finished(queue).await?;
     let began = Instant::now();
     let pool = Pool::start(queue, places);
     until_finished(queue, before + tasks).await?;

@@ -11,10 +11,10 @@ use crate::task::{Filter, Page, Scope, Time};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// No list takes longer before it answers what it has found, but for the statement under way …
+/// No list walks on for longer before it answers what it has found …
 const PATIENCE: Duration = Duration::from_millis(5);
-/// … and these first ones: behind a short history each list is whole.
-const LOOKS: usize = 4;
+/// … but for these first steps: behind a short history each list is whole, however slow the machine.
+const STEPS: usize = 4;
 /// Tasks looked at in the first walk, and at least twice the page.
 const SHORT: i64 = 500;
 /// Tasks looked at in each further step of a walk: about a millisecond.
@@ -39,14 +39,16 @@ impl Queue {
             None if page.is_unfinished() => self.way_to_unfinished(&page).await?,
             None => Way::Walk(SHORT.max(2 * page.limit)),
         };
-        let (mut looks, mut is_decided) = (0, false);
+        let (mut steps, mut is_decided) = (0, false);
         loop {
-            looks += 1;
+            let walks = matches!(way, Way::Walk(_));
+            steps += usize::from(walks);
             let Piece { tasks, next } = self.inner.store.list(scope, filter, &page, &way).await?;
             page.limit -= tasks.len() as i64;
             found.tasks.extend(tasks);
             found.next = next;
-            if next.is_none() || page.limit <= 0 || (looks >= LOOKS && Instant::now() >= until) {
+            let is_late = walks && steps >= STEPS && Instant::now() >= until;
+            if next.is_none() || page.limit <= 0 || is_late {
                 return Ok(found);
             }
             let was_unfinished = page.is_unfinished();

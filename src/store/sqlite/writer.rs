@@ -333,3 +333,6 @@ impl DerefMut for Write<'_> {
         &mut self.slot.connection
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,7 +177,17 @@ impl Node {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
+        self.fetch(path).await.json().await.unwrap()
+    }
+
+    /// What a GET answers. A connection that was kept from before a pause may have ended in it: then over
+    /// a new one.
+    async fn fetch(&self, path: &str) -> reqwest::Response {
+        let get = || self.http.get(format!("{}{path}", self.url)).send();
+        match get().await {
+            Ok(answer) => answer,
+            Err(_) => get().await.unwrap(),
+        }
     }
 
     /// The bytes behind a path.
@@ -247,14 +257,9 @@ impl Node {
         Ok((answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null)))
     }
 
-    /// A number of `/metrics`. A connection that was kept from before a pause may have ended in it.
+    /// A number of `/metrics`.
     pub async fn metric(&self, name: &str) -> f64 {
-        let get = || self.http.get(format!("{}/metrics", self.url)).send();
-        let answer = match get().await {
-            Ok(answer) => answer,
-            Err(_) => get().await.unwrap(),
-        };
-        let text = answer.text().await.unwrap();
+        let text = self.fetch("/metrics").await.text().await.unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is not in {text}"))
     }
