@@ -48,6 +48,9 @@ pub struct WalkedRow {
     is_match: bool,
 }
 
+/// Tasks of groups that are looked at in one go, where not all of them match.
+const LOOKED_AT: i64 = 500;
+
 /// A row of a look into groups.
 #[derive(Debug, sqlx::FromRow)]
 pub struct GroupedRow {
@@ -110,7 +113,14 @@ pub fn walked(rows: Vec<WalkedRow>, page: &Page) -> Result<Piece> {
 
 /// Id and end of the first `limit` tasks of these groups in the list's order: [`GroupedRow`]s. Where
 /// the list goes by `finished_at`, all of the groups are read.
-pub fn grouped(dialect: &Dialect, filter: &Filter, page: &Page, groups: &[Group], limit: i64) -> Statement {
+pub fn grouped(
+    dialect: &Dialect,
+    scope: &Scope,
+    filter: &Filter,
+    page: &Page,
+    groups: &[Group],
+    limit: i64,
+) -> Statement {
     let mut query = Statement::new(dialect);
     let unfinished = page.is_unfinished();
     query.push("SELECT id, finished_at FROM (");
@@ -136,6 +146,7 @@ pub fn grouped(dialect: &Dialect, filter: &Filter, page: &Page, groups: &[Group]
         for (index, part) in UNFINISHED {
             let tasks = dialect.read_by(index);
             query.push(separator).push(&format!("SELECT id, finished_at FROM {tasks} WHERE {part}"));
+            counted(&mut query, scope, filter);
             range(&mut query, filter, page, By::This);
             separator = " UNION ALL ";
         }
@@ -177,6 +188,13 @@ pub fn among(dialect: &Dialect, scope: &Scope, filter: &Filter, page: &Page, ids
     };
     query.push(&format!(" ORDER BY {finished}id {direction} LIMIT {}", page.limit));
     query
+}
+
+/// How many tasks of these groups to look at for a page: as many as it takes where each of them matches.
+pub fn candidates(filter: &Filter, page: &Page, groups: &[Group]) -> i64 {
+    let unfinished = page.is_unfinished() || groups.iter().any(|group| group.status < 2);
+    let some_do_not = unfinished || filter.is_more_than_counted();
+    if some_do_not { LOOKED_AT.max(page.limit) } else { page.limit }
 }
 
 /// What a look into groups found: `rows` is what [`grouped`] gave, `limit` what it was asked for.

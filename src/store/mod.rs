@@ -237,9 +237,6 @@ pub enum Way {
     Among(Vec<Uuid>),
 }
 
-/// Tasks of groups that are looked at in one go, where the filter asks for more than the groups say.
-const LOOKED_AT: i64 = 500;
-
 /// What woke a node from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {

@@ -3,7 +3,7 @@
 use super::failed;
 use crate::store::list::{self, Dialect, GroupedRow, Statement, Value, WalkedRow};
 use crate::store::row::TaskRow;
-use crate::store::{Group, LOOKED_AT, Piece, Result, Way};
+use crate::store::{Group, Piece, Result, Way};
 use crate::task::{Filter, Page, Scope, Time};
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, FromRow, Sqlite, SqlitePool};
@@ -31,8 +31,8 @@ pub async fn list(db: &SqlitePool, scope: &Scope, filter: &Filter, page: &Page, 
             list::walked(rows.fetch_all(db).await.map_err(failed)?, page)
         }
         Way::Groups(groups) => {
-            let limit = if filter.is_more_than_counted() { LOOKED_AT } else { page.limit };
-            let rows = say::<GroupedRow>(list::grouped(&DIALECT, filter, page, groups, limit));
+            let limit = list::candidates(filter, page, groups);
+            let rows = say::<GroupedRow>(list::grouped(&DIALECT, scope, filter, page, groups, limit));
             let rows = rows.fetch_all(db).await.map_err(failed)?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             let matches = say::<TaskRow>(list::among(&DIALECT, scope, filter, page, &ids));

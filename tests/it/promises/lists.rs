@@ -15,6 +15,7 @@ on_both_databases![
     every_filter_in_every_order_finds_what_it_names_page_by_page,
     every_way_to_look_finds_the_same,
     what_nothing_is_counted_of_is_not_looked_for,
+    a_small_page_is_whole_behind_many_that_wait_and_do_not_match,
     a_match_behind_many_others_is_found_once_by_going_on_from_page_to_page,
     a_task_is_found_by_the_time_it_was_created_after_the_clock_was_set_back_too,
 ];
@@ -118,6 +119,23 @@ async fn what_nothing_is_counted_of_is_not_looked_for(bed: Bed) {
         let filter = Filter { types: vec!["missing".into()], ..Filter::default() };
         let piece = bed.queue.list(&Scope::Everyone, &filter, &page(sort, 10)).await.unwrap();
         assert!(piece.tasks.is_empty() && piece.next.is_none(), "{sort:?}");
+    }
+}
+
+async fn a_small_page_is_whole_behind_many_that_wait_and_do_not_match(bed: Bed) {
+    let other = bed.submit(Draft { queue: "slow".into(), ..noop() }).await.id;
+    bed.submit_many((0..400).map(|_| noop()).collect(), None).await.unwrap();
+    let slow = Filter { queue: Some("slow".into()), ..Filter::default() };
+    let failed = Filter { statuses: vec![Status::Failed], ..Filter::default() };
+    for (filter, expected) in [(slow, vec![other]), (failed, vec![])] {
+        let groups = bed.queue.store().groups(&Scope::Everyone, &filter, 100).await.unwrap();
+        for (_, sort) in Sort::ALL {
+            let turned = Page { after: page(sort, 2).turn(), ..page(sort, 2) };
+            let way = Way::Groups(groups.clone());
+            let piece = bed.queue.store().list(&Scope::Everyone, &filter, &turned, &way).await.unwrap();
+            let ids: Vec<Uuid> = piece.tasks.iter().map(|task| task.id).collect();
+            assert_eq!((ids, piece.next.is_none()), (expected.clone(), true), "{filter:?} by {sort:?}, in one look");
+        }
     }
 }
 
