@@ -184,8 +184,9 @@ impl Slot {
 
     async fn kill(&self, down: Duration) {
         let mut node = self.node.lock().await;
-        if let Some(node) = &*node {
-            node.signal("KILL");
+        if let Some(running) = &mut *node {
+            assert!(running.runs(), "it had ended by itself: {}", running.log());
+            running.signal("KILL");
         }
         sleep(down).await;
         *node = Some(Node::start_on(self.port, self.home.command_on(self.port, NODE)));
