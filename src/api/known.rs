@@ -24,6 +24,8 @@ pub struct Known {
 struct Answer {
     stamp: Stamp,
     tag: String,
+    /// When it was given; a clock that was set back behind that may make it read differently.
+    given: Time,
     /// From then on it reads differently although nothing was written: a task's time has come.
     until: Time,
 }
@@ -39,13 +41,15 @@ impl Known {
     /// 304, if the caller has what the answer still is. Else the question, to be remembered with its
     /// answer. The database is not asked by callers that have nothing.
     pub async fn look(&self, api: &Api, scope: &Scope, uri: &Uri, headers: &HeaderMap) -> Result<Response, Question> {
-        let key = format!("{scope:?} {uri}");
+        // Its hash: an address may be long.
+        let key = etag::of(format!("{scope:?} {uri}").as_bytes());
         if !headers.contains_key(header::IF_NONE_MATCH) {
             return Err(Question { key, stamp: None });
         }
         let stamp = api.queue.stamp().await.ok();
         let (now, answers) = (api.now(), self.answers());
-        let known = answers.get(&key).filter(|known| stamp.as_ref() == Some(&known.stamp) && now < known.until);
+        let holds = |known: &&Answer| stamp.as_ref() == Some(&known.stamp) && (known.given..known.until).contains(&now);
+        let known = answers.get(&key).filter(holds);
         match known.filter(|known| etag::matches(headers, &known.tag)) {
             Some(known) => Ok(unchanged(&known.tag)),
             None => Err(Question { key, stamp }),
@@ -61,7 +65,7 @@ impl Known {
         if answers.len() >= MOST {
             answers.clear();
         }
-        answers.insert(key, Answer { stamp, tag: tag.to_owned(), until });
+        answers.insert(key, Answer { stamp, tag: tag.to_owned(), given: now, until });
     }
 
     fn answers(&self) -> MutexGuard<'_, HashMap<String, Answer>> {

@@ -1,7 +1,7 @@
 //! SQLite: one file, one process, one writer with group commit, several readers.
 //!
-//! A write is one `BEGIN IMMEDIATE` transaction on the one writing connection, so `seq` is given
-//! out in commit order by construction. Batches travel as one JSON parameter, which costs about
+//! A write is one `BEGIN IMMEDIATE` transaction on the one writing connection, or shares one with those that
+//! waited with it ([`writer`]), so `seq` is given out in commit order by construction. Batches travel as one JSON parameter, which costs about
 //! as much as one row does on its own.
 
 mod anchor;

@@ -1,12 +1,12 @@
 //! What a caller has already is answered from memory, and is never what was before.
 
-use crate::promises::beat;
+use crate::promises::{beat, success};
 use crate::support::bed::open;
 use crate::support::http::Service;
 use errand::clock::Clock;
-use errand::queue::Queue;
+use errand::queue::{Queue, Reported};
 use errand::store::{Beat, Database};
-use errand::task::Progress;
+use errand::task::{Progress, Task};
 use errand::types::Types;
 use serde_json::json;
 
@@ -74,5 +74,36 @@ async fn a_task_whose_time_has_come_reads_differently_although_nothing_was_writt
         clock.advance(61_000);
         assert_eq!(status(&service, BY_CREATION, tags[0].header("etag")).await, 200);
         assert_eq!(status(&service, &format!("/api/tasks/{id}"), tags[1].header("etag")).await, 200);
+        // And once more where the clock is set back.
+        let due = service.get(BY_CREATION).await.header("etag").to_owned();
+        assert_eq!([status(&service, BY_CREATION, &due).await, status(&service, BY_CREATION, &due).await], [304; 2]);
+        clock.advance(-61_000);
+        assert_eq!(status(&service, BY_CREATION, &due).await, 200);
     }
+}
+
+#[tokio::test]
+async fn a_task_that_ended_by_a_clock_that_is_ahead_takes_its_place_in_time() {
+    for service in Service::both_by_hand().await {
+        let clock = service.queue.clock().clone();
+        let first = service.submit(json!({"type": "noop", "params": {}})).await;
+        let second = service.submit(json!({"type": "noop", "params": {}})).await;
+        // The second ends a second from now, as another node may have it.
+        let claimed = service.queue.claim("w", 2, &[], 30_000).await.unwrap();
+        for (id, ahead) in [(&first, 0), (&second, 1_000)] {
+            clock.advance(ahead);
+            let task = claimed.iter().find(|task| task.id.to_string() == *id).unwrap();
+            report(&service.queue, task).await;
+            clock.advance(-ahead);
+        }
+        let tag = service.get(BY_FINISH).await.header("etag").to_owned();
+        assert_eq!([status(&service, BY_FINISH, &tag).await, status(&service, BY_FINISH, &tag).await], [304; 2]);
+        clock.advance(2_000);
+        assert_eq!(status(&service, BY_FINISH, &tag).await, 200);
+    }
+}
+
+async fn report(queue: &Queue, task: &Task) {
+    let reported = queue.report(task, task.lease.unwrap(), &success()).await.unwrap();
+    assert!(matches!(reported, Reported::Written(_)));
 }
