@@ -38,7 +38,7 @@ async fn pipeline(queue: Queue, left: Arc<AtomicU64>, batch: u64) -> Result<Vec<
         submit(&queue, size).await?;
         let mut finished = 0;
         while finished < size {
-            let claimed = queue.claim("bench", (size - finished) as i64, &[], LEASE.as_millis() as i64).await;
+            let claimed = queue.claim("bench", (size - finished) as i64, &[], LEASE.as_millis() as i64, false).await;
             let claimed = claimed.map_err(|error| error.to_string())?;
             finished += claimed.len() as u64;
             try_join_all(claimed.into_iter().map(|task| finish(&queue, task))).await?;

@@ -28,8 +28,16 @@ pub enum Reported {
 
 impl Queue {
     /// At most `max` ready tasks of the types this node knows, in order of priority, `run_at` and
-    /// id; each `RUNNING` under a new lease of `lease_ms`, with its params.
-    pub async fn claim(&self, worker: &str, max: i64, queues: &[String], lease_ms: i64) -> Result<Vec<Task>, Error> {
+    /// id; each `RUNNING` under a new lease of `lease_ms`, with its params. `ahead`: of some of them,
+    /// see [`Task::ahead`].
+    pub async fn claim(
+        &self,
+        worker: &str,
+        max: i64,
+        queues: &[String],
+        lease_ms: i64,
+        ahead: bool,
+    ) -> Result<Vec<Task>, Error> {
         let claim = Claim {
             worker: worker.to_owned(),
             max,
@@ -37,6 +45,7 @@ impl Queue {
             queues: queues.to_vec(),
             now: self.inner.clock.now(),
             lease_ms,
+            ahead,
         };
         fault::fails("claim_begun").await.map_err(store::Error::from)?;
         let tasks = fault::during("claim_in_flight", self.inner.store.claim(&claim)).await?;
@@ -47,6 +56,18 @@ impl Queue {
             fault::point("claim_announced").await;
         }
         Ok(tasks)
+    }
+
+    /// A worker is about to run a claimed task: if its loss has to count, that is written down first.
+    /// `false`: the lease is no longer current.
+    pub async fn begin(&self, task: &Task, lease_ms: i64) -> Result<bool, Error> {
+        let Some(lease) = task.lease.filter(|_| task.is_suspect()) else { return Ok(true) };
+        let beat = Beat { id: task.id, lease, attempt: task.attempt, progress: None, lines: Vec::new() };
+        let held = self.beat(&[beat], lease_ms).await?;
+        if held.is_empty() {
+            self.count_fenced(1);
+        }
+        Ok(!held.is_empty())
     }
 
     /// The uploads that a claimed task's params name, those that still exist.

@@ -60,7 +60,7 @@ pub struct GroupedRow {
 
 const COLUMNS: &str = "id, type, name, queue, priority, tags, owner, client_id, error, progress, status, attempt, failures, \
      losses, max_attempts, backoff, timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, \
-     finished_at, updated_at, cancel_requested_at, version";
+     finished_at, updated_at, cancel_requested_at, version, ahead";
 
 /// Tasks that have not finished, each piece by an index of its own.
 const UNFINISHED: [(&str, &str); 3] =

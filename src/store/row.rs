@@ -39,6 +39,7 @@ pub struct TaskRow {
     pub updated_at: i64,
     pub cancel_requested_at: Option<i64>,
     pub version: i64,
+    pub ahead: bool,
 }
 
 /// A line of `changes` with what cannot change of its task.
@@ -169,6 +170,7 @@ impl TaskRow {
             updated_at: Time(self.updated_at),
             cancel_requested_at: self.cancel_requested_at.map(Time),
             version: self.version,
+            ahead: self.ahead,
         })
     }
 }
@@ -206,6 +208,7 @@ impl EntryRow {
             updated_at: self.at,
             cancel_requested_at: self.cancel_requested_at,
             version: self.version,
+            ahead: false,
         };
         Ok(Entry {
             seq: self.seq,

@@ -20,6 +20,8 @@ pub struct Claim {
     pub now: Time,
     /// How long the leases last.
     pub lease_ms: i64,
+    /// More than the worker has places for: some will wait until others end. See [`crate::task::Task::ahead`].
+    pub ahead: bool,
 }
 
 /// One beat of a running attempt: its lease is extended and what it said is written down,

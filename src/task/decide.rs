@@ -100,6 +100,7 @@ impl Change {
             updated_at: self.at,
             cancel_requested_at,
             version,
+            ahead: self.task.ahead && running,
             ..(*self.task).clone()
         }
     }
@@ -186,9 +187,9 @@ impl Task {
     }
 
     /// What becomes of a task whose lease ran out: cancelled if that was asked for, failed after
-    /// [`MAX_LOSSES`], waiting again otherwise.
+    /// [`MAX_LOSSES`], waiting again otherwise. What is not known to have begun did not do it.
     pub fn rescue(&self, now: Time) -> Change {
-        let losses = self.losses + 1;
+        let losses = self.losses + i64::from(!self.ahead);
         let event = match () {
             _ if self.cancel_requested_at.is_some() => Event::Cancelled,
             _ if losses >= MAX_LOSSES => Event::Failed,
@@ -205,6 +206,12 @@ impl Task {
             error: if event == Event::Failed { Some(error) } else { self.error.clone() },
             ..self.change(event, now)
         }
+    }
+
+    /// Whether its worker has to say that it begins, and wait until that is written: it was claimed
+    /// ahead, and an attempt before this one ended in no failure. Perhaps it took its worker down.
+    pub fn is_suspect(&self) -> bool {
+        self.ahead && self.attempt > self.failures + 1
     }
 
     /// A change of the task exactly as read: its version is the guard.

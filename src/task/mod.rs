@@ -62,7 +62,7 @@ pub struct Task {
     pub attempt: i64,
     /// How many attempts ended in failure since the last retry by a caller.
     pub failures: i64,
-    /// How many attempts ended because their worker was lost.
+    /// How many attempts ended because their worker was lost while it ran them.
     pub losses: i64,
     /// How many failures end the task.
     pub max_attempts: i64,
@@ -90,6 +90,9 @@ pub struct Task {
     pub cancel_requested_at: Option<Time>,
     /// Grows by one with every transition.
     pub version: i64,
+    /// Claimed ahead of a free place, and nobody has said yet that it has begun: its worker may be lost
+    /// without having touched it. Only while `RUNNING`; the first beat ends it.
+    pub ahead: bool,
 }
 
 /// Why an attempt failed: a stable word to branch on and a sentence to read.
@@ -183,6 +186,7 @@ impl Draft {
             updated_at: now,
             cancel_requested_at: None,
             version: 1,
+            ahead: false,
         }
     }
 }

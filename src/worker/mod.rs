@@ -171,7 +171,8 @@ impl Pool {
     async fn claim(&mut self, wanted: usize, stop: &CancellationToken) {
         let lease_ms = self.settings.lease.as_millis() as i64;
         self.last_claim = Instant::now();
-        match self.queue.claim(&self.settings.name, wanted as i64, &self.settings.queues, lease_ms).await {
+        let ahead = wanted > self.places.available_permits();
+        match self.queue.claim(&self.settings.name, wanted as i64, &self.settings.queues, lease_ms, ahead).await {
             Ok(tasks) => {
                 self.dry = tasks.len() < wanted;
                 let (at, since) = (self.last_claim, Instant::now());

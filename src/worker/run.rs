@@ -48,11 +48,16 @@ pub async fn attempt(
     place: Place,
 ) {
     let Some(lease) = task.lease else { return };
-    let asked = tokio::try_join!(queue.inputs(&task), queue.checkpoints(std::slice::from_ref(&task)));
+    let asked = tokio::try_join!(
+        queue.inputs(&task),
+        queue.checkpoints(std::slice::from_ref(&task)),
+        queue.begin(&task, lease_time.as_millis() as i64)
+    );
     let (inputs, checkpoints) = match asked {
-        Ok(answers) => answers,
+        Ok((.., false)) => return,
+        Ok((inputs, checkpoints, true)) => (inputs, checkpoints),
         Err(error) => {
-            error.tell("the files or checkpoints of a task could not be looked up; giving it back");
+            error.tell("what a task needs to begin could not be read or written; giving it back");
             return release(&queue, &task).await;
         }
     };

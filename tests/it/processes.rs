@@ -51,6 +51,39 @@ async fn survives_kills(home: Home) {
     assert_eq!(stats["by_status"]["RUNNING"], 0, "{stats}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_had_claimed_ahead_is_not_held_against_the_tasks_on_sqlite() {
+    holds_nothing_against_them(Home::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_had_claimed_ahead_is_not_held_against_the_tasks_on_postgres() {
+    holds_nothing_against_them(Home::postgres().await).await;
+}
+
+/// Most of what a killed node held had not begun: hundreds of tasks, and two places.
+async fn holds_nothing_against_them(home: Home) {
+    const KILLS: u64 = 3;
+    let flags = ["--lease-seconds", "5", "--workers", "2"];
+    for _ in 0..KILLS {
+        let mut node = home.start(&flags);
+        for _ in 0..6 {
+            node.submit_many(vec![json!({"type": "noop", "params": {}}); 1_000]).await;
+        }
+        node.signal("KILL");
+        node.ended(PATIENCE).await;
+    }
+    let node = home.start(&flags);
+    node.until_count("SUCCESS", KILLS * 6_000, PATIENCE).await;
+    let mut raw = Raw::open(&home.database).await;
+    let mut number = async |sql: &str| raw.texts(sql).await[0].parse::<u64>().unwrap();
+    let rescued = number("SELECT CAST(count(*) AS text) FROM changes WHERE event = 6").await;
+    let losses = number("SELECT CAST(sum(losses) AS text) FROM tasks").await;
+    println!("{rescued} tasks taken back, {losses} of them had begun");
+    assert!(rescued > 100, "only {rescued} were taken back");
+    assert!(losses <= 10 * KILLS, "{losses} of {rescued} count as lost");
+}
+
 async fn submit_until_it_dies(node: Arc<Node>, acknowledged: Arc<Mutex<Vec<String>>>, n: usize) {
     let body = match n {
         0 => json!({"type": "csv_processing", "params": {"num_rows": 2000}}),

@@ -133,7 +133,7 @@ mod tests {
 
     fn claim(types: &[&str]) -> Claim {
         let types = types.iter().map(|name| (*name).to_owned()).collect();
-        Claim { worker: "w".to_owned(), max: 1, types, queues: Vec::new(), now: Time(0), lease_ms: 1 }
+        Claim { worker: "w".to_owned(), max: 1, types, queues: Vec::new(), now: Time(0), lease_ms: 1, ahead: false }
     }
 
     fn after(tasks: &[Task]) -> Heads {

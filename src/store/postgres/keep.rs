@@ -16,7 +16,7 @@ pub async fn beat(db: &mut PgConnection, beats: &[Beat], until: Time, now: Time)
         r#"WITH held AS (
              UPDATE tasks t SET
                lease_until = CASE WHEN t.cancel_requested_at IS NULL THEN greatest(t.lease_until, $4) ELSE t.lease_until END,
-               progress = coalesce(b.progress, t.progress),
+               progress = coalesce(b.progress, t.progress), ahead = false,
                updated_at = CASE WHEN b.progress IS NULL THEN t.updated_at ELSE $5 END
              FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS b(id, lease, progress)
              WHERE t.id = b.id AND t.lease = b.lease

@@ -32,7 +32,8 @@ pub async fn get(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Optio
         TaskRow,
         r#"SELECT id, type, name, queue, priority, tags, owner, client_id, params AS "params?", result, error,
                   progress, status, attempt, failures, losses, max_attempts, backoff, timeout_seconds, lease,
-                  lease_until, worker, run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version
+                  lease_until, worker, run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version,
+                  ahead
            FROM tasks WHERE id = $1 AND ($2::text IS NULL OR owner = $2)"#,
         id,
         owner
@@ -46,7 +47,7 @@ pub async fn lapsed(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<
         r#"SELECT id, type, name, queue, priority, tags, owner, client_id, NULL::text AS params,
                   NULL::text AS result, error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, finished_at,
-                  updated_at, cancel_requested_at, version
+                  updated_at, cancel_requested_at, version, ahead
            FROM tasks WHERE status = 1 AND lease_until <= $1 ORDER BY lease_until, id LIMIT $2"#,
         now.0,
         limit

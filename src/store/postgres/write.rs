@@ -115,7 +115,8 @@ pub async fn claim(db: &mut PgConnection, claim: &Claim, ranges: &Ranges) -> Res
              LIMIT $6
            ), claimed AS (
              UPDATE tasks t SET status = 1, ready = 0, attempt = attempt + 1, lease = gen_random_uuid(), lease_until = $1,
-                                worker = $2, started_at = $3, updated_at = $3, progress = NULL, version = version + 1
+                                worker = $2, started_at = $3, updated_at = $3, progress = NULL, version = version + 1,
+                                ahead = $10
              FROM due WHERE t.id = due.id RETURNING t.*
            ), gate AS MATERIALIZED (
              SELECT CASE WHEN count(*) > 0 THEN pg_advisory_xact_lock(7472616365) END FROM claimed
@@ -132,7 +133,7 @@ pub async fn claim(db: &mut PgConnection, claim: &Claim, ranges: &Ranges) -> Res
            )
            SELECT id, type, name, queue, priority, tags, owner, client_id, params AS "params?", result, error, progress,
                   status, attempt, failures, losses, max_attempts, backoff, timeout_seconds, lease, lease_until, worker,
-                  run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version
+                  run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version, ahead
            FROM claimed"#,
         claim.now.plus(claim.lease_ms).0,
         claim.worker,
@@ -142,7 +143,8 @@ pub async fn claim(db: &mut PgConnection, claim: &Claim, ranges: &Ranges) -> Res
         claim.max,
         &ranges.highest,
         &ranges.lowest,
-        &ranges.from
+        &ranges.from,
+        claim.ahead
     );
     let mut tasks = all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)?;
     tasks.sort_by_key(|task| (-task.priority, task.run_at, task.id));
@@ -162,7 +164,7 @@ pub async fn apply(db: &mut PgConnection, changes: &[Change]) -> Result<Vec<Opti
                finished_at = CASE WHEN c.to_status >= 2 THEN c.at END,
                cancel_requested_at = CASE WHEN c.event = 8 THEN c.at WHEN c.to_status = 0 THEN NULL
                                           ELSE t.cancel_requested_at END,
-               updated_at = c.at, version = t.version + 1
+               ahead = t.ahead AND c.to_status = 1, updated_at = c.at, version = t.version + 1
              FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::bigint[],
                          $8::bigint[], $9::bool[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
                          $15::bigint[], $16::bigint[], $17::text[]) WITH ORDINALITY

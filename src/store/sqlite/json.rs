@@ -207,6 +207,7 @@ impl ReadyJson {
             updated_at: claim.now.0,
             cancel_requested_at: None,
             version: self.version + 1,
+            ahead: claim.ahead,
         };
         row.task()
     }

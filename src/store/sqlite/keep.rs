@@ -14,7 +14,7 @@ pub async fn beat(db: &mut SqliteConnection, beats: &[Beat], until: Time, now: T
     let held = sqlx::query!(
         r#"UPDATE tasks SET
                lease_until = CASE WHEN tasks.cancel_requested_at IS NULL THEN max(tasks.lease_until, ?2) ELSE tasks.lease_until END,
-               progress = coalesce(b.progress, tasks.progress),
+               progress = coalesce(b.progress, tasks.progress), ahead = 0,
                updated_at = CASE WHEN b.progress IS NULL THEN tasks.updated_at ELSE ?3 END
            FROM (SELECT unhex(value ->> 'id') AS id, unhex(value ->> 'lease') AS lease, value ->> 'progress' AS progress
                  FROM jsonb_each(?1)) AS b

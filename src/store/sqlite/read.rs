@@ -24,7 +24,8 @@ pub async fn get(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Option<Task
         TaskRow,
         r#"SELECT id AS "id!: Uuid", type, name, queue, priority, tags, owner, client_id, params AS "params?", result, error,
                   progress, status, attempt, failures, losses, max_attempts, backoff, timeout_seconds, lease AS "lease: Uuid",
-                  lease_until, worker, run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version
+                  lease_until, worker, run_at, created_at, started_at, finished_at, updated_at, cancel_requested_at, version,
+                  ahead AS "ahead: bool"
            FROM tasks WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)"#,
         id,
         owner
@@ -38,7 +39,7 @@ pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>>
         r#"SELECT id AS "id!: Uuid", type, name, queue, priority, tags, owner, client_id, NULL AS "params: String",
                   NULL AS "result: String", error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease AS "lease: Uuid", lease_until, worker, run_at, created_at, started_at, finished_at,
-                  updated_at, cancel_requested_at, version
+                  updated_at, cancel_requested_at, version, ahead AS "ahead: bool"
            FROM tasks WHERE status = 1 AND lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2"#,
         now.0,
         limit

@@ -131,12 +131,14 @@ pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>
     let (now, until) = (claim.now.0, claim.now.plus(claim.lease_ms).0);
     let update = sqlx::query!(
         "UPDATE tasks SET status = 1, ready = 0, attempt = attempt + 1, lease = unhex(c.value ->> 1), lease_until = ?1,
-                          worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1
+                          worker = ?2, started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1,
+                          ahead = ?5
          FROM jsonb_each(?4) AS c WHERE tasks.id = unhex(c.value ->> 0) AND +tasks.ready = 1",
         until,
         claim.worker,
         now,
-        ready.leases
+        ready.leases,
+        claim.ahead
     );
     // They are read while SQLite writes.
     let tasks = async { all(rows::<ReadyJson>(&ready.tasks)?, |row| row.claimed(claim)) };
@@ -191,7 +193,7 @@ pub async fn apply<'a>(db: &mut SqliteConnection, changes: &'a [Change], mut bat
              finished_at = CASE WHEN c.to_status >= 2 THEN c.at END,
              cancel_requested_at = CASE WHEN c.cancels THEN c.at WHEN c.to_status = 0 THEN NULL
                                         ELSE tasks.cancel_requested_at END,
-             updated_at = c.at, version = tasks.version + 1
+             ahead = tasks.ahead AND c.to_status = 1, updated_at = c.at, version = tasks.version + 1
          FROM (SELECT unhex(value ->> 'id') AS id, value ->> 'from' AS from_status, value ->> 'to' AS to_status,
                       value ->> 'ready' AS ready, value ->> 'cancels' AS cancels, value ->> 'at' AS at,
                       value ->> 'error' AS error, value ->> 'result' AS result, value ->> 'progress' AS progress,

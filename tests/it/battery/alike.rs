@@ -156,8 +156,8 @@ impl Side {
         let (queue, now) = (self.service.queue.clone(), self.service.queue.clock().now());
         let lease = |number: usize| wrap(number, self.claimed.len()).map(|place| &self.claimed[place]);
         let said = match call {
-            Call::Claim(n) => {
-                let tasks = queue.claim("tester", *n, &[], 30_000).await.unwrap();
+            Call::Claim(n, ahead) => {
+                let tasks = queue.claim("tester", *n, &[], 30_000, *ahead).await.unwrap();
                 let said = tasks.iter().map(|task| self.name(&task.id.to_string())).collect::<Vec<_>>().join(" ");
                 self.claimed.extend(tasks);
                 said

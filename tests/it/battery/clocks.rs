@@ -86,7 +86,7 @@ async fn no_duration_is_negative_though_the_clock_goes_back_all_the_time() {
         let id = service.submit(serde_json::json!({ "type": "noop", "max_attempts": 2 })).await;
         for _ in 0..2 {
             clock.advance(-MINUTES);
-            let task = queue.claim("tester", 1, &[], 30_000).await.unwrap().remove(0);
+            let task = queue.claim("tester", 1, &[], 30_000, false).await.unwrap().remove(0);
             clock.advance(-MINUTES);
             let lease = task.lease.unwrap();
             queue.report(&task, lease, &crate::promises::failure(true)).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_node_whose_clock_is_an_hour_off_gives_right_leases() {
         queue.submit(prepared, None).await.unwrap();
         // The database's time before and after; a second for what the clocks may differ.
         let before = store.now().await.unwrap();
-        let task = queue.claim("tester", 1, &[], 30_000).await.unwrap().remove(0);
+        let task = queue.claim("tester", 1, &[], 30_000, false).await.unwrap().remove(0);
         let after = store.now().await.unwrap();
         let until = task.lease_until.unwrap();
         assert!(before.plus(29_000) <= until && until <= after.plus(31_000), "{off}: {before} {until} {after}");

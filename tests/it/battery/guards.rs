@@ -83,6 +83,7 @@ async fn a_claim_gives_out_only_the_types_and_queues_it_asks_for(bed: Bed) {
         queues: queues.iter().map(|name| (*name).to_owned()).collect(),
         now: bed.clock.now(),
         lease_ms: 30_000,
+        ahead: false,
     };
     let store = bed.queue.store();
     for other in [claim(&["demo"], &[]), claim(&[], &[]), claim(&["noop"], &["default", "SLOW"])] {

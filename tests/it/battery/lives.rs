@@ -37,7 +37,7 @@ impl ReferenceStateMachine for World {
         ];
         prop_oneof![
             6 => submit,
-            8 => (1..4i64).prop_map(Op::Claim),
+            8 => (1..4i64, any::<bool>()).prop_map(|(n, ahead)| Op::Claim(n, ahead)),
             4 => (which(), any::<bool>()).prop_map(|(lease, says)| Op::Beat(lease, says)),
             8 => (which(), end).prop_map(|(lease, end)| Op::Report(lease, end)),
             3 => which().prop_map(Op::ReportAgain),

@@ -117,8 +117,8 @@ impl Walk {
                     Err(error) => panic!("{error}"),
                 }
             }
-            Op::Claim(n) => {
-                let tasks = queue.claim("tester", n, &[], LEASE).await.unwrap();
+            Op::Claim(n, ahead) => {
+                let tasks = queue.claim("tester", n, &[], LEASE, ahead).await.unwrap();
                 let places = tasks.iter().map(|task| self.place(task.id)).collect();
                 for task in tasks {
                     self.remembered.push(self.claimed.len());

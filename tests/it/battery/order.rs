@@ -28,7 +28,7 @@ async fn no_number_of_the_change_log_is_drawn_while_another_writer_has_yet_to_co
         let writing = tokio::spawn(async move {
             match write {
                 "submit" => assert_eq!(queue.submit(prepared, None).await.unwrap(), None),
-                "claim" => assert_eq!(queue.claim("tester", 1, &[], 30_000).await.unwrap().len(), 1),
+                "claim" => assert_eq!(queue.claim("tester", 1, &[], 30_000, false).await.unwrap().len(), 1),
                 _ => drop(queue.report(&task, task.lease.unwrap(), &success()).await.unwrap()),
             }
         });

@@ -65,7 +65,7 @@ async fn claim_all(bed: &Bed, raw: &mut Raw, tasks: usize, n: i64, off: &[&str])
 async fn claim(store: Arc<dyn Store>, n: i64) -> Vec<Uuid> {
     assert_eq!(store.database(), Database::Postgres);
     let (worker, types) = ("tester".to_owned(), vec!["noop".to_owned()]);
-    let claim = Claim { worker, max: n, types, queues: Vec::new(), now: BEGIN, lease_ms: 30_000 };
+    let claim = Claim { worker, max: n, types, queues: Vec::new(), now: BEGIN, lease_ms: 30_000, ahead: false };
     let mut mine = Vec::new();
     loop {
         let tasks = store.claim(&claim).await.unwrap();

@@ -17,7 +17,8 @@ pub enum Op {
         attempts: i64,
         priority: i64,
     },
-    Claim(i64),
+    /// So many; whether some of them are claimed ahead.
+    Claim(i64, bool),
     Beat(usize, bool),
     Report(usize, End),
     ReportAgain(usize),
@@ -94,6 +95,7 @@ pub struct Task {
     priority: i64,
     ready: bool,
     lease: Option<usize>,
+    has_begun: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -121,7 +123,7 @@ impl World {
     fn happen(&mut self, op: &Op) -> Said {
         match *op {
             Op::Submit { key, body, delay, attempts, priority } => self.submit(key, body, delay, attempts, priority),
-            Op::Claim(n) => self.claim(n),
+            Op::Claim(n, ahead) => self.claim(n, ahead),
             Op::Beat(lease, says) => match wrap(lease, self.leases.len()) {
                 Some(lease) => Said::Held(self.beat(lease, says)),
                 None => Said::Nothing,
@@ -181,11 +183,12 @@ impl World {
             priority,
             ready: delay <= 0,
             lease: None,
+            has_begun: false,
         });
         Said::Submitted { task, replayed: false }
     }
 
-    fn claim(&mut self, n: i64) -> Said {
+    fn claim(&mut self, n: i64, ahead: bool) -> Said {
         let mut ready: Vec<usize> = (0..self.tasks.len()).filter(|task| self.tasks[*task].ready).collect();
         // An id tells when its task was created, as the clock then said; then comes who was first.
         let created_at = |task: usize| self.tasks[task].timeline[0].4;
@@ -197,6 +200,7 @@ impl World {
             self.remembered.push(lease);
             let task = &mut self.tasks[id];
             (task.ready, task.lease, task.lease_until) = (false, Some(lease), Some(self.now + LEASE));
+            task.has_begun = !ahead;
             (task.attempt, task.percent, task.started_at) = (task.attempt + 1, 0, Some(self.now));
             task.go("started", "RUNNING", self.now);
         }
@@ -206,6 +210,7 @@ impl World {
     fn beat(&mut self, lease: usize, says: bool) -> Option<bool> {
         let now = self.now;
         let task = self.holder(lease)?;
+        task.has_begun = true;
         if task.cancel_requested_at.is_none() {
             task.lease_until = task.lease_until.max(Some(now + LEASE));
         }
@@ -278,7 +283,7 @@ impl World {
         let now = self.now;
         let lapsed = self.tasks.iter_mut().filter(|task| task.lease_until.is_some_and(|until| until <= now));
         let rescue = |task: &mut Task| {
-            task.losses += 1;
+            task.losses += i64::from(task.has_begun);
             if task.cancel_requested_at.is_some() {
                 return drop(task.end("cancelled", "CANCELLED", now));
             }

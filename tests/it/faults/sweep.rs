@@ -105,7 +105,7 @@ async fn what_no_row_names_goes_after_a_day_and_what_one_names_stays(bed: Bed) {
 async fn what_an_attempt_that_runs_writes_stays_however_old(bed: Bed) {
     first_sweep(&bed).await;
     let task = bed.submit(noop()).await;
-    let lease = bed.queue.claim("tester", 1, &[], 72 * HOUR).await.unwrap()[0].lease.unwrap();
+    let lease = bed.queue.claim("tester", 1, &[], 72 * HOUR, false).await.unwrap()[0].lease.unwrap();
     let output = file(&bed, &format!("artifacts/{}/{lease}/a.csv", task.id), BEGIN);
     bed.clock.advance(48 * HOUR);
     assert_eq!(bed.queue.sweep_files().await.unwrap(), 0);

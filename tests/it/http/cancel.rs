@@ -81,7 +81,7 @@ async fn what_is_not_there_cannot_be_cancelled(service: Service) {
 
 async fn asked_twice_is_asked_once(service: Service) {
     let id = service.submit(json!({ "type": "noop" })).await;
-    let claimed = service.queue.claim("elsewhere", 1, &[], 30_000).await.unwrap();
+    let claimed = service.queue.claim("elsewhere", 1, &[], 30_000, false).await.unwrap();
     assert_eq!(claimed.len(), 1);
     let first = service.delete(&format!("/api/tasks/{id}")).await;
     let second = service.delete(&format!("/api/tasks/{id}")).await;

@@ -52,7 +52,7 @@ async fn what_a_caller_has_is_304_until_any_node_writes_what_it_shows() {
                 assert_eq!(status(&service, path, tag).await, 304, "{what}: {path}");
             }
         };
-        let claimed = other.claim("w", 1, &[], 30_000).await.unwrap().remove(0);
+        let claimed = other.claim("w", 1, &[], 30_000, false).await.unwrap().remove(0);
         changed("claimed by another node").await;
         let progress = Some(Progress { percent: 50.0, ..Progress::default() });
         other.beat(&[Beat { progress, ..beat(&claimed) }], 30_000).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_task_that_ended_by_a_clock_that_is_ahead_takes_its_place_in_time() {
         let first = service.submit(json!({"type": "noop", "params": {}})).await;
         let second = service.submit(json!({"type": "noop", "params": {}})).await;
         // The second ends a second from now, as another node may have it.
-        let claimed = service.queue.claim("w", 2, &[], 30_000).await.unwrap();
+        let claimed = service.queue.claim("w", 2, &[], 30_000, false).await.unwrap();
         for (id, ahead) in [(&first, 0), (&second, 1_000)] {
             clock.advance(ahead);
             let task = claimed.iter().find(|task| task.id.to_string() == *id).unwrap();

@@ -22,6 +22,8 @@ on_both_databases![
     a_report_that_cannot_be_written_fails_alone,
     a_failure_waits_and_runs_again_until_its_attempts_are_used_up,
     a_lost_worker_burns_no_attempt_but_three_end_the_task,
+    what_was_claimed_ahead_and_has_not_begun_is_no_loss,
+    a_task_that_takes_its_workers_down_is_found_out_among_those_claimed_ahead,
     a_release_burns_no_attempt,
     a_beat_extends_the_lease_and_keeps_what_was_said,
     a_beat_of_a_lost_lease_writes_nothing,
@@ -166,6 +168,51 @@ async fn a_lost_worker_burns_no_attempt_but_three_end_the_task(bed: Bed) {
     assert!(attempts.iter().all(|attempt| attempt.outcome == Some("lost")), "{attempts:?}");
 }
 
+async fn claim_ahead(bed: &Bed) -> Task {
+    bed.queue.claim("tester", 1, &[], 30_000, true).await.unwrap().remove(0)
+}
+
+async fn lose(bed: &Bed, task: &Task) -> Task {
+    bed.clock.advance(30_001);
+    assert_eq!(bed.queue.rescue().await.unwrap(), 1);
+    bed.get(task.id).await
+}
+
+async fn what_was_claimed_ahead_and_has_not_begun_is_no_loss(bed: Bed) {
+    let id = bed.submit(noop()).await.id;
+    for _ in 0..5 {
+        let task = claim_ahead(&bed).await;
+        let after = lose(&bed, &task).await;
+        assert_eq!((after.status, after.losses, after.ahead), (Status::Pending, 0, false));
+    }
+    // What beats has begun.
+    let task = claim_ahead(&bed).await;
+    bed.queue.beat(&[beat(&task)], 30_000).await.unwrap();
+    assert_eq!(lose(&bed, &task).await.losses, 1);
+    // What is not claimed ahead begins at once.
+    let task = bed.claim(1).await.remove(0);
+    assert_eq!((task.id, lose(&bed, &task).await.losses), (id, 2));
+}
+
+/// It dies before its first beat; a worker says of those that were claimed before that they begin.
+async fn a_task_that_takes_its_workers_down_is_found_out_among_those_claimed_ahead(bed: Bed) {
+    bed.submit(noop()).await;
+    let mut after = bed.submit(noop()).await;
+    let innocent = claim_ahead(&bed).await;
+    report(&bed, &innocent, success()).await;
+    for loss in 0..=3 {
+        assert_eq!((after.status, after.losses), (Status::Pending, (loss - 1).max(0)));
+        let task = claim_ahead(&bed).await;
+        assert_eq!(task.is_suspect(), loss > 0);
+        assert!(bed.queue.begin(&task, 30_000).await.unwrap());
+        after = lose(&bed, &task).await;
+    }
+    assert_eq!((after.status, after.error.unwrap().code.as_str()), (Status::Failed, "worker_lost"));
+    // One that nobody holds any more does not begin.
+    let stale = Task { ahead: true, lease: Some(Uuid::new_v4()), attempt: 9, ..innocent };
+    assert!(!bed.queue.begin(&stale, 30_000).await.unwrap());
+}
+
 async fn a_release_burns_no_attempt(bed: Bed) {
     let id = bed.submit(noop()).await.id;
     report(&bed, &bed.claim(1).await[0], Outcome::Released).await;
@@ -211,7 +258,7 @@ async fn two_nodes_claim_each_task_once_and_a_reader_at_either_misses_no_entry()
     bed.submit_many((0..400).map(|_| noop()).collect(), None).await.unwrap();
     let work = |queue: errand::queue::Queue| async move {
         let mut done = Vec::new();
-        while let tasks @ [_, ..] = &queue.claim("tester", 3, &[], 30_000).await.unwrap()[..] {
+        while let tasks @ [_, ..] = &queue.claim("tester", 3, &[], 30_000, false).await.unwrap()[..] {
             for task in tasks {
                 let reported = queue.report(task, task.lease.unwrap(), &success()).await.unwrap();
                 assert!(matches!(reported, Reported::Written(_)));

@@ -72,7 +72,7 @@ impl Bed {
 
     /// Claims at most `max` tasks with a lease of 30 s.
     pub async fn claim(&self, max: i64) -> Vec<Task> {
-        self.queue.claim("tester", max, &[], 30_000).await.unwrap()
+        self.queue.claim("tester", max, &[], 30_000, false).await.unwrap()
     }
 
     pub async fn get(&self, id: Uuid) -> Task {
