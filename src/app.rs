@@ -156,7 +156,7 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
         part("janitor", &fallen, {
             let [success, failed, cancelled] = config.retain;
             let retention = Retention { success, failed, cancelled };
-            worker::keep(queue.clone(), retention, house_end.clone())
+            worker::keep(queue.clone(), retention, config.workers > 0, house_end.clone())
         }),
     ];
     let pool = part("pool", &fallen, work(queue.clone(), config, stop.clone()));

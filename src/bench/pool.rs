@@ -94,7 +94,7 @@ async fn picked_up(queue: &Queue) -> Result<Duration, String> {
 pub async fn idle(queue: &Queue, seconds: u64, places: usize) -> Result<Measured, String> {
     let pool = Pool::start(queue, places);
     let house_end = CancellationToken::new();
-    let house = tokio::spawn(worker::keep(queue.clone(), Retention::default(), house_end.clone()));
+    let house = tokio::spawn(worker::keep(queue.clone(), Retention::default(), true, house_end.clone()));
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let took = began.elapsed();

@@ -53,7 +53,8 @@ impl Queue {
                 Of::Attempt(task, lease) => drop(attempts.entry(task).or_default().insert(lease)),
             }
         }
-        let leases: Vec<Uuid> = attempts.values().flatten().copied().collect();
+        let leases = attempts.iter().flat_map(|(task, leases)| leases.iter().map(|lease| (*task, *lease)));
+        let leases: Vec<(Uuid, Uuid)> = leases.collect();
         // Leases first: one that is gone by now has its artifacts in the database, if it has any.
         let held: HashSet<Uuid> = match leases.is_empty() {
             true => HashSet::new(),

@@ -101,8 +101,9 @@ impl Queue {
         Ok(held)
     }
 
-    /// Which of these leases are current, and which of their tasks were asked to stop.
-    pub async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>, Error> {
+    /// Which of these leases are current, each with its task's id before it, and which of their tasks were
+    /// asked to stop.
+    pub async fn held(&self, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>, Error> {
         Ok(self.inner.store.held(leases).await?)
     }
 
@@ -162,7 +163,7 @@ impl Queue {
         Ok(Some(id))
     }
 
-    /// Makes due tasks ready; answers how many, and when the next one is due.
+    /// Makes due tasks ready; answers how many, when the next one is due, and whether leases have lapsed.
     pub async fn promote(&self) -> Result<Due, Error> {
         fault::fails("promote_begun").await.map_err(store::Error::from)?;
         let promoting = self.inner.store.promote(self.inner.clock.now(), PROMOTED_AT_ONCE);

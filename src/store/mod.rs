@@ -246,13 +246,15 @@ pub enum Wake {
     Cancel,
 }
 
-/// What a look for due tasks found.
+/// What a look for due tasks and lapsed leases found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// How many became ready just now.
     pub promoted: i64,
     /// When the next one is due, if any waits for its time.
     pub next: Option<Time>,
+    /// Whether [`Store::lapsed`] would find any.
+    pub lapsed: bool,
 }
 
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
@@ -288,8 +290,8 @@ pub trait Store: Send + Sync + 'static {
     /// stop is current, but no longer extended.
     async fn beat(&self, beats: &[Beat], until: Time, now: Time) -> Result<Vec<Held>>;
 
-    /// Which of these leases are current: like a beat, but nothing is written.
-    async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>>;
+    /// Which of these leases are current, each with its task's id before it: like a beat, but nothing is written.
+    async fn held(&self, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>>;
 
     /// Keeps checkpoints under leases that are current. One answer each, in order; at most one a
     /// task in a call.
@@ -298,7 +300,7 @@ pub trait Store: Send + Sync + 'static {
     /// The checkpoints of these tasks, by task and name.
     async fn checkpoints(&self, tasks: &[Uuid]) -> Result<Vec<Checkpoint>>;
 
-    /// Makes waiting tasks that are due ready to be claimed, at most `limit`.
+    /// Makes waiting tasks that are due ready to be claimed, at most `limit`. One short read where none is.
     async fn promote(&self, now: Time, limit: i64) -> Result<Due>;
 
     /// Running tasks whose lease ended by `now`, at most `limit`, by the lease's end and id.

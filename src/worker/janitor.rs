@@ -8,10 +8,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How often lapsed leases are looked for.
-const SWEEP: Duration = Duration::from_secs(5);
-/// How often due tasks are looked for, if no earlier one is known.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often due tasks and lapsed leases are looked for, if no earlier due one is known.
+const LOOK: Duration = Duration::from_secs(5);
+/// On a node without a pool, whose claims would notice a database that has become another's standby.
+const LOOK_ALONE: Duration = Duration::from_secs(1);
+/// After a look that failed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the clock is set by the database's, and how soon again if that did not work.
 const SET_CLOCK: Duration = Duration::from_secs(60);
 const SET_CLOCK_AGAIN: Duration = Duration::from_secs(5);
@@ -26,21 +28,41 @@ const RETAIN: Duration = Duration::from_secs(60);
 /// How often those that were passed over are looked at again: one that somebody was about to retry.
 const RETAIN_ANEW: u32 = 24 * 60;
 
-/// Keeps house until `stop`. Every node runs it; they do not get in each other's way.
-pub async fn keep(queue: Queue, retention: Retention, stop: CancellationToken) {
+/// Keeps house until `stop`. Every node runs it, `beside_a_pool` or not; they do not get in each other's way.
+pub async fn keep(queue: Queue, retention: Retention, beside_a_pool: bool, stop: CancellationToken) {
     let all = async {
         let retain = retain(&queue, retention);
-        tokio::join!(sweep(&queue), sweep_files(&queue), retain, promote(&queue), follow_clock(&queue), hear(&queue));
+        let look = look(&queue, if beside_a_pool { LOOK } else { LOOK_ALONE });
+        tokio::join!(look, sweep_files(&queue), retain, follow_clock(&queue), hear(&queue));
     };
     stop.run_until_cancelled(all).await;
 }
 
-async fn sweep(queue: &Queue) {
+async fn look(queue: &Queue, every: Duration) {
     loop {
-        if let Err(error) = queue.rescue().await {
+        let wait = match queue.promote().await {
+            // What lapsed is taken back in pieces: there may be more.
+            Ok(due) if due.lapsed && take_back(queue).await => continue,
+            Ok(due) => due
+                .next
+                .map_or(every, |next| Duration::from_millis(next.since(queue.clock().now()).max(1) as u64).min(every)),
+            Err(error) => {
+                tracing::debug!(%error, "due tasks could not be looked for; trying again");
+                LOOK_AGAIN.min(every)
+            }
+        };
+        let _ = timeout(wait, queue.events().until_due()).await;
+    }
+}
+
+/// Whether any lapsed lease was taken back.
+async fn take_back(queue: &Queue) -> bool {
+    match queue.rescue().await {
+        Ok(taken) => taken > 0,
+        Err(error) => {
             error.tell("lapsed leases could not be taken back; trying again");
+            false
         }
-        sleep(SWEEP).await;
     }
 }
 
@@ -71,21 +93,6 @@ async fn retain(queue: &Queue, retention: Retention) {
             }
             sleep(RETAIN).await;
         }
-    }
-}
-
-async fn promote(queue: &Queue) {
-    loop {
-        let wait = match queue.promote().await {
-            Ok(due) => due
-                .next
-                .map_or(LOOK, |next| Duration::from_millis(next.since(queue.clock().now()).max(1) as u64).min(LOOK)),
-            Err(error) => {
-                tracing::debug!(%error, "due tasks could not be looked for; trying again");
-                LOOK
-            }
-        };
-        let _ = timeout(wait, queue.events().until_due()).await;
     }
 }
 

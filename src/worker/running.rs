@@ -201,9 +201,9 @@ async fn write(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>, beats: &[B
 }
 
 async fn look(queue: &Queue, attempts: &HashMap<Uuid, Arc<Attempt>>) {
-    let leases: Vec<Uuid> = attempts.keys().copied().collect();
+    let leases: Vec<(Uuid, Uuid)> = attempts.iter().map(|(lease, attempt)| (attempt.task, *lease)).collect();
     match queue.held(&leases).await {
-        Ok(held) => drop(heed(attempts, leases.into_iter(), &held)),
+        Ok(held) => drop(heed(attempts, leases.into_iter().map(|(_, lease)| lease), &held)),
         Err(error) => tracing::debug!(%error, "could not look for cancels; trying again"),
     }
 }

@@ -87,12 +87,13 @@ pub async fn probe(db: &mut PgConnection) -> Result<()> {
 }
 
 /// Priority and `run_at` of each task that became ready.
-pub async fn promote(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<(i64, i64)>> {
+pub async fn promote(db: &mut PgConnection, from: Time, now: Time, limit: i64) -> Result<Vec<(i64, i64)>> {
     let promoted = sqlx::query!(
         "WITH due AS MATERIALIZED (
-           SELECT id FROM tasks WHERE status = 0 AND ready = 0 AND run_at <= $1 ORDER BY run_at LIMIT $2
+           SELECT id FROM tasks WHERE status = 0 AND ready = 0 AND run_at BETWEEN $1 AND $2 ORDER BY run_at LIMIT $3
            FOR UPDATE SKIP LOCKED)
          UPDATE tasks t SET ready = 1 FROM due WHERE t.id = due.id RETURNING t.priority, t.run_at",
+        from.0,
         now.0,
         limit
     );

@@ -11,6 +11,7 @@ mod inspect;
 mod keep;
 mod link;
 mod list;
+mod looks;
 mod notify;
 mod open;
 mod pooled;
@@ -29,6 +30,7 @@ use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time}
 use async_trait::async_trait;
 use connect::Connections;
 use heads::Heads;
+use looks::Looks;
 use notify::Notifier;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -57,6 +59,8 @@ pub struct Postgres {
     work: Connections,
     /// Where claims begin to look.
     heads: Heads,
+    /// Where looks for what is due or has lapsed begin.
+    looks: Looks,
     notifier: Notifier,
     /// Looks at the link; ends with the store.
     _look: JoinSet<()>,
@@ -124,6 +128,15 @@ impl Tries {
     }
 }
 
+impl Postgres {
+    async fn due(&self, now: Time) -> Result<Due> {
+        let (from, began) = (self.looks.from(now), Instant::now());
+        let due = read!(self, |db| read::due(db, from, now))?;
+        self.looks.found(from, now, &due, began.elapsed());
+        Ok(due)
+    }
+}
+
 #[async_trait]
 impl Store for Postgres {
     fn database(&self) -> Database {
@@ -167,7 +180,7 @@ impl Store for Postgres {
         write!(self.work, |db| keep::beat(db, beats, until, now))
     }
 
-    async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
+    async fn held(&self, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>> {
         write!(self.work, |db| read::held(db, leases))
     }
 
@@ -180,17 +193,19 @@ impl Store for Postgres {
     }
 
     async fn promote(&self, now: Time, limit: i64) -> Result<Due> {
-        let next = read!(self, |db| read::next_due(db))?;
-        if next.is_none_or(|next| next > now) {
-            return Ok(Due { promoted: 0, next });
+        let due = self.due(now).await?;
+        if due.next.is_none_or(|next| next > now) {
+            return Ok(due);
         }
-        let promoted = write!(self.work, |db| keep::promote(db, now, limit))?;
+        let from = self.looks.from(now);
+        let promoted = write!(self.work, |db| keep::promote(db, from, now, limit))?;
         promoted.iter().for_each(|(priority, run_at)| self.heads.ready(*priority, *run_at));
-        Ok(Due { promoted: promoted.len() as i64, next: read!(self, |db| read::next_due(db))? })
+        Ok(Due { promoted: promoted.len() as i64, ..self.due(now).await? })
     }
 
     async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>> {
-        read!(self, |db| read::lapsed(db, now, limit))
+        let from = self.looks.from(now);
+        read!(self, |db| read::lapsed(db, from, now, limit))
     }
 
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>> {

@@ -3,6 +3,7 @@
 use super::connect::{Connections, connect, options, session};
 use super::heads::Heads;
 use super::link::Link;
+use super::looks::Looks;
 use super::notify::Notifier;
 use super::{PATIENCE, Postgres, failed, pooled};
 use crate::fault;
@@ -59,6 +60,7 @@ impl Postgres {
             changes: writer("changes"),
             work: writer("work"),
             heads: Heads::default(),
+            looks: Looks::default(),
             notifier: Notifier::start(
                 link.clone(),
                 session(&options, "listen"),

@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
-use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, Stamp, StoredLine, Transition, Written};
+use crate::store::{Count, Due, Entry, File, Held, LineQuery, Minute, Result, Stamp, StoredLine, Transition, Written};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -41,36 +41,46 @@ pub async fn get(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Result<Optio
     row.fetch_optional(db).await.map_err(failed)?.map(TaskRow::task).transpose()
 }
 
-pub async fn lapsed(db: &mut PgConnection, now: Time, limit: i64) -> Result<Vec<Task>> {
+pub async fn lapsed(db: &mut PgConnection, from: Time, now: Time, limit: i64) -> Result<Vec<Task>> {
     let rows = sqlx::query_as!(
         TaskRow,
         r#"SELECT id, type, name, queue, priority, tags, owner, client_id, NULL::text AS params,
                   NULL::text AS result, error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, finished_at,
                   updated_at, cancel_requested_at, version, ahead
-           FROM tasks WHERE status = 1 AND lease_until <= $1 ORDER BY lease_until, id LIMIT $2"#,
+           FROM tasks WHERE status = 1 AND lease_until BETWEEN $1 AND $2 ORDER BY lease_until, id LIMIT $3"#,
+        from.0,
         now.0,
         limit
     );
     all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
-/// Each node asks once a second, one that writes nothing too: so none goes on reading from what is
+/// Each node asks from time to time, one that writes nothing too: so none goes on reading from what is
 /// no longer the primary.
-pub async fn next_due(db: &mut PgConnection) -> Result<Option<Time>> {
-    let next = sqlx::query!(
+pub async fn due(db: &mut PgConnection, from: Time, now: Time) -> Result<Due> {
+    let due = sqlx::query!(
         r#"SELECT current_setting('transaction_read_only')::bool AS "read_only!",
-                  (SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at FETCH FIRST ROW ONLY) AS due"#
+                  (SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 AND run_at >= $1
+                   ORDER BY run_at FETCH FIRST ROW ONLY) AS next,
+                  EXISTS (SELECT 1 FROM tasks WHERE status = 1 AND lease_until BETWEEN $1 AND $2) AS "lapsed!""#,
+        from.0,
+        now.0
     );
-    let next = next.fetch_one(db).await.map_err(failed)?;
-    if next.read_only { Err(super::read_only()) } else { Ok(next.due.map(Time)) }
+    let due = due.fetch_one(db).await.map_err(failed)?;
+    if due.read_only {
+        return Err(super::read_only());
+    }
+    Ok(Due { promoted: 0, next: due.next.map(Time), lapsed: due.lapsed })
 }
 
-pub async fn held(db: &mut PgConnection, leases: &[Uuid]) -> Result<Vec<Held>> {
+pub async fn held(db: &mut PgConnection, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>> {
+    let (ids, leases): (Vec<Uuid>, Vec<Uuid>) = leases.iter().copied().unzip();
     let rows = sqlx::query!(
-        r#"SELECT lease AS "lease!", cancel_requested_at IS NOT NULL AS "cancel_requested!"
-           FROM tasks WHERE status = 1 AND lease = ANY($1)"#,
-        leases
+        r#"SELECT t.lease AS "lease!", t.cancel_requested_at IS NOT NULL AS "cancel_requested!"
+           FROM unnest($1::uuid[], $2::uuid[]) AS h(id, lease) JOIN tasks t ON t.id = h.id AND t.lease = h.lease"#,
+        &ids,
+        &leases
     );
     let rows = rows.fetch_all(db).await.map_err(failed)?;
     Ok(rows.into_iter().map(|row| Held { lease: row.lease, cancel_requested: row.cancel_requested }).collect())

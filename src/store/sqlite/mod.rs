@@ -104,7 +104,7 @@ impl Store for Sqlite {
         write.done(held).await
     }
 
-    async fn held(&self, leases: &[Uuid]) -> Result<Vec<Held>> {
+    async fn held(&self, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>> {
         read::held(&self.readers, leases).await
     }
 
@@ -119,14 +119,14 @@ impl Store for Sqlite {
     }
 
     async fn promote(&self, now: Time, limit: i64) -> Result<Due> {
-        let next = read::next_due(&self.readers).await?;
-        if next.is_none_or(|next| next > now) {
-            return Ok(Due { promoted: 0, next });
+        let due = read::due(&self.readers, now).await?;
+        if due.next.is_none_or(|next| next > now) {
+            return Ok(due);
         }
         let mut write = self.writer.begin().await?;
         let promoted = keep::promote(&mut write, now, limit).await;
         let promoted = write.done(promoted).await?;
-        Ok(Due { promoted, next: read::next_due(&self.readers).await? })
+        Ok(Due { promoted, ..read::due(&self.readers, now).await? })
     }
 
     async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>> {

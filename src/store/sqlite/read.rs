@@ -1,8 +1,9 @@
 //! Every statement that reads from SQLite. Readers never wait for the writer.
 
 use super::failed;
+use super::json::{Hex, json};
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
-use crate::store::{Count, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
+use crate::store::{Count, Due, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::SqlitePool;
 use uuid::Uuid;
@@ -47,16 +48,22 @@ pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>>
     all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
-pub async fn next_due(db: &SqlitePool) -> Result<Option<Time>> {
-    let next = sqlx::query_scalar!("SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at LIMIT 1");
-    Ok(next.fetch_optional(db).await.map_err(failed)?.map(Time))
+pub async fn due(db: &SqlitePool, now: Time) -> Result<Due> {
+    let due = sqlx::query!(
+        r#"SELECT (SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at LIMIT 1) AS "next: i64",
+                  EXISTS (SELECT 1 FROM tasks WHERE status = 1 AND lease_until <= ?1) AS "lapsed!: bool""#,
+        now.0
+    );
+    let due = due.fetch_one(db).await.map_err(failed)?;
+    Ok(Due { promoted: 0, next: due.next.map(Time), lapsed: due.lapsed })
 }
 
-pub async fn held(db: &SqlitePool, leases: &[Uuid]) -> Result<Vec<Held>> {
-    let leases = super::json::json(&leases.iter().copied().map(super::json::Hex).collect::<Vec<_>>());
+pub async fn held(db: &SqlitePool, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>> {
+    let leases = json(&leases.iter().map(|(id, lease)| (Hex(*id), Hex(*lease))).collect::<Vec<_>>());
     let rows = sqlx::query!(
-        r#"SELECT lease AS "lease!: Uuid", cancel_requested_at IS NOT NULL AS "cancel_requested!: bool"
-           FROM tasks WHERE status = 1 AND lease IN (SELECT unhex(value) FROM json_each(?1))"#,
+        r#"SELECT tasks.lease AS "lease!: Uuid", tasks.cancel_requested_at IS NOT NULL AS "cancel_requested!: bool"
+           FROM jsonb_each(?1) AS h CROSS JOIN tasks
+           WHERE tasks.id = unhex(h.value ->> 0) AND tasks.lease = unhex(h.value ->> 1)"#,
         leases
     );
     let rows = rows.fetch_all(db).await.map_err(failed)?;
@@ -132,7 +139,7 @@ pub async fn artifacts(db: &SqlitePool, scope: &Scope, id: Uuid) -> Result<Vec<A
 }
 
 pub async fn checkpoints(db: &SqlitePool, tasks: &[Uuid]) -> Result<Vec<Checkpoint>> {
-    let tasks = super::json::json(&tasks.iter().copied().map(super::json::Hex).collect::<Vec<_>>());
+    let tasks = json(&tasks.iter().copied().map(Hex).collect::<Vec<_>>());
     let rows = sqlx::query_as!(
         CheckpointRow,
         r#"SELECT task_id AS "task_id!: Uuid", name, attempt, data, updated_at FROM checkpoints
@@ -143,7 +150,7 @@ pub async fn checkpoints(db: &SqlitePool, tasks: &[Uuid]) -> Result<Vec<Checkpoi
 }
 
 pub async fn files(db: &SqlitePool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>> {
-    let ids = super::json::json(&ids.iter().copied().map(super::json::Hex).collect::<Vec<_>>());
+    let ids = json(&ids.iter().copied().map(Hex).collect::<Vec<_>>());
     let owner = scope.owner();
     let rows = sqlx::query_as!(
         FileRow,

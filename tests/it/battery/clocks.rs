@@ -129,7 +129,7 @@ async fn a_node_whose_clock_is_an_hour_off_gives_right_leases() {
         let files = bed.queue.file_store().clone();
         let queue = Queue::open(open(&bed.url).await, clock, bed.queue.types().clone(), files);
         let stop = CancellationToken::new();
-        let janitor = tokio::spawn(worker::keep(queue.clone(), Default::default(), stop.clone()));
+        let janitor = tokio::spawn(worker::keep(queue.clone(), Default::default(), true, stop.clone()));
         let (store, until) = (queue.store().clone(), Instant::now() + Duration::from_secs(20));
         while (queue.clock().now().0 - store.now().await.unwrap().0).abs() > MINUTES {
             assert!(Instant::now() < until, "{off}: the clock was not set");

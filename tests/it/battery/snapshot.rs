@@ -32,6 +32,30 @@ async fn while_a_snapshot_is_held_open_a_claim_reads_at_most_twice_as_much() {
     assert!(held <= 2.0 * before, "{held:.0} blocks a task instead of {before:.0}");
 }
 
+/// Each looks for what is due and what has lapsed; the leases of all that was done lie before it, dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_snapshot_is_held_open_a_look_walks_no_dead_leases() {
+    // What a connection read it tells the server once a second: so most of it is known in the end.
+    const LOOKS_FOR: Duration = Duration::from_secs(3);
+    let bed = Bed::postgres().await;
+    let mut other = Raw::open(&bed.url).await;
+    other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tasks").await;
+    let mut meter = Meter { raw: Raw::open(&bed.url).await, bed, tasks: 0 };
+    meter.measure("while a snapshot is held").await;
+    meter.bed.clock.advance(40_000);
+    meter.bed.queue.promote().await.unwrap();
+    let (before, began, mut looks) = (meter.read().await, Instant::now(), 0);
+    while began.elapsed() < LOOKS_FOR {
+        meter.bed.clock.advance(100);
+        assert!(!meter.bed.queue.promote().await.unwrap().lapsed);
+        looks += 1;
+    }
+    let blocks = (meter.read().await - before) / f64::from(looks);
+    other.execute("COMMIT").await;
+    println!("{looks} looks, {blocks:.0} blocks each");
+    assert!(blocks < TASKS as f64 / 160.0, "{blocks:.0} blocks each behind {TASKS} dead leases");
+}
+
 /// Claims begin behind what was claimed before; what another node makes ready further back is found all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_another_node_makes_ready_further_back_is_not_passed_over() {

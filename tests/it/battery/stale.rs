@@ -43,7 +43,7 @@ async fn no_beat_of_a_worker_that_lost_its_lease_is_written(bed: Bed) {
             assert!(held.is_empty(), "{loss:?}, {late:?}");
             assert_eq!(raw.everything().await, before, "{loss:?}, {late:?}");
         }
-        assert!(bed.queue.held(&[stale.lease.unwrap()]).await.unwrap().is_empty(), "{loss:?}");
+        assert!(bed.queue.held(&[(stale.id, stale.lease.unwrap())]).await.unwrap().is_empty(), "{loss:?}");
         // In one write with a beat that is current: neither is taken for the other.
         let both = [beats(&bed, &stale).remove(3), beat(&successor)];
         let held = bed.queue.beat(&both, 30_000).await.unwrap();

@@ -33,7 +33,7 @@ async fn a_running_task_that_was_asked_to_stop_is_cancelled_even_if_it_fails(bed
     let claimed = bed.claim(1).await.remove(0);
     let task = bed.queue.cancel(&Scope::Everyone, id, "me").await.unwrap();
     assert_eq!((task.status, task.cancel_requested_at), (Status::Running, Some(BEGIN)));
-    assert!(bed.queue.held(&[claimed.lease.unwrap()]).await.unwrap()[0].cancel_requested);
+    assert!(bed.queue.held(&[(id, claimed.lease.unwrap())]).await.unwrap()[0].cancel_requested);
     report(&bed, &claimed, failure(true)).await;
     assert_eq!(bed.get(id).await.status, Status::Cancelled);
     assert_eq!(bed.events(id).await, ["queued", "started", "cancel_requested", "cancelled"]);

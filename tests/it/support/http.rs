@@ -92,7 +92,7 @@ impl Service {
             drain: Duration::ZERO,
         };
         let work = worker::work(self.queue.clone(), settings, self.stop.clone());
-        let keep = worker::keep(self.queue.clone(), Default::default(), self.stop.clone());
+        let keep = worker::keep(self.queue.clone(), Default::default(), true, self.stop.clone());
         self.pool.lock().unwrap().extend([tokio::spawn(work), tokio::spawn(keep)]);
     }
 
