@@ -217,7 +217,13 @@ impl Store for Sqlite {
     async fn prune(&self, prune: &Prune) -> Result<Pruned> {
         let mut write = self.writer.begin().await?;
         let pruned = prune::prune(&mut write, prune).await;
-        write.done(pruned).await
+        let pruned = write.done(pruned).await?;
+        if pruned.tasks > 0 {
+            let mut write = self.writer.begin().await?;
+            let shrunk = prune::shrink(&mut write).await;
+            write.done(shrunk).await?;
+        }
+        Ok(pruned)
     }
 
     async fn fill(&self, made: &Made) -> Result<()> {

@@ -8,7 +8,7 @@ use super::{Sqlite, check, failed, watch};
 use crate::fault;
 use crate::store::{Error, Result};
 use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
@@ -142,7 +142,9 @@ async fn make(path: &Path) -> Result<()> {
     for left in [new.clone(), beside(&new, "-wal"), beside(&new, "-shm"), beside(&new, "-journal")] {
         let _ = fs::remove_file(left);
     }
-    let mut db = writing(&new).create_if_missing(true).connect().await.map_err(failed)?;
+    // With a map of its pages, so that the file can be made shorter.
+    let options = writing(&new).create_if_missing(true).auto_vacuum(SqliteAutoVacuum::Incremental);
+    let mut db = options.connect().await.map_err(failed)?;
     sign(&mut db).await?;
     db.close().await.map_err(failed)?;
     fault::point("sqlite_made").await;

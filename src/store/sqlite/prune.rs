@@ -4,8 +4,14 @@ use super::failed;
 use super::json::{Hex, json};
 use crate::store::{Prune, Pruned, Result};
 use crate::task::Time;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use uuid::Uuid;
+
+/// Free pages that stay, for what is written next: 8 MiB, and a fifth of the file.
+const SPARE_PAGES: i64 = 1024;
+const SPARE_SHARE: i64 = 5;
+/// Pages given back in one go, more than a piece of retention frees: a few milliseconds.
+const PAGES_AT_ONCE: i64 = 250;
 
 /// Its caller holds the one writing connection, in a transaction: what is looked at stays as it is.
 pub async fn prune(db: &mut SqliteConnection, prune: &Prune) -> Result<Pruned> {
@@ -57,4 +63,17 @@ pub async fn prune(db: &mut SqliteConnection, prune: &Prune) -> Result<Pruned> {
     with_files.dedup();
     let next = last.filter(|_| window.len() as i64 >= prune.limit);
     Ok(Pruned { tasks, with_files, next })
+}
+
+/// Gives some of the file back to the disk if much of it is free: its last pages take the place of free
+/// ones. A file that was made without a map of its pages stays as long as it is.
+pub async fn shrink(db: &mut SqliteConnection) -> Result<()> {
+    let mut number =
+        async |pragma| -> Result<i64> { sqlx::query_scalar(pragma).fetch_one(&mut *db).await.map_err(failed) };
+    let (free, pages) = (number("PRAGMA freelist_count").await?, number("PRAGMA page_count").await?);
+    if free > SPARE_PAGES.max(pages / SPARE_SHARE) {
+        let shrink = format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})");
+        sqlx::query(AssertSqlSafe(shrink)).fetch_all(db).await.map_err(failed)?;
+    }
+    Ok(())
 }

@@ -138,6 +138,23 @@ async fn nothing_goes_where_nothing_is_said(bed: Bed) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sqlite_file_shrinks_with_what_is_deleted() {
+    let bed = Bed::sqlite().await;
+    let mut raw = Raw::open(&bed.url).await;
+    let mut pages =
+        async || raw.texts("SELECT CAST(page_count AS text) FROM pragma_page_count").await[0].parse().unwrap();
+    let begin = BEGIN.plus(-10 * DAY.as_millis() as i64);
+    bed.queue.store().fill(&Made { numbers: 0..40_000, begin, step_micros: 1_000 }).await.unwrap();
+    let before: i64 = pages().await;
+    let days = days(Some(5), Some(5), Some(5));
+    assert_eq!(prune(&bed.queue, &days).await, 40_000);
+    let after: i64 = pages().await;
+    assert!(before > 3_000 && after < before / 2, "{after} pages of {before}");
+    bed.submit(noop()).await;
+    assert_agrees(&bed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_that_delete_at_once_delete_each_task_once() {
     let bed = Bed::postgres().await;
     let begin = BEGIN.plus(-10 * DAY.as_millis() as i64);
