@@ -7,6 +7,7 @@ mod http;
 mod lists;
 mod pool;
 mod scratch;
+mod snapshot;
 mod usage;
 
 use crate::config::{BenchArgs, Config, Scenario};
@@ -16,9 +17,6 @@ use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;
 use usage::{Cost, Usage};
-
-/// How long an idle node is watched.
-const IDLE_SECONDS: u64 = 10;
 
 /// What one scenario measured.
 #[derive(Debug, Serialize)]
@@ -81,6 +79,9 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
         history::make(&queue, args.history).await?;
     }
     let mut results = Vec::new();
+    if args.scenario == Scenario::Snapshot {
+        results.extend(snapshot::snapshot(scratch, &queue, args).await?);
+    }
     for scenario in Scenario::MEASURED {
         if args.scenario == Scenario::All || args.scenario == scenario {
             if scenario == Scenario::Lists {
@@ -110,7 +111,7 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
 }
 
 async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Measured, String> {
-    let BenchArgs { tasks, batch, connections, places, .. } = *args;
+    let BenchArgs { tasks, batch, connections, places, seconds, .. } = *args;
     match scenario {
         Scenario::Life => door::life(queue, tasks, batch).await,
         Scenario::Pickup => pool::pickup(queue, tasks.min(1_000), places).await,
@@ -122,8 +123,8 @@ async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Meas
         Scenario::PollUnchanged => http::poll_unchanged(queue, tasks, connections).await,
         Scenario::Stats => http::stats(queue, tasks, connections).await,
         Scenario::Prune => history::prune(queue).await,
-        Scenario::Idle => pool::idle(queue, IDLE_SECONDS, places).await,
-        Scenario::Lists | Scenario::All => Err("they are many".to_owned()),
+        Scenario::Idle => pool::idle(queue, seconds, places).await,
+        Scenario::Lists | Scenario::Snapshot | Scenario::All => Err("they are many".to_owned()),
     }
 }
 

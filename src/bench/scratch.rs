@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
 use crate::files::Files;
 use crate::queue::Queue;
-use crate::store::{Postgres, Sqlite, Store};
+use crate::store::{HeldSnapshot, Postgres, Sqlite, Store};
 use crate::types::Types;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +43,14 @@ impl Scratch {
         };
         let files = Files::local(&self.folder.join("files")).map_err(|error| error.to_string())?;
         Ok(Queue::open(store, Clock::system(), Types::builtin(), files))
+    }
+
+    /// Holds a snapshot of it open, until dropped.
+    pub async fn hold_snapshot(&self) -> Result<HeldSnapshot, String> {
+        match &self.database {
+            DatabaseUrl::Sqlite(_) => Err("snapshots are held on Postgres: give it a --database-url".to_owned()),
+            DatabaseUrl::Postgres(url) => Postgres::hold_snapshot(url).await.map_err(|error| error.to_string()),
+        }
     }
 
     /// Removes them.

@@ -94,6 +94,9 @@ pub struct BenchArgs {
     /// Finished tasks that are there before the measuring begins
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub history: u64,
+    /// Seconds for which `idle` watches, and for which `snapshot` works before it measures again
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub seconds: u64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -127,6 +130,8 @@ pub enum Scenario {
     Prune,
     /// A node with nothing to do
     Idle,
+    /// A pool's drain, before and while somebody holds a snapshot open (Postgres; not one of all)
+    Snapshot,
     /// All of them
     All,
 }

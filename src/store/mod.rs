@@ -29,7 +29,7 @@ pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use made::Made;
 pub use numbers::{Count, Group, Minute, Stamp, Written};
 #[cfg(feature = "postgres")]
-pub use postgres::{Postgres, PostgresBeside};
+pub use postgres::{HeldSnapshot, Postgres, PostgresBeside};
 pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, Sqlite};

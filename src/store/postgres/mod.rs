@@ -21,6 +21,7 @@ mod scratch;
 mod write;
 
 pub use inspect::PostgresBeside;
+pub use scratch::HeldSnapshot;
 
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,

@@ -4,7 +4,7 @@ use super::connect::connect;
 use super::{Postgres, failed};
 use crate::store::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -28,6 +28,21 @@ impl Postgres {
             }
             _ => Err(Error::Internal("that is no database made for measuring".to_owned())),
         }
+    }
+}
+
+/// A snapshot of a database, for measuring: as long as it is there, Postgres forgets nothing that was written since.
+pub struct HeldSnapshot {
+    _connection: PgConnection,
+}
+
+impl Postgres {
+    /// Holds one of the database at `url`.
+    pub async fn hold_snapshot(url: &str) -> Result<HeldSnapshot> {
+        let mut connection = connect(&PgConnectOptions::from_str(url).map_err(failed)?).await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT count(*) FROM counts";
+        connection.execute(begin).await.map_err(failed)?;
+        Ok(HeldSnapshot { _connection: connection })
     }
 }
 
