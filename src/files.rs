@@ -32,7 +32,7 @@ pub use sweep::{Of, Old};
 
 /// How much is gathered before it is written. With what is on its way it is the memory of a file
 /// being made, and a hundred may be at once. (S3 will want 5 MiB at least.)
-const PART_BYTES: usize = 512 * 1024;
+const PART_BYTES: usize = 256 * 1024;
 /// How many parts may be on their way at once; with the one being filled, a writer's memory.
 const PARTS_IN_FLIGHT: usize = 1;
 /// How much one read of a file takes: each costs a hop to another thread.
