@@ -8,6 +8,8 @@ mod bulk;
 mod checkpoint;
 mod explain;
 mod health;
+mod ids;
+pub mod keys;
 mod leftovers;
 mod list;
 mod pace;
@@ -27,6 +29,7 @@ use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
 use health::Health;
+use ids::Ids;
 use pace::Pace;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -368,28 +371,5 @@ fn announce<'a>(
     if ready {
         events.ready();
         store.wake(store::Wake::Ready);
-    }
-}
-
-/// Makes ids that sort by creation, by the shared clock, and in order within a millisecond. An id
-/// tells when its task was created, to the millisecond, also after the clock was set back.
-struct Ids {
-    /// Counts on for as long as the process lives, from somewhere by chance.
-    next: AtomicU64,
-}
-
-impl Default for Ids {
-    fn default() -> Ids {
-        Ids { next: AtomicU64::new(rand::random_range(0..1 << 41)) }
-    }
-}
-
-impl Ids {
-    /// UUIDv7: 48 bits of time, 42 of the count, 32 by chance.
-    fn next(&self, now: Time) -> Uuid {
-        let count = u128::from(self.next.fetch_add(1, Ordering::Relaxed)) & ((1 << 42) - 1);
-        let rest = count << 32 | u128::from(rand::random::<u32>());
-        let (high, low) = (rest >> 62, rest & ((1 << 62) - 1));
-        Uuid::from_u128((now.0.max(0) as u128) << 80 | 0x7 << 76 | high << 64 | 0x2 << 62 | low)
     }
 }

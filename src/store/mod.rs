@@ -5,6 +5,7 @@
 //! has moved on is left alone, and the answer says so.
 
 mod inspect;
+mod keys;
 mod list;
 mod made;
 mod numbers;
@@ -26,13 +27,14 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
+pub use keys::{Key, KeyStore, Session, SessionStore};
 pub use made::Made;
 pub use numbers::{Count, Group, Minute, Stamp, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{HeldSnapshot, Postgres, PostgresBeside};
 pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{BackupError, Beside, Sqlite};
+pub use sqlite::{BackupError, Beside, KeysBeside, Sqlite};
 pub use work::{Beat, Claim, Held, Save, Saved};
 
 /// What is kept out of the log: what a server says to every session that it ends would be told once
@@ -260,7 +262,7 @@ pub struct Due {
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: KeyStore + SessionStore + 'static {
     /// Which database it is.
     fn database(&self) -> Database;
 

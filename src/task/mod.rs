@@ -9,6 +9,7 @@ pub mod decide;
 pub mod event;
 pub mod filter;
 pub mod progress;
+pub mod role;
 pub mod status;
 pub mod text;
 pub mod time;
@@ -22,6 +23,7 @@ pub use decide::{Artifact, Change, Outcome};
 pub use event::Event;
 pub use filter::{Filter, Page, Scope, Sort};
 pub use progress::Progress;
+pub use role::Role;
 pub use status::Status;
 pub use time::Time;
 

@@ -99,6 +99,8 @@ macro_rules! write {
     };
 }
 
+mod keys; // below the macros, which it uses
+
 /// How long and how often one call is tried.
 struct Tries {
     until: Instant,

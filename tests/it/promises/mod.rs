@@ -2,6 +2,7 @@
 
 mod cancel;
 mod checkpoint;
+mod keys;
 mod lease;
 mod leftovers;
 mod lists;
@@ -11,8 +12,9 @@ mod submit;
 
 use crate::support::bed::{BEGIN, Bed, raw};
 use errand::queue::Reported;
+use errand::queue::keys::NewKey;
 use errand::store::{Beat, LineQuery};
-use errand::task::{Filter, Outcome, Page, Scope, Sort, Status, Task};
+use errand::task::{Filter, Outcome, Page, Role, Scope, Sort, Status, Task};
 
 pub fn success() -> Outcome {
     Outcome::Success(raw(r#"{"done": 1}"#), Vec::new())
@@ -54,4 +56,8 @@ pub async fn counts(bed: &Bed) -> Vec<i64> {
 
 pub async fn count(bed: &Bed, status: Status) -> i64 {
     counts(bed).await[status as usize]
+}
+
+pub fn new_key(role: Role, owner: &str) -> NewKey {
+    NewKey { role, owner: owner.to_owned(), name: None, expires_at: None, types: None, queues: None }
 }
