@@ -8,6 +8,7 @@ use errand::api::{self, Api, NodeInfo};
 use errand::clock::Clock;
 use errand::files::Files;
 use errand::queue::Queue;
+use errand::queue::keys::Keys;
 use errand::store::Sqlite;
 use errand::task::{Draft, Event, Status};
 use errand::types::Types;
@@ -115,7 +116,8 @@ impl Node {
                 max_file_bytes: 0,
                 log_lines_dropped: Arc::default(),
             };
-            (queue.clone(), api::router(Api::new(queue, node, CancellationToken::new())))
+            let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
+            (queue.clone(), api::router(Api::new(queue, keys, node, CancellationToken::new())))
         });
         Node { runtime, queue, router, _folder: folder }
     }

@@ -1,11 +1,13 @@
 //! Builds the parts and stops them in order.
 
+mod keys;
 mod log;
 
 use crate::api::{self, Api, NodeInfo};
 use crate::clock::Clock;
 use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope, VerifyArgs};
 use crate::files::Files;
+use crate::queue::keys::{Configured, Keys, Refused};
 use crate::queue::{Queue, Retention};
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
 use crate::types::Types;
@@ -54,6 +56,15 @@ fn hint(error: &store::Error) -> &'static str {
     }
 }
 
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        match refused {
+            Refused::Away(error) => error.into(),
+            refused => Failure::Other(refused.to_string()),
+        }
+    }
+}
+
 impl Failure {
     /// 1 failed, 2 usage or configuration, 3 database damaged, 4 database file in use.
     fn exit_code(&self) -> i32 {
@@ -96,6 +107,7 @@ async fn run(command: Command, config: Config) -> i32 {
         Command::Serve => return node(&config, true).await,
         Command::Worker => return node(&config, false).await,
         Command::Migrate => migrate(&config).await,
+        Command::Keys(command) => keys::run(&config, command).await,
         Command::Backup { file } => backup(&config, &file).await,
         Command::Verify(args) => match verify(&config, &args).await {
             Ok(agrees) => return i32::from(!agrees),
@@ -130,9 +142,6 @@ async fn node(config: &Config, api: bool) -> i32 {
 
 /// Serves until a signal says stop; with `api` the page and the API too.
 async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
-    if api {
-        config.check_exposure().map_err(|problem| Failure::Usage(problem.to_string()))?;
-    }
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), log.clone())?;
     let fallen = CancellationToken::new();
@@ -146,6 +155,11 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
     }
     let Some(queue) = stop.run_until_cancelled(open_queue(config, address)).await else { return Ok(()) };
     let queue = queue?;
+    let keys = keys_of(config, &queue);
+    if api && !config.is_local() && !keys.any().await? {
+        queue.store().close().await;
+        return Err(Failure::Usage(config.exposure().to_string()));
+    }
 
     let house_end = CancellationToken::new();
     let house = [
@@ -161,7 +175,7 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
     ];
     let pool = part("pool", &fallen, work(queue.clone(), config, stop.clone()));
     if let Some(address) = address {
-        serve_api(&routers, address, &queue, config, log, stop.clone());
+        serve_api(&routers, address, &queue, keys, config, log, stop.clone());
     }
 
     let drained = async {
@@ -281,6 +295,13 @@ async fn verify(config: &Config, args: &VerifyArgs) -> Result<bool, Failure> {
     Ok(report.agrees)
 }
 
+/// The keys of the settings, and those of the database. Without any, only this machine is let in.
+fn keys_of(config: &Config, queue: &Queue) -> Keys {
+    let key = |key: &config::ApiKey| Configured { role: key.role, owner: key.owner.clone(), key: key.key.clone() };
+    let configured: Vec<Configured> = config.api_keys.iter().map(key).collect();
+    Keys::new(queue.store().clone(), queue.clock().clone(), &configured, config.is_local())
+}
+
 fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
     let settings = Settings {
         name: worker_name(),
@@ -302,6 +323,7 @@ fn serve_api(
     routers: &watch::Sender<api::Router>,
     address: SocketAddr,
     queue: &Queue,
+    keys: Keys,
     config: &Config,
     log: &Log,
     stop: CancellationToken,
@@ -314,7 +336,7 @@ fn serve_api(
         max_file_bytes: config.max_file_bytes,
         log_lines_dropped: log.dropped(),
     };
-    drop(routers.send_replace(api::router(Api::new(queue.clone(), node, stop))));
+    drop(routers.send_replace(api::router(Api::new(queue.clone(), keys, node, stop))));
     tracing::info!(
         database = queue.store().database().word(),
         workers = config.workers,

@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Trouble>;
 /// watched task that did not end in `SUCCESS`), 2 when the request itself was wrong. A reader who
 /// closes the pipe ends it quietly, with 0.
 pub async fn run(config: &Config, command: ClientCommand) -> i32 {
-    let outcome = match Server::new(&config.url) {
+    let outcome = match Server::new(&config.url, config.key.as_ref().map(|key| key.0.as_str())) {
         Ok(server) => act(&server, command, &mut io::stdout()).await,
         Err(trouble) => Err(trouble),
     };

@@ -8,6 +8,7 @@ mod parse;
 mod settings;
 mod show;
 
+use crate::task::Role;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
@@ -15,8 +16,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use cli::{BenchArgs, Cli, ClientCommand, Command, ConfigArgs, Flags, ListArgs, Scenario, SubmitArgs, VerifyArgs};
-pub use settings::{SETTINGS, Setting, example};
+pub use cli::{
+    BenchArgs, Cli, ClientCommand, Command, ConfigArgs, CreateKeyArgs, Flags, KeysCommand, ListArgs, Scenario,
+    SubmitArgs, VerifyArgs,
+};
+pub use settings::{SETTINGS, Secret, Setting, example};
 
 /// The settings of this process, checked.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Database file, uploads, artifacts.
     pub data_dir: PathBuf,
+    /// Keys that may call, beside those of the database.
+    pub api_keys: Vec<ApiKey>,
     /// Where tasks are kept.
     pub database: DatabaseUrl,
     /// Tasks run at once, 0 to 1024; 0 is API only.
@@ -47,6 +53,8 @@ pub struct Config {
     pub page_scope: PageScope,
     /// Where the client's subcommands find the service; no slash at its end.
     pub url: String,
+    /// The key they send.
+    pub key: Option<SecretText>,
     /// The fail points to arm.
     #[cfg(debug_assertions)]
     pub faults: Vec<crate::fault::Armed>,
@@ -62,6 +70,21 @@ pub enum DatabaseUrl {
     /// The whole URL, password and all.
     Postgres(String),
 }
+
+/// A key of the settings. Its `Debug` hides the key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// What its holder may do.
+    pub role: Role,
+    /// Whose tasks it is for.
+    pub owner: String,
+    /// The key itself.
+    pub key: String,
+}
+
+/// A text that `Debug` hides.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(pub String);
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +144,20 @@ impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             DatabaseUrl::Sqlite(path) => write!(f, "Sqlite({path:?})"),
-            DatabaseUrl::Postgres(url) => write!(f, "Postgres({:?})", show::mask(url)),
+            DatabaseUrl::Postgres(url) => write!(f, "Postgres({:?})", show::safe(Secret::InAddress, url.clone())),
         }
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}:{}:***", self.role.word(), self.owner)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("***")
     }
 }
 
@@ -164,6 +199,7 @@ impl Config {
         let two_a_core = (2 * std::thread::available_parallelism().map_or(1, usize::from)).min(1024);
         let config = Config {
             bind: reader.read(&settings::BIND, parse::bind),
+            api_keys: reader.read(&settings::API_KEYS, parse::api_keys),
             data_dir,
             database: reader.read_or(&settings::DATABASE_URL, own_url, DatabaseUrl::Sqlite(own_file), parse::database),
             workers: reader.read_or(&settings::WORKERS, two_a_core.to_string(), two_a_core, parse::workers),
@@ -180,6 +216,7 @@ impl Config {
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),
             page_scope: reader.read(&settings::PAGE_SCOPE, parse::page_scope),
             url: reader.read(&settings::URL, parse::url),
+            key: reader.read(&settings::KEY, parse::key),
             #[cfg(debug_assertions)]
             faults: reader.read(&settings::FAULTS, crate::fault::parse),
             shown: reader.shown(),
@@ -187,18 +224,20 @@ impl Config {
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }
 
-    /// Refuses to listen where other machines can call: there are no keys yet, so everyone there
-    /// could read, submit and cancel tasks.
-    pub fn check_exposure(&self) -> Result<(), Problem> {
-        if self.bind.ip().to_canonical().is_loopback() {
-            return Ok(());
-        }
+    /// Whether only this machine can call.
+    pub fn is_local(&self) -> bool {
+        self.bind.ip().to_canonical().is_loopback()
+    }
+
+    /// Why not to listen where other machines can call, while there is no key: everyone there could read,
+    /// submit and cancel tasks.
+    pub fn exposure(&self) -> Problem {
         let (bind, port) = (self.bind, self.bind.port());
-        Err(Problem(format!(
-            "ERRAND_BIND: {bind} can be reached from other machines, and without API keys everyone there could read \
-             and change every task. Listen on 127.0.0.1:{port} (or [::1]:{port}), and let others in through an SSH \
-             tunnel or a reverse proxy on this machine that checks who is calling"
-        )))
+        Problem(format!(
+            "ERRAND_BIND: {bind} can be reached from other machines, and there is no valid API key: everyone there \
+             could read and change every task. Make a key with `errand keys create --role admin --owner NAME` (or set \
+             ERRAND_API_KEYS); or listen on 127.0.0.1:{port} (or [::1]:{port})"
+        ))
     }
 }
 
@@ -276,7 +315,7 @@ impl Reader {
         let given = self.given.remove(setting.name);
         let parsed = given.as_ref().map(|(text, _)| parse(text));
         let (text, origin) = given.unwrap_or((default_text, Origin::Default));
-        let value = if setting.secret { show::mask(&text) } else { text };
+        let value = show::safe(setting.secret, text);
         if let Some(Err(allowed)) = &parsed {
             let shown = value.escape_debug();
             self.problems.push(Problem(format!("{} ({origin}): \"{shown}\" {allowed}", setting.name)));

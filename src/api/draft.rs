@@ -71,6 +71,9 @@ pub fn read(text: &str, at: String, base: Draft, caller: &Caller) -> Result<Read
         draft.tags = tags;
     }
     draft.client_id = caller.client_id(fields.label("client_id", MAX_CLIENT_ID));
+    if !draft.r#type.is_empty() {
+        caller.may_submit(&draft.r#type, &draft.queue)?;
+    }
     Ok(Read { draft, errors: fields.finish(), at })
 }
 
@@ -161,12 +164,13 @@ fn backoff(value: &RawValue, outer: &mut Fields<'_>, at: &str) -> Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::Scope;
+    use crate::queue::keys::Identity;
+
     use crate::task::Time;
     use proptest::prelude::*;
 
     fn of(text: &str) -> Read {
-        let caller = Caller::test("default", Scope::Everyone);
+        let caller = Caller::test(Identity::anybody());
         read(text, String::new(), blank(&caller), &caller).unwrap()
     }
 
@@ -208,7 +212,7 @@ mod tests {
 
     #[test]
     fn params_may_have_exactly_the_limit() {
-        let caller = Caller::test("default", Scope::Everyone);
+        let caller = Caller::test(Identity::anybody());
         let body = |bytes: usize| format!(r#"{{"type":"noop","params":{{"a":"{}"}}}}"#, "x".repeat(bytes - 8));
         let read = |bytes| read(&body(bytes), String::new(), blank(&caller), &caller);
         assert_eq!(read(MAX_PARAMS_BYTES).unwrap().draft.params.get().len(), MAX_PARAMS_BYTES);
@@ -225,7 +229,7 @@ mod tests {
             if super::super::json::check(&text).is_err() {
                 return Ok(());
             }
-            let caller = Caller::test("default", Scope::Everyone);
+            let caller = Caller::test(Identity::anybody());
             let Ok(read) = read(&text, String::new(), blank(&caller), &caller) else { return Ok(()) };
             if read.errors.is_empty() {
                 let draft = read.draft;

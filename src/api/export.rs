@@ -97,7 +97,7 @@ async fn export(State(api): State<Api>, caller: Caller, uri: Uri, headers: Heade
     let format = format.unwrap_or(accepted);
     let now = api.now();
     let page = Page { sort, limit: FIRST_PAGE, after: None, as_of: now, full: true };
-    let mut export = Export { api, scope: caller.scope, filter, page, format, now, ended: false };
+    let mut export = Export { api, scope: caller.scope.clone(), filter, page, format, now, ended: false };
     // The first page before the answer begins: what fails here is still an error with a status.
     let first = export.next().await?.unwrap_or_default();
     let first = if format == Format::Csv { [csv(&[COLUMNS.map(str::to_owned)])?, first].concat() } else { first };

@@ -116,7 +116,7 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
     }
     fault::point("upload_received").await;
     // From here on it is finished, whatever becomes of the caller: a file has its record or is gone.
-    let kept = tokio::spawn(keep(api.clone(), caller.owner, id, location, writer, said));
+    let kept = tokio::spawn(keep(api.clone(), caller.owner.clone(), id, location, writer, said));
     let file = kept.await.map_err(Problem::internal)??;
     let answer = Uploaded {
         file_id: file.id,

@@ -2,6 +2,7 @@
 //!
 //! Handlers are thin: they read the request, call the door ([`Queue`]), and write the answer.
 
+mod access;
 mod artifacts;
 mod body;
 mod bulk;
@@ -17,6 +18,7 @@ mod files;
 mod filter;
 mod history;
 mod json;
+mod keys;
 mod known;
 mod list;
 mod multipart;
@@ -27,6 +29,7 @@ mod problem;
 mod query;
 pub mod server;
 mod service;
+mod session;
 mod sniff;
 mod stats;
 mod stream;
@@ -35,6 +38,7 @@ mod task_types;
 mod tasks;
 mod wire;
 
+use crate::queue::keys::Keys;
 use crate::queue::{self, Queue};
 use crate::task::{Scope, Task, Time};
 use axum::body::Body;
@@ -53,6 +57,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
+pub use access::{Access, TABLE};
 pub use axum::Router;
 
 /// The longest a caller may wait for an answer, in seconds.
@@ -81,6 +86,7 @@ pub struct NodeInfo {
 #[derive(Clone)]
 pub struct Api {
     queue: Queue,
+    keys: Keys,
     node: Arc<NodeInfo>,
     draining: CancellationToken,
     sockets: Arc<AtomicUsize>,
@@ -88,10 +94,10 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API in front of this door. Once `draining` is cancelled, `ready` says so, nothing more is
+    /// An API in front of this door, for whoever has one of these keys. Once `draining` is cancelled, `ready` says so, nothing more is
     /// taken in, and whoever waits for a task is answered at once.
-    pub fn new(queue: Queue, node: NodeInfo, draining: CancellationToken) -> Api {
-        Api { queue, node: Arc::new(node), draining, sockets: Arc::default(), known: Arc::default() }
+    pub fn new(queue: Queue, keys: Keys, node: NodeInfo, draining: CancellationToken) -> Api {
+        Api { queue, keys, node: Arc::new(node), draining, sockets: Arc::default(), known: Arc::default() }
     }
 
     fn now(&self) -> Time {
@@ -137,6 +143,8 @@ pub fn router(api: Api) -> Router {
         .merge(task_types::router())
         .merge(stats::router())
         .merge(service::router())
+        .merge(keys::router())
+        .merge(session::router())
         .route_layer(middleware::from_fn(takes_json))
         .route_layer(middleware::from_fn(in_time));
     let others = OpenApiRouter::new()
@@ -148,7 +156,10 @@ pub fn router(api: Api) -> Router {
     let document = openapi::text(document);
     let tag = etag::of(document.as_bytes());
     let document = move |headers: axum::http::HeaderMap| async move { etag::json(&headers, &tag, document) };
-    let routes = routes.route("/api/openapi.json", get(document)).merge(page::router()).with_state(api);
+    let routes = routes.route("/api/openapi.json", get(document)).merge(page::router());
+    // Outermost of what belongs to a route, and around every one.
+    let guard = middleware::from_fn_with_state(api.clone(), access::guard);
+    let routes = routes.route_layer(guard).with_state(api);
     // As a fallback of an empty router it is routed after the layer has made the address plain.
     Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer))
 }

@@ -1,6 +1,7 @@
 //! The OpenAPI document: made from the handlers; here is only what they read by hand.
 
-use serde_json::Value;
+use super::Access;
+use serde_json::{Value, json};
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{OpenApi, ToSchema};
@@ -21,6 +22,7 @@ use utoipa::{OpenApi, ToSchema};
         (name = "files", description = "Uploads and output files"),
         (name = "types", description = "What can be done"),
         (name = "service", description = "The service itself"),
+        (name = "access", description = "Keys, and who calls"),
     )
 )]
 struct Base;
@@ -50,7 +52,38 @@ pub fn text(mut document: Document) -> String {
             }
         }
     }
-    document.to_json().unwrap_or_default()
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    secure(&mut document);
+    document.to_string()
+}
+
+/// Tells how to call with a key, and of each operation who may, as the table of routes has it.
+fn secure(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({
+        "key": { "type": "http", "scheme": "bearer", "bearerFormat": "errand_<id>_<secret>" },
+        "key_header": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+        "session": { "type": "apiKey", "in": "cookie", "name": "errand",
+            "description": "Set by `POST /api/session`; `__Host-errand` where the page came over TLS. It changes things from pages of this origin only." },
+    });
+    let any = json!([{ "key": [] }, { "key_header": [] }, { "session": [] }]);
+    for (method, path, access) in super::TABLE {
+        let path = if *path == "/api/tasks" { "/api/tasks/" } else { path };
+        let operation = document["paths"].get_mut(path).and_then(|item| item.get_mut(method.to_ascii_lowercase()));
+        let Some(operation) = operation else { continue };
+        let Access::Only(roles) = access else {
+            operation["security"] = json!([]);
+            continue;
+        };
+        let words: Vec<_> = roles.iter().map(|role| role.word()).collect();
+        operation["security"] = any.clone();
+        operation["x-roles"] = json!(words);
+        let problem = |description: String| {
+            json!({ "description": description, "content": { "application/problem+json": {
+                "schema": { "$ref": "#/components/schemas/Problem" } } } })
+        };
+        operation["responses"]["401"] = problem("No key, or none that is valid".to_owned());
+        operation["responses"]["403"] = problem(format!("The key's role is none of: {}", words.join(", ")));
+    }
 }
 
 /// The list's parameters that are no filters, and the one the export tells itself.
@@ -193,5 +226,11 @@ mod tests {
         let parameters = document["paths"]["/api/tasks/export"]["get"]["parameters"].as_array().unwrap();
         let named = |name| parameters.iter().filter(|parameter| parameter["name"] == name).count();
         assert_eq!((named("created_after"), named("sort"), named("cursor")), (1, 1, 0));
+        let submit = &document["paths"]["/api/files"]["post"];
+        assert_eq!(
+            (&submit["x-roles"], submit["security"].as_array().unwrap().len()),
+            (&json!(["admin", "submit"]), 3)
+        );
+        assert!(submit["responses"]["401"].is_object() && submit["responses"]["403"].is_object());
     }
 }

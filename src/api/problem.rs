@@ -37,11 +37,17 @@ codes! {
     EmptyFilter 400 "empty_filter" "An empty filter means every task";
     BadHeader 400 "bad_header" "A header is not valid";
     BadRequest 400 "bad_request" "The request is not valid HTTP";
+    Unauthenticated 401 "unauthenticated" "A key is needed here";
+    KeyExpired 401 "key_expired" "The key has expired";
+    KeyRevoked 401 "key_revoked" "The key was revoked";
     Forbidden 403 "forbidden" "This is not allowed";
+    TypeNotAllowed 403 "type_not_allowed" "This key may not submit tasks of this type";
+    QueueNotAllowed 403 "queue_not_allowed" "This key may not submit to this queue";
     NotFound 404 "not_found" "There is nothing here";
     TaskNotFound 404 "task_not_found" "No such task";
     FileNotFound 404 "file_not_found" "No such file";
     ArtifactNotFound 404 "artifact_not_found" "No such artifact";
+    KeyNotFound 404 "key_not_found" "No such key";
     TaskTypeNotFound 404 "task_type_not_found" "No such task type";
     MethodNotAllowed 405 "method_not_allowed" "This method is not allowed here";
     NotAcceptable 406 "not_acceptable" "The answer comes in no type you accept";

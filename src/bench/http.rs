@@ -4,6 +4,7 @@ use super::pool::{Pool, finished, until_finished};
 use super::{Measured, measured};
 use crate::api::{self, Api, NodeInfo};
 use crate::queue::Queue;
+use crate::queue::keys::Keys;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http_body_util::{BodyExt, Full};
@@ -151,7 +152,8 @@ impl Server {
             max_file_bytes: 0,
             log_lines_dropped: Arc::default(),
         };
-        let router = api::router(Api::new(queue.clone(), node, stop.clone()));
+        let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
+        let router = api::router(Api::new(queue.clone(), keys, node, stop.clone()));
         let (_, router) = watch::channel(router);
         let ended = tokio::spawn(api::server::serve(listener, router, stop.clone()));
         Ok(Server { address, stop, ended })

@@ -18,6 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
 pub struct Server {
     http: Client,
     base: String,
+    key: Option<String>,
 }
 
 /// An answer that is not an error.
@@ -46,14 +47,14 @@ pub enum Trouble {
 }
 
 impl Server {
-    /// No connection is made yet. The environment's proxies are not asked.
-    pub fn new(base: &str) -> Result<Server> {
+    /// Called with this key, if any. No connection is made yet. The environment's proxies are not asked.
+    pub fn new(base: &str, key: Option<&str>) -> Result<Server> {
         // Only the first of a process installs it; that is no error for the others.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = concat!("errand/", env!("CARGO_PKG_VERSION"));
         let http = Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).user_agent(agent).build();
         let http = http.map_err(|error| Trouble::Failed(format!("no HTTP client: {error}")))?;
-        Ok(Server { http, base: base.to_owned() })
+        Ok(Server { http, base: base.to_owned(), key: key.map(str::to_owned) })
     }
 
     /// A request without a body. Parts of the path and of the query are escaped here.
@@ -78,7 +79,11 @@ impl Server {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        Ok(self.http.request(method, url))
+        let request = self.http.request(method, url);
+        Ok(match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        })
     }
 
     /// Sends it and reads the whole answer.

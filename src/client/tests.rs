@@ -47,7 +47,7 @@ async fn errand(url: &str, line: &[&str]) -> (Result<i32>, String) {
     let cli = Cli::try_parse_from([&["errand"], line].concat()).expect("a sound command line");
     let Some(crate::config::Command::Client(command)) = cli.command else { panic!("a command of the client") };
     let mut out = Vec::new();
-    let server = Server::new(url).expect("a client");
+    let server = Server::new(url, None).expect("a client");
     let outcome = act(&server, command, &mut out).await;
     (outcome, String::from_utf8(out).expect("text"))
 }
@@ -187,7 +187,7 @@ async fn a_closed_pipe_ends_it_quietly() {
     }
     let (url, _served) = service(&[(200, "{}")]).await;
     let command = ClientCommand::Get { id: "0193".to_owned(), json: true };
-    let outcome = act(&Server::new(&url).expect("a client"), command, &mut Gone).await;
+    let outcome = act(&Server::new(&url, None).expect("a client"), command, &mut Gone).await;
     assert_eq!(trouble(outcome).0, 0);
 }
 

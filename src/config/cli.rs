@@ -1,9 +1,13 @@
 //! The command line: one flag a setting, and the subcommands.
 
+mod keys;
+
 use super::settings::SETTINGS;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use keys::{CreateKeyArgs, KeysCommand};
 
 /// A persistent task service: hand over long work by REST, watch it, trust its history.
 ///
@@ -42,6 +46,9 @@ pub enum Command {
     },
     /// Compare everything that is kept twice, also while Errand runs; exit code 1 if something differs
     Verify(VerifyArgs),
+    /// Make, list and revoke API keys, also while Errand runs
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Print each setting, its value and where it came from
     Config(ConfigArgs),
     /// Measure this machine and this database

@@ -1,7 +1,7 @@
 //! From text to values. An error is the second half of a sentence: what is allowed.
 
-use super::{DatabaseUrl, LogFormat, PageScope};
-use crate::task::text;
+use super::{ApiKey, DatabaseUrl, LogFormat, PageScope, SecretText};
+use crate::task::{Role, text};
 use reqwest::Url;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -12,6 +12,37 @@ pub(super) fn bind(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let problem = "must be an address and a port, as 127.0.0.1:8080 or [::1]:8080";
     numeric.as_deref().unwrap_or(text).parse().map_err(|_| problem.to_owned())
+}
+
+/// The shortest key that may be made by hand: what `errand keys create` makes is far longer.
+const MIN_KEY_CHARS: usize = 16;
+
+/// An error tells which one, not what it says.
+pub(super) fn api_keys(text: &str) -> Result<Vec<ApiKey>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let one = |(n, part): (i32, &str)| {
+        let (role, rest) = part.split_once(':').unwrap_or((part, ""));
+        let (owner, key) = rest.split_once(':').unwrap_or((rest, ""));
+        let role = Role::of(role).ok_or(format!("must be ROLE:OWNER:KEY, …; number {n} has no role of ours"))?;
+        if let Some(wrong) = text::label(owner, 100) {
+            return Err(format!("must be ROLE:OWNER:KEY, …; the owner of number {n} {wrong}"));
+        }
+        if key.len() < MIN_KEY_CHARS || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!(
+                "must be ROLE:OWNER:KEY, …; the key of number {n} must be {MIN_KEY_CHARS} or more printable ASCII \
+                 characters without a comma"
+            ));
+        }
+        Ok(ApiKey { role, owner: owner.to_owned(), key: key.to_owned() })
+    };
+    (1..).zip(parts).map(one).collect()
+}
+
+pub(super) fn key(text: &str) -> Result<Option<SecretText>, String> {
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok((!text.is_empty()).then(|| SecretText(text.to_owned()))),
+        false => Err("must be printable ASCII characters".to_owned()),
+    }
 }
 
 pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
@@ -121,6 +152,28 @@ mod tests {
         for bad in ["", "mysql://h/d", "sqlite::memory:", "sqlite://", "sqlite://a?mode=ro", "postgres://h:port/d"] {
             assert!(database(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_key_has_a_role_an_owner_and_enough_of_its_own_and_no_error_shows_it() {
+        let keys = api_keys("admin:ops:0123456789:abcdef, worker:*:0123456789abcdef,").expect("they are sound");
+        assert_eq!(
+            (keys[0].role, keys[0].owner.as_str(), keys[0].key.as_str()),
+            (Role::Admin, "ops", "0123456789:abcdef")
+        );
+        assert_eq!((keys[1].owner.as_str(), keys.len()), ("*", 2));
+        for bad in [
+            "root:a:0123456789abcdef",
+            "read::0123456789abcdef",
+            "read:a:0123456789",
+            "read:a",
+            "0123456789abcdef",
+            "read:a:0123456789 abcdef",
+        ] {
+            let error = api_keys(&format!("admin:ops:0123456789abcdef,{bad}")).expect_err(bad);
+            assert!(error.contains("number 2") && !error.contains("0123456789"), "{error}");
+        }
+        assert_eq!((api_keys(""), key("")), (Ok(vec![]), Ok(None)));
     }
 
     #[test]

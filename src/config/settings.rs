@@ -14,8 +14,19 @@ pub struct Setting {
     pub default: &'static str,
     /// One sentence: what it is, with its unit and what is allowed.
     pub help: &'static str,
-    /// May hold a secret: shown with `***` in its place, and never in an error.
-    pub secret: bool,
+    /// What of it must not be shown, nor told in an error: `***` stands in its place.
+    pub secret: Secret,
+}
+
+/// What of a value is secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secret {
+    /// Nothing.
+    No,
+    /// It is an address, which may hold a password.
+    InAddress,
+    /// All of it.
+    Whole,
 }
 
 /// Where tasks are kept.
@@ -25,7 +36,7 @@ pub static DATABASE_URL: Setting = Setting {
     placeholder: "URL",
     default: "sqlite://<data dir>/errand.db",
     help: "Where tasks are kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
-    secret: true,
+    secret: Secret::InAddress,
 };
 
 /// The listener.
@@ -35,7 +46,7 @@ pub static BIND: Setting = Setting {
     placeholder: "ADDRESS:PORT",
     default: "127.0.0.1:8080",
     help: "Address and port to listen on; port 0 takes a free one",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// The one folder Errand writes to.
@@ -45,7 +56,7 @@ pub static DATA_DIR: Setting = Setting {
     placeholder: "FOLDER",
     default: "./data",
     help: "Folder for the database file, uploads and artifacts; made if missing",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// The size of the pool.
@@ -55,7 +66,7 @@ pub static WORKERS: Setting = Setting {
     placeholder: "N",
     default: "2 × cores",
     help: "Tasks run at once by this node, 0 to 1024; 0 serves the API only",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// What the pool takes from.
@@ -65,7 +76,7 @@ pub static QUEUES: Setting = Setting {
     placeholder: "NAME,…",
     default: "",
     help: "Queues this node takes tasks from, separated by commas; empty takes from all",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// How long a silent worker keeps its task.
@@ -75,7 +86,7 @@ pub static LEASE_SECONDS: Setting = Setting {
     placeholder: "N",
     default: "30",
     help: "Seconds a worker may be silent before its task goes to another, 5 to 3600",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// How long a stopping node waits.
@@ -85,7 +96,7 @@ pub static DRAIN_SECONDS: Setting = Setting {
     placeholder: "N",
     default: "25",
     help: "Seconds that running tasks get to finish after SIGTERM, 0 to 3600; then they are handed back",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// The limit of an upload.
@@ -95,7 +106,7 @@ pub static MAX_FILE_BYTES: Setting = Setting {
     placeholder: "N",
     default: "2147483648",
     help: "Largest upload in bytes, 1 to 1099511627776 (1 TiB); the default is 2 GiB",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// What is logged.
@@ -105,7 +116,7 @@ pub static LOG: Setting = Setting {
     placeholder: "LEVEL",
     default: "info",
     help: "What is logged: off, error, warn, info, debug, trace, or directives as info,errand::queue=debug",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// How it is logged.
@@ -115,7 +126,7 @@ pub static LOG_FORMAT: Setting = Setting {
     placeholder: "FORMAT",
     default: "auto",
     help: "How it is logged: text, json, or auto for text on a terminal and json elsewhere",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// How long what ended well is kept.
@@ -125,7 +136,7 @@ pub static RETAIN_SUCCESS_HOURS: Setting = Setting {
     placeholder: "N",
     default: "",
     help: "Hours after which a task that ended in SUCCESS is deleted with all its history, 1 to 876000; empty keeps it",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// How long what failed is kept.
@@ -135,7 +146,7 @@ pub static RETAIN_FAILED_HOURS: Setting = Setting {
     placeholder: "N",
     default: "",
     help: "The same for FAILED",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// How long what was cancelled is kept.
@@ -145,7 +156,7 @@ pub static RETAIN_CANCELLED_HOURS: Setting = Setting {
     placeholder: "N",
     default: "",
     help: "The same for CANCELLED",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// What the page shows at first.
@@ -155,7 +166,7 @@ pub static PAGE_SCOPE: Setting = Setting {
     placeholder: "SCOPE",
     default: "all",
     help: "Whose tasks the page shows at first: all, or mine for those sent from the same browser",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// Where the client's subcommands look for the service.
@@ -165,7 +176,27 @@ pub static URL: Setting = Setting {
     placeholder: "URL",
     default: "http://127.0.0.1:8080",
     help: "Where submit, list, get, cancel, retry, watch and logs find the service",
-    secret: true,
+    secret: Secret::InAddress,
+};
+
+/// Who may call.
+pub static API_KEYS: Setting = Setting {
+    name: "ERRAND_API_KEYS",
+    flag: "api-keys",
+    placeholder: "ROLE:OWNER:KEY,…",
+    default: "",
+    help: "Keys that may call, beside those made with `errand keys create`: role (admin, submit, read, worker), owner, and a key of 16 characters or more",
+    secret: Secret::Whole,
+};
+
+/// The key of the client's subcommands.
+pub static KEY: Setting = Setting {
+    name: "ERRAND_KEY",
+    flag: "key",
+    placeholder: "KEY",
+    default: "",
+    help: "The key that submit, list, get, cancel, retry, watch and logs send; better in the environment than as a flag, which others can see",
+    secret: Secret::Whole,
 };
 
 /// Which fail points are armed. Only debug builds have it, so it is in no list for people.
@@ -176,7 +207,7 @@ pub static FAULTS: Setting = Setting {
     placeholder: "POINT=ACTION@PASSINGS,…",
     default: "",
     help: "Fail points of src/fault.rs and what happens there, for tests",
-    secret: false,
+    secret: Secret::No,
 };
 
 /// The setting of this name, if it is one of ours.
@@ -189,9 +220,10 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 15] = [
+pub static SETTINGS: [&Setting; 17] = [
     &DATABASE_URL,
     &BIND,
+    &API_KEYS,
     &DATA_DIR,
     &WORKERS,
     &QUEUES,
@@ -205,6 +237,7 @@ pub static SETTINGS: [&Setting; 15] = [
     &LOG_FORMAT,
     &PAGE_SCOPE,
     &URL,
+    &KEY,
 ];
 
 /// The text of `.env.example`: every setting with its sentence, its default commented out.

@@ -1,5 +1,6 @@
 //! What `errand config` prints, and how a secret is kept out of it.
 
+use super::settings::Secret;
 use super::{Origin, Shown};
 use serde_json::{Map, Value, json};
 
@@ -19,8 +20,18 @@ pub(super) fn json(settings: &[Shown]) -> String {
     format!("{:#}\n", Value::Object(object))
 }
 
+/// A value as it may be shown.
+pub(super) fn safe(secret: Secret, text: String) -> String {
+    match secret {
+        Secret::No => text,
+        Secret::InAddress => mask(&text),
+        Secret::Whole if text.is_empty() => text,
+        Secret::Whole => "***".to_owned(),
+    }
+}
+
 /// `text` with `***` for what may be a password in it. In doubt, `***` for all of it.
-pub(super) fn mask(text: &str) -> String {
+fn mask(text: &str) -> String {
     if text.starts_with("sqlite:") {
         return text.to_owned();
     }

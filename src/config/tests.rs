@@ -98,14 +98,30 @@ fn a_password_is_in_no_output_and_in_no_error() {
 
 #[test]
 fn to_listen_beyond_this_machine_is_refused_with_the_words_to_mend_it() {
-    let check = |bind: &str| load(Flags::default().set("ERRAND_BIND", bind), &[], "").expect("ok").check_exposure();
+    let config = |bind: &str| load(Flags::default().set("ERRAND_BIND", bind), &[], "").expect("ok");
     for inside in ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "localhost:80", "[::ffff:127.0.0.1]:80"] {
-        assert_eq!(check(inside), Ok(()), "{inside}");
+        assert!(config(inside).is_local(), "{inside}");
     }
     for outside in ["0.0.0.0:80", "[::]:80", "192.168.0.2:80", "[::ffff:10.0.0.1]:80"] {
-        let problem = check(outside).expect_err(outside).to_string();
-        assert!(problem.contains("Listen on 127.0.0.1:80"), "{problem}");
+        let problem = config(outside).exposure().to_string();
+        assert!(!config(outside).is_local() && problem.contains("listen on 127.0.0.1:80"), "{problem}");
+        assert!(problem.contains("errand keys create"), "{problem}");
     }
+}
+
+#[test]
+fn a_key_is_in_no_output_and_in_no_error() {
+    let given = [("ERRAND_API_KEYS", "admin:ops:x://sesame-sesame-sesame"), ("ERRAND_KEY", "sesame")];
+    let good = load(Flags::default(), &given, "").expect("it is sound");
+    assert_eq!(
+        (good.api_keys[0].key.as_str(), good.key.as_ref().map(|key| key.0.len())),
+        ("x://sesame-sesame-sesame", Some(6))
+    );
+    for text in [format!("{good:?}"), show::table(&good.shown), show::json(&good.shown)] {
+        assert!(text.contains("***") && !text.contains("sesame"), "{text}");
+    }
+    let bad = load(Flags::default(), &[("ERRAND_API_KEYS", "admin:ops:sesame")], "").expect_err("too short");
+    assert!(bad[0].contains("number 1") && !bad[0].contains("sesame"), "{bad:?}");
 }
 
 #[test]
@@ -115,7 +131,7 @@ fn the_settings_are_printed_as_an_aligned_table() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), SETTINGS.len());
     assert_eq!(lines[0], "DATABASE_URL                   sqlite://./data/errand.db  default");
-    assert_eq!(lines[3], "ERRAND_WORKERS                 3                          flag");
+    assert_eq!(lines[4], "ERRAND_WORKERS                 3                          flag");
 }
 #[test]
 fn every_line_of_the_example_can_be_uncommented() {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
 use std::fs;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -246,8 +247,74 @@ async fn a_file_that_is_no_database_ends_with_code_3_and_is_left_alone() {
 
 #[tokio::test]
 async fn to_listen_beyond_loopback_without_keys_ends_with_code_2() {
-    let refused = Home::sqlite().command(&["--bind", "0.0.0.0:0"]).output().unwrap();
+    let home = Home::sqlite();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+    command.env_clear().current_dir(home.folder.path()).args(["--bind", "0.0.0.0:0"]);
+    let refused = command.output().unwrap();
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("0.0.0.0:0 can be reached") && said.contains("errand keys create"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_made_and_revoked_beside_a_running_node_is_so_within_five_seconds_on_sqlite() {
+    keeps_keys_from_beside(Home::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_made_and_revoked_beside_a_running_node_is_so_within_five_seconds_on_postgres() {
+    keeps_keys_from_beside(Home::postgres().await).await;
+}
+
+async fn keeps_keys_from_beside(home: Home) {
+    const SOON: Duration = Duration::from_secs(5);
+    let mut node = home.start(&[]);
+    node.submit(json!({ "type": "noop" })).await;
+    let key = keys(&home, &["create", "--role", "admin", "--owner", "default", "--name", "beside"]);
+    node.until_status("/api/me", 401, SOON).await;
+    let status = async |key: &str| {
+        node.http.get(format!("{}/api/tasks", node.url)).bearer_auth(key).send().await.unwrap().status()
+    };
+    assert_eq!((status(&key).await.as_u16(), status("x").await.as_u16()), (200, 401));
+    // The client's subcommands send theirs.
+    let list =
+        |key: &str| home.command(&["--url", &node.url, "list", "--json"]).env("ERRAND_KEY", key).output().unwrap();
+    let (with, without) = (list(&key), list(""));
+    assert!(with.status.success() && String::from_utf8_lossy(&with.stdout).contains("noop"), "{with:?}");
+    assert!(!without.status.success() && String::from_utf8_lossy(&without.stderr).contains("key"), "{without:?}");
+    let id = key.split('_').nth(1).unwrap();
+    let listed = keys(&home, &["list"]);
+    assert!(
+        listed.starts_with(id) && listed.contains("admin   default  beside  valid") && !listed.contains(&key),
+        "{listed}"
+    );
+    let new = keys(&home, &["rotate", id]);
+    let begun = Instant::now();
+    while status(&new).await != 200 || status(&key).await != 401 {
+        assert!(begun.elapsed() < SOON, "the new secret is not taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    keys(&home, &["revoke", id]);
+    let begun = Instant::now();
+    while status(&new).await != 401 {
+        assert!(begun.elapsed() < SOON, "it is not revoked");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = node.log();
+    assert!(!log.contains(&key) && !log.contains(&new), "{log}");
+    node.signal("KILL");
+    node.ended(SOON).await;
+    drop(node);
+    // What was written beside it is whole, and a start finds nothing missing.
+    assert!(keys(&home, &["list"]).contains("revoked"));
+    assert_eq!(home.start(&[]).status("/api/me").await, 401, "to revoke the last key opens nothing");
+}
+
+/// What `errand keys` says to this.
+fn keys(home: &Home, arguments: &[&str]) -> String {
+    let output = home.command(&[&["keys"], arguments].concat()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn lines(timeline: &Value) -> impl Iterator<Item = &Value> {

@@ -1,5 +1,6 @@
 //! HTTP, as the contract has it: every call through the real router, on both databases.
 
+mod access; // every route, by every role and by nobody
 mod cancel; // by one, in every state and for every type
 mod equal; // both databases answer the same
 mod files; // up, through a task, and down again
@@ -9,11 +10,13 @@ mod life; // failures, attempts, panics, time-outs, progress
 mod list; // filters, orders, pages
 mod many; // batch, bulk, clone, export
 mod once; // idempotency keys
+mod owners; // what one owner learns of another: nothing
 mod random; // requests nobody would make
 mod refused; // whatever is wrong with a request, and that nothing came of it
 mod refused_files; // whatever is wrong with an upload
 mod rows; // the list of bad inputs, by number
 mod service; // health, documents, headers, the page
+mod session; // the page's cookie
 mod slow; // what comes slowly, never, or in great numbers
 mod socket; // what only a real connection shows
 mod submit; // every type, from submit to result

@@ -1,6 +1,7 @@
 //! The real router in process, over a fresh database, with a worker pool where a test wants one.
 
 use super::bed::{BEGIN, DatabaseUrl, Dropped, fresh_postgres, fresh_postgres_in_turkish, open};
+use crate::promises::new_key;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -10,6 +11,8 @@ use errand::api::{Api, NodeInfo};
 use errand::clock::Clock;
 use errand::files::Files;
 use errand::queue::Queue;
+use errand::queue::keys::Keys;
+use errand::task::Role;
 use errand::types::{Context, Failure, TaskType, Types};
 use errand::worker::{self, Settings};
 use http_body_util::BodyExt;
@@ -29,6 +32,7 @@ pub const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 pub struct Service {
     pub router: Router,
     pub queue: Queue,
+    pub keys: Keys,
     pub stop: CancellationToken,
     pub url: DatabaseUrl,
     pool: Mutex<Vec<JoinHandle<()>>>,
@@ -78,8 +82,9 @@ impl Service {
             log_lines_dropped: Arc::default(),
         };
         let stop = CancellationToken::new();
-        let router = errand::api::router(Api::new(queue.clone(), node, stop.clone()));
-        Service { router, queue, stop, url, pool: Mutex::default(), folder, _database: database }
+        let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
+        let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node, stop.clone()));
+        Service { router, queue, keys, stop, url, pool: Mutex::default(), folder, _database: database }
     }
 
     /// Starts a pool of four places.
@@ -125,6 +130,18 @@ impl Service {
             request.headers_mut().append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         self.send(request).await
+    }
+
+    /// Makes a key; from the first one on every call needs one.
+    pub async fn key(&self, role: Role, owner: &str) -> String {
+        self.keys.create(new_key(role, owner)).await.unwrap().1
+    }
+
+    /// A call with a key, and a body of JSON.
+    pub async fn call_as(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+        let headers = [("authorization", format!("Bearer {key}")), ("content-type", "application/json".to_owned())];
+        let headers: Vec<(&'static str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.call(method, path, &headers, if body.is_null() { String::new() } else { body.to_string() }).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
