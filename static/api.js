@@ -75,6 +75,7 @@ export function upload(file, { onprogress, signal }) {
     request.onload = () => {
       const answer = tolerant(request.responseText);
       report(true);
+      tellAccess("api/files", request.status);
       if (request.status < 300) resolve(answer);
       else reject(new ApiError(request.status, answer));
     };
@@ -115,9 +116,18 @@ async function call(method, path, { signal, timeout = TIMEOUT_MS, headers, body 
   }
   report(![502, 503, 504].includes(response.status));
   learnClock(response.headers.get("date"));
+  tellAccess(path, response.status);
   if (response.ok || response.status === 304) return response;
   const wait = Number(response.headers.get("retry-after"));
   throw new ApiError(response.status, tolerant(await response.text()), wait > 0 ? wait : null);
+}
+
+// signin.js listens: whether a key is wanted. These calls want none, so they say nothing of it.
+const OPEN = /^(health|api\/(health|live|ready|version|openapi\.json|session))/;
+
+function tellAccess(path, status) {
+  if (status === 401) dispatchEvent(new Event("errand:unauthenticated"));
+  else if (!OPEN.test(path)) dispatchEvent(new Event("errand:authenticated"));
 }
 
 async function json(response) {

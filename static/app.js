@@ -6,6 +6,7 @@ import { clock } from "./format.js";
 import { connection, onConnection } from "./connection.js";
 import { setting, nextTheme, onSettings } from "./settings.js";
 import { bind, showHelp } from "./keys.js";
+import { startSignIn } from "./signin.js";
 import { startRouter, navigate, currentPath } from "./router.js";
 import "./elements/toast-area.js";
 
@@ -65,4 +66,5 @@ bind("?", "This help", showHelp);
 
 showConnection(connection());
 showTheme();
+startSignIn();
 startRouter();

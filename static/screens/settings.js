@@ -5,7 +5,9 @@ import { get } from "../api.js";
 import { bytes, count } from "../format.js";
 import { setting, setSetting } from "../settings.js";
 import { showHelp } from "../keys.js";
+import { signOut, whoami } from "../signin.js";
 import { errorState, skeleton } from "../elements/states.js";
+import { toast } from "../elements/toast-area.js";
 
 export const title = "Settings";
 
@@ -18,13 +20,36 @@ const CHOICES = [
 
 export function mount(root, { signal }) {
   const service = h("div", null, skeleton(4));
+  const access = h("section", { class: "card settings", hidden: true }, h("h2", null, "Signed in"));
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Settings")),
     h("section", { class: "card settings" }, h("h2", null, "This browser"), CHOICES.map(group), h("p", null, button("Show all keys", "help", showHelp))),
+    access,
     h("section", { class: "card settings" }, h("h2", null, "Service"), service),
   );
-  return load();
+  return Promise.all([load(), loadAccess()]);
+
+  // Nothing to show where no key is needed.
+  async function loadAccess() {
+    try {
+      const me = await whoami(signal);
+      if (!me.key_id) return;
+      const rows = [["Owner", me.owner], ["Role", me.role], ["Key", me.name ? `${me.name} (${me.key_id})` : me.key_id], ["Types", me.types?.join(", ")], ["Queues", me.queues?.join(", ")], ["Until", me.expires_at]];
+      access.append(h("dl", { class: "pairs" }, rows.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))), h("p", null, button("Sign out", "cancelled", leave)));
+      access.hidden = false;
+    } catch (error) {
+      if (!signal.aborted && error.status !== 401) access.replaceWith(errorState(error));
+    }
+  }
+
+  async function leave() {
+    try {
+      await signOut();
+    } catch (error) {
+      toast(error.title || "That did not work", { kind: "error", text: error.message });
+    }
+  }
 
   async function load() {
     try {
