@@ -161,6 +161,10 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
         return Err(Failure::Usage(config.exposure().to_string()));
     }
 
+    if api && !config.is_local() {
+        tracing::warn!("others can call, over plain HTTP: put a proxy before this that speaks TLS");
+    }
+
     let house_end = CancellationToken::new();
     let house = [
         part("house-keeping", &fallen, {

@@ -3,13 +3,15 @@
 use super::Api;
 use super::caller;
 use super::problem::{Code, Problem, Result};
+use crate::queue::keys::Identity;
 use crate::task::Role;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,28 +98,42 @@ static BY_PATH: LazyLock<HashMap<&str, Vec<(Method, Access)>>> = LazyLock::new(|
     by_path
 });
 
+/// An answer that took longer is given only to who would be let in again: `wait` holds one for a minute.
+const LONG: Duration = Duration::from_secs(1);
+
 /// Lets a request pass to its route if the table says so, with who calls; stands before all of them.
 pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    match admit(&api, &mut request).await {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let identity = match admit(&api, &mut request).await {
+        Ok(identity) => identity,
+        Err(problem) => return problem.into_response(),
+    };
+    let (begun, reads) = (Instant::now(), matches!(*request.method(), Method::GET | Method::HEAD));
+    let response = next.run(request).await;
+    match identity {
+        // What was changed was changed, and is told.
+        Some(identity) if reads && begun.elapsed() > LONG => match api.keys.still(&identity).await {
+            Ok(()) => response,
+            Err(refused) => caller::refused(refused).into_response(),
+        },
+        _ => response,
     }
 }
 
-async fn admit(api: &Api, request: &mut Request) -> Result<()> {
+/// Who is let in; `None` where nobody is asked.
+async fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Identity>>> {
     let path = request.extensions().get::<MatchedPath>();
     let lines = path.and_then(|path| BY_PATH.get(path.as_str())).map(Vec::as_slice).unwrap_or_default();
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     match lines.iter().find(|(known, _)| known == method).map(|(_, access)| access) {
-        Some(Access::Open) => Ok(()),
+        Some(Access::Open) => Ok(None),
         Some(Access::Only(roles)) => {
             let identity = caller::identify(api, request.method(), request.headers()).await?;
             if !roles.contains(&identity.role) {
                 let detail = format!("a key with the role {} may not do this", identity.role.word());
                 return Err(Problem::new(Code::Forbidden, detail));
             }
-            request.extensions_mut().insert(identity);
-            Ok(())
+            request.extensions_mut().insert(identity.clone());
+            Ok(Some(identity))
         }
         None => Err(not_allowed(lines)),
     }

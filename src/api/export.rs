@@ -1,11 +1,11 @@
 //! `GET /api/tasks/export`: the list, whole, as NDJSON or CSV; read page by page while it is sent.
 
-use super::caller::Caller;
+use super::caller::{Caller, refused};
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::Query;
 use super::wire::TaskView;
 use super::{Api, filter, list, to_json};
-use crate::task::{Filter, Page, Scope, Task, Time};
+use crate::task::{Filter, Page, Task, Time};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -61,7 +61,7 @@ enum Format {
 /// Where an export stands.
 struct Export {
     api: Api,
-    scope: Scope,
+    caller: Caller,
     filter: Filter,
     page: Page,
     format: Format,
@@ -97,7 +97,7 @@ async fn export(State(api): State<Api>, caller: Caller, uri: Uri, headers: Heade
     let format = format.unwrap_or(accepted);
     let now = api.now();
     let page = Page { sort, limit: FIRST_PAGE, after: None, as_of: now, full: true };
-    let mut export = Export { api, scope: caller.scope.clone(), filter, page, format, now, ended: false };
+    let mut export = Export { api, caller, filter, page, format, now, ended: false };
     // The first page before the answer begins: what fails here is still an error with a status.
     let first = export.next().await?.unwrap_or_default();
     let first = if format == Format::Csv { [csv(&[COLUMNS.map(str::to_owned)])?, first].concat() } else { first };
@@ -127,7 +127,9 @@ impl Export {
             if self.ended {
                 return Ok(None);
             }
-            let piece = self.api.queue.list(&self.scope, &self.filter, &self.page).await?;
+            // It may take long: a key that is none any more gets no further page.
+            self.api.keys.still(&self.caller).await.map_err(refused)?;
+            let piece = self.api.queue.list(&self.caller.scope, &self.filter, &self.page).await?;
             (tasks, self.page.after, self.ended) = (piece.tasks, piece.next, piece.next.is_none());
         }
         let text = match self.format {

@@ -144,6 +144,9 @@ fn refusal(status: StatusCode, body: &str) -> String {
     if let Some(detail) = &problem.detail {
         text += &format!(": {}", show::plain(detail));
     }
+    if status == StatusCode::UNAUTHORIZED {
+        text += " (ERRAND_KEY is where your key goes)";
+    }
     for fault in &problem.errors {
         text += &format!("\n  {}: {}", show::plain(&fault.pointer), show::plain(&fault.detail));
     }

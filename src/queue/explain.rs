@@ -4,7 +4,7 @@ use super::{Error, Queue};
 use crate::task::{Scope, Status, Task, Time};
 use uuid::Uuid;
 
-/// The queue before a task is counted up to here.
+/// So many of the tasks before a task are looked at.
 const COUNTED: i64 = 1_000;
 
 /// One reason why a task does not run.
@@ -27,13 +27,14 @@ impl Queue {
         let now = self.inner.clock.now();
         let reasons = match task.status {
             Status::Running => Vec::new(),
-            Status::Pending => self.why_pending(&task, now).await?,
+            Status::Pending => self.why_pending(scope, &task, now).await?,
             _ => vec![ended(&task)],
         };
         Ok((task, reasons))
     }
 
-    async fn why_pending(&self, task: &Task, now: Time) -> Result<Vec<Reason>, Error> {
+    /// Tasks of others count for nobody but who sees them.
+    async fn why_pending(&self, scope: &Scope, task: &Task, now: Time) -> Result<Vec<Reason>, Error> {
         let mut reasons = Vec::new();
         if self.inner.types.get(&task.r#type).is_none() {
             reasons.push(Reason {
@@ -52,7 +53,7 @@ impl Queue {
             reasons.push(Reason { code, detail, since: Some(task.updated_at), help: None });
             return Ok(reasons);
         }
-        let ahead = self.inner.store.ahead(task, COUNTED).await?;
+        let ahead = self.inner.store.ahead(scope, task, COUNTED).await?;
         let since = Some(task.run_at);
         reasons.push(if ahead > 0 {
             let at_least = if ahead >= COUNTED { "at least " } else { "" };
@@ -65,7 +66,7 @@ impl Queue {
         } else {
             Reason {
                 code: "no_free_worker",
-                detail: "it is next; no worker has had a free place yet".to_owned(),
+                detail: "no worker has had a free place for it yet".to_owned(),
                 since,
                 help: Some("more workers (ERRAND_WORKERS), or wait for a running task to end"),
             }

@@ -3,8 +3,8 @@
 //! A look at a key costs a hash and no question to the database ([`memory`] says how it stays true). If
 //! the keys cannot be read, nobody is let in: [`Refused::Away`].
 //!
-//! For sockets, which live longer than a look: [`Keys::caller_of`] (or [`Keys::caller_of_session`]) once,
-//! then [`Keys::ended`] beside whatever the socket does.
+//! For sockets, which live longer than a look: [`Keys::caller_of`] once and [`Keys::ended`] beside whatever the
+//! socket does; or [`Keys::caller_of_session`] and [`Keys::session_ended`].
 
 mod change;
 mod form;

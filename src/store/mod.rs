@@ -355,8 +355,8 @@ pub trait Store: KeyStore + SessionStore + 'static {
     /// What is known of the minutes from `since` on, histograms included.
     async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>>;
 
-    /// How many ready tasks of the same queue stand before this one, counted up to `limit`.
-    async fn ahead(&self, task: &Task, limit: i64) -> Result<i64>;
+    /// How many of the ready tasks that go before this one are within the scope; `limit` of them are looked at.
+    async fn ahead(&self, scope: &Scope, task: &Task, limit: i64) -> Result<i64>;
 
     /// House-keeping: folds counters, forgets idempotency keys used before `keys_before` and minutes
     /// before `minutes_before`.

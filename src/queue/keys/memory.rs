@@ -172,12 +172,15 @@ impl Shared {
     /// Writes down when keys were last used, beside everything else. What a stop loses is a minute.
     fn note(self: &Arc<Self>) {
         let mut due: Vec<(String, Time)> = Vec::new();
-        for (id, known) in self.used().iter_mut() {
+        let (known, mut used) = (self.known(), self.used());
+        used.retain(|id, _| known.keys.contains_key(id)); // not those of the settings
+        for (id, known) in used.iter_mut() {
             if known.at.since(known.noted) >= NOTE_MS {
                 known.noted = known.at;
                 due.push((id.clone(), known.at));
             }
         }
+        drop(used);
         if due.is_empty() {
             return;
         }

@@ -1,7 +1,7 @@
 //! Sessions of browsers: a key is exchanged for a random token that a cookie holds.
 
 use super::super::read::own;
-use super::memory::STALE;
+use super::memory::{FRESH, STALE};
 use super::{Identity, Keys, Refused, form};
 use crate::store::Session;
 use base64::Engine;
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use tokio::time::timeout;
 
 /// A session ends after so long: a working day, and the key is asked for again.
 pub const SESSION_HOURS: i64 = 12;
@@ -70,6 +71,17 @@ impl Keys {
         let hash = form::of_hex(&session.secret);
         let identity = self.current(Some(&session.key_id), &hash, &known).ok_or(Refused::Unknown)?;
         self.valid(&identity)
+    }
+
+    /// As [`Keys::ended`], for who was let in by a session: it ends with a sign-out too.
+    pub async fn session_ended(&self, token: &str) -> Refused {
+        let mut moved = self.inner.memory.moved();
+        loop {
+            if let Err(refused) = self.caller_of_session(token).await {
+                return refused;
+            }
+            let _ = timeout(FRESH, moved.changed()).await;
+        }
     }
 
     /// Ends a session: here at once, at other nodes within 5 s.

@@ -271,8 +271,8 @@ impl Store for Postgres {
         read!(self, |db| read::minutes(db, scope, since))
     }
 
-    async fn ahead(&self, task: &Task, limit: i64) -> Result<i64> {
-        read!(self, |db| read::ahead(db, task, limit))
+    async fn ahead(&self, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {
+        read!(self, |db| read::ahead(db, scope, task, limit))
     }
 
     async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()> {

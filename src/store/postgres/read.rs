@@ -215,14 +215,16 @@ pub async fn minutes(db: &mut PgConnection, scope: &Scope, since: i64) -> Result
     rows.fetch_all(db).await.map_err(failed)
 }
 
-pub async fn ahead(db: &mut PgConnection, task: &Task, limit: i64) -> Result<i64> {
+pub async fn ahead(db: &mut PgConnection, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {
     let ahead = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM
-             (SELECT 1 FROM tasks WHERE ready = 1 AND (priority > $1 OR (priority = $1 AND (run_at, id) < ($2, $3))) LIMIT $4) AS before"#,
+             (SELECT owner FROM tasks WHERE ready = 1 AND (priority > $1 OR (priority = $1 AND (run_at, id) < ($2, $3))) LIMIT $4) AS before
+           WHERE $5::text IS NULL OR owner = $5"#,
         task.priority,
         task.run_at.0,
         task.id,
-        limit
+        limit,
+        scope.owner()
     );
     ahead.fetch_one(db).await.map_err(failed)
 }

@@ -208,8 +208,8 @@ impl Store for Sqlite {
         read::minutes(&self.readers, scope, since).await
     }
 
-    async fn ahead(&self, task: &Task, limit: i64) -> Result<i64> {
-        read::ahead(&self.readers, task, limit).await
+    async fn ahead(&self, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {
+        read::ahead(&self.readers, scope, task, limit).await
     }
 
     async fn tidy(&self, keys_before: Time, minutes_before: i64) -> Result<()> {

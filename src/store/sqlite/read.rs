@@ -185,14 +185,17 @@ pub async fn minutes(db: &SqlitePool, scope: &Scope, since: i64) -> Result<Vec<M
     rows.fetch_all(db).await.map_err(failed)
 }
 
-pub async fn ahead(db: &SqlitePool, task: &Task, limit: i64) -> Result<i64> {
+pub async fn ahead(db: &SqlitePool, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {
+    let owner = scope.owner();
     let ahead = sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!: i64" FROM
-             (SELECT 1 FROM tasks WHERE ready = 1 AND (priority > ?1 OR (priority = ?1 AND (run_at, id) < (?2, ?3))) LIMIT ?4)"#,
+             (SELECT owner FROM tasks WHERE ready = 1 AND (priority > ?1 OR (priority = ?1 AND (run_at, id) < (?2, ?3))) LIMIT ?4)
+           WHERE ?5 IS NULL OR owner = ?5"#,
         task.priority,
         task.run_at.0,
         task.id,
-        limit
+        limit,
+        owner
     );
     ahead.fetch_one(db).await.map_err(failed)
 }

@@ -3,17 +3,23 @@
 use crate::promises::new_key;
 use crate::support::http::{Answer, Service};
 use crate::support::on_both_databases;
+use axum::body::Body;
+use axum::http::Request;
 use errand::api::{Access, TABLE};
 use errand::queue::keys::NewKey;
 use errand::task::Role;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use tower::ServiceExt;
 
 on_both_databases![Service:
     every_route_lets_in_whom_the_table_names_and_nobody_else,
     what_is_of_another_owner_is_answered_like_what_is_not_there,
     the_table_has_a_line_for_every_route_and_no_other,
+    a_key_that_was_revoked_gets_no_answer_that_it_waited_for,
+    a_key_that_was_revoked_gets_no_further_page_of_an_export,
     a_key_is_taken_from_headers_alone,
     a_key_limited_to_types_and_queues_submits_no_other,
     keys_are_made_listed_rotated_and_revoked,
@@ -160,7 +166,9 @@ async fn what_is_of_another_owner_is_answered_like_what_is_not_there(service: Se
                 for query in ["", "?wait=1", "?wait=1&wait_for=change"] {
                     let (foreign, missing) = (ask(&bob, query).await, ask(&Things::none(), query).await);
                     assert_eq!(foreign, missing, "{method} {path}{query} with {name}");
-                    assert!((400..500).contains(&foreign.0) && (!query.is_empty() || name == "accept" || foreign.0 == 404));
+                    assert!(
+                        (400..500).contains(&foreign.0) && (!query.is_empty() || name == "accept" || foreign.0 == 404)
+                    );
                 }
             }
         }
@@ -191,6 +199,35 @@ async fn the_table_has_a_line_for_every_route_and_no_other(service: Service) {
     put.is_problem(405, "method_not_allowed", "PUT");
     assert_eq!(put.header("allow"), "POST");
     assert_eq!(service.call("POST", "/api/tasks", &[], "").await.header("allow"), "GET,HEAD");
+}
+
+async fn a_key_that_was_revoked_gets_no_answer_that_it_waited_for(service: Service) {
+    let (made, key) = service.keys.create(new_key(Role::Submit, "alice")).await.unwrap();
+    let body = json!({ "type": "noop", "run_at": "2999-01-01T00:00:00Z" });
+    let path = format!("/api/tasks/{}?wait=2", service.call_as(&key, "POST", "/api/tasks/submit", body).await.id());
+    assert_eq!(service.call_as(&key, "GET", &path, Value::Null).await.status, 200);
+    let waits = service.call_as(&key, "GET", &path, Value::Null);
+    let (answer, revoked) = tokio::join!(biased; waits, service.keys.revoke(&made.id));
+    revoked.unwrap();
+    answer.is_problem(401, "key_revoked", "it waited");
+}
+
+async fn a_key_that_was_revoked_gets_no_further_page_of_an_export(service: Service) {
+    let (made, key) = service.keys.create(new_key(Role::Submit, "alice")).await.unwrap();
+    let tasks: Vec<Value> = (0..2_000).map(|_| json!({ "type": "noop", "run_at": "2999-01-01T00:00:00Z" })).collect();
+    let batch = service.call_as(&key, "POST", "/api/tasks/batch", json!({ "tasks": tasks })).await;
+    assert_eq!(batch.status, 201, "{}", batch.json);
+    let export = async || {
+        let request = Request::get("/api/tasks/export").header("authorization", format!("Bearer {key}"));
+        service.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().into_body()
+    };
+    let whole = export().await.collect().await.unwrap().to_bytes();
+    assert_eq!(whole.iter().filter(|byte| **byte == b'\n').count(), 2_000);
+    let mut body = export().await;
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.len() < whole.len(), "it comes in pages");
+    service.keys.revoke(&made.id).await.unwrap();
+    assert!(body.collect().await.is_err(), "it breaks off");
 }
 
 async fn a_key_is_taken_from_headers_alone(service: Service) {

@@ -13,6 +13,7 @@ on_both_databases![Service:
     a_file_of_another_owner_is_no_input,
     a_bulk_action_matches_ones_own,
     no_body_says_whose_a_task_is,
+    how_many_of_anothers_tasks_go_first_is_not_told,
 ];
 
 /// Two owners; what they may do is the same.
@@ -157,6 +158,20 @@ async fn a_bulk_action_matches_ones_own(service: Service) {
     assert_eq!(cancel(json!({ "client_id": "c", "ids": [bobs, alices] })).await, json!({ "matched": 1, "changed": 1 }));
     assert_eq!(cancel(json!({ "all": true })).await, json!({ "matched": 1, "changed": 0 }));
     assert_eq!(two.get(&two.bob, &format!("/api/tasks/{bobs}")).await.ok()["status"], "PENDING");
+}
+
+async fn how_many_of_anothers_tasks_go_first_is_not_told(service: Service) {
+    let two = Two::of(&service).await;
+    for key in [&two.bob, &two.bob, &two.alice] {
+        two.submit(key).await;
+    }
+    let last = two.submit(&two.alice).await;
+    let explain = async |key: &str| {
+        let reasons = two.get(key, &format!("/api/tasks/{last}/explain")).await.ok();
+        reasons["reasons"][0]["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(explain(&two.alice).await.starts_with("1 tasks go first"));
+    assert!(explain(&service.key(Role::Admin, "root").await).await.starts_with("3 tasks go first"));
 }
 
 async fn no_body_says_whose_a_task_is(service: Service) {

@@ -173,7 +173,8 @@ async fn a_session_is_one_until_its_browser_signs_out_or_its_time_is_over(bed: B
     for keys in [&here, &there] {
         assert_eq!(keys.caller_of_session(&token).await.unwrap(), identity);
     }
-    here.sign_out(&token).await.unwrap();
+    let (told, _) = tokio::join!(tokio::time::timeout(SOON, there.session_ended(&token)), here.sign_out(&token));
+    assert!(matches!(told, Ok(Refused::Unknown)), "{told:?}");
     assert!(matches!(here.caller_of_session(&token).await, Err(Refused::Unknown)));
     until(async || there.caller_of_session(&token).await.err()).await;
     here.caller_of_session(&other).await.unwrap();
