@@ -20,6 +20,7 @@ pub struct Events {
 #[derive(Debug)]
 struct Inner {
     grown: watch::Sender<()>,
+    said: watch::Sender<()>,
     ready: Notify,
     due: Notify,
     cancels: broadcast::Sender<()>,
@@ -30,6 +31,7 @@ impl Default for Events {
     fn default() -> Events {
         let inner = Inner {
             grown: watch::Sender::new(()),
+            said: watch::Sender::new(()),
             ready: Notify::new(),
             due: Notify::new(),
             cancels: broadcast::Sender::new(CANCELS_QUEUED),
@@ -48,6 +50,16 @@ impl Events {
     /// Sees every growth of the change log by this node.
     pub fn log(&self) -> watch::Receiver<()> {
         self.inner.grown.subscribe()
+    }
+
+    /// A running attempt's progress was written.
+    pub fn said(&self) {
+        self.inner.said.send_replace(());
+    }
+
+    /// Sees every [`Events::said`] from here on.
+    pub fn saying(&self) -> watch::Receiver<()> {
+        self.inner.said.subscribe()
     }
 
     /// Something may be ready to be claimed. Many calls before a look are one.

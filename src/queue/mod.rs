@@ -7,6 +7,7 @@ mod batch;
 mod bulk;
 mod checkpoint;
 mod explain;
+pub mod feed;
 mod health;
 mod ids;
 pub mod keys;
@@ -28,6 +29,7 @@ use crate::store::{self, Save, Saved, Stamp, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::{Batch, Operation};
+use feed::Feed;
 use health::Health;
 use ids::Ids;
 use pace::Pace;
@@ -112,6 +114,7 @@ struct Inner {
     /// Reads, gathered like writes: whoever asks while one is in flight shares the next.
     stamps: Batch<Look, Stamp>,
     ids: Ids,
+    feed: Feed,
     fenced: AtomicU64,
 }
 
@@ -225,7 +228,7 @@ impl Queue {
                 }
             }
         });
-        let began = clock.now();
+        let (began, feed) = (clock.now(), Feed::new(store.clone(), clock.clone(), events.clone()));
         Queue {
             inner: Arc::new(Inner {
                 store,
@@ -241,6 +244,7 @@ impl Queue {
                 saves,
                 stamps,
                 ids: Ids::default(),
+                feed,
                 fenced: AtomicU64::new(0),
             }),
         }

@@ -98,6 +98,9 @@ impl Queue {
         for beat in beats.iter().filter(|beat| beat.progress.is_some()) {
             self.inner.events.touched(beat.id);
         }
+        if beats.iter().any(|beat| beat.progress.is_some()) {
+            self.inner.events.said();
+        }
         Ok(held)
     }
 

@@ -20,6 +20,11 @@ impl Scope {
             Scope::Everyone => None,
         }
     }
+
+    /// Whether it sees this owner's.
+    pub fn sees(&self, owner: &str) -> bool {
+        self.owner().is_none_or(|own| own == owner)
+    }
 }
 
 /// Conditions that must all hold; an empty one matches everything.
@@ -48,12 +53,38 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether this task is one of those it names: what the databases find by it, without a database.
+    pub fn admits(&self, task: &Task) -> bool {
+        let Filter { statuses, types, queue, tag, client_id, owner, words, created_after, created_before, ids } = self;
+        let is = |asked: &Option<String>, value: &str| asked.as_ref().is_none_or(|asked| asked == value);
+        (statuses.is_empty() || statuses.contains(&task.status))
+            && (types.is_empty() || types.contains(&task.r#type))
+            && is(queue, &task.queue)
+            && is(client_id, &task.client_id)
+            && is(owner, &task.owner)
+            && tag.as_ref().is_none_or(|tag| task.tags.contains(tag))
+            && created_after.is_none_or(|after| task.created_at >= after)
+            && created_before.is_none_or(|before| task.created_at < before)
+            && ids.as_ref().is_none_or(|ids| ids.contains(&task.id))
+            && words.iter().all(|word| says(task, &word.to_ascii_lowercase()))
+    }
+
     /// Whether it asks for more than the counters know: owner, queue, type and status.
     pub fn is_more_than_counted(&self) -> bool {
         let Filter { tag, client_id, words, created_after, created_before, ids, .. } = self;
         let times = created_after.is_some() || created_before.is_some();
         tag.is_some() || client_id.is_some() || !words.is_empty() || times || ids.is_some()
     }
+}
+
+/// Whether a word, in small letters, stands where a search looks.
+fn says(task: &Task, word: &str) -> bool {
+    let holds = |text: &str| text.to_ascii_lowercase().contains(word);
+    let error = task.error.as_ref().map(|error| format!("{}\n{}", error.code, error.message));
+    task.name.as_deref().is_some_and(holds)
+        || holds(&task.id.to_string())
+        || (!task.tags.is_empty() && holds(&task.tags.join("\n")))
+        || error.as_deref().is_some_and(holds)
 }
 
 /// The order of a list. Rows without `finished_at` come last in both directions.

@@ -137,6 +137,10 @@ impl Store for Sqlite {
         read::lapsed(&self.readers, now, limit).await
     }
 
+    async fn stirred(&self, since: Time, limit: i64) -> Result<Vec<Task>> {
+        read::stirred(&self.readers, since, limit).await
+    }
+
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>> {
         read::get(&self.readers, scope, id).await
     }

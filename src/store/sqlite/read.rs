@@ -48,6 +48,21 @@ pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>>
     all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
+/// Along the index of leases: there are as many as tasks run.
+pub async fn stirred(db: &SqlitePool, since: Time, limit: i64) -> Result<Vec<Task>> {
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"SELECT id AS "id!: Uuid", type, name, queue, priority, tags, owner, client_id, NULL AS "params: String",
+                  NULL AS "result: String", error, progress, status, attempt, failures, losses, max_attempts, backoff,
+                  timeout_seconds, lease AS "lease: Uuid", lease_until, worker, run_at, created_at, started_at, finished_at,
+                  updated_at, cancel_requested_at, version, ahead AS "ahead: bool"
+           FROM tasks INDEXED BY tasks_leased WHERE status = 1 AND updated_at >= ?1 LIMIT ?2"#,
+        since.0,
+        limit
+    );
+    all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
+}
+
 pub async fn due(db: &SqlitePool, now: Time) -> Result<Due> {
     let due = sqlx::query!(
         r#"SELECT (SELECT run_at FROM tasks WHERE status = 0 AND ready = 0 ORDER BY run_at LIMIT 1) AS "next: i64",

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod checkpoint;
+mod feed;
 mod keys;
 mod lease;
 mod leftovers;
