@@ -115,6 +115,9 @@ async fn run(command: Command, config: Config) -> i32 {
         },
         Command::Config(args) => return config::run(&config, &args),
         Command::Client(command) => return client::run(&config, command).await,
+        Command::BenchListeners { address, sockets, tasks } => {
+            bench::listeners::listen(address, sockets, tasks).await.map_err(Failure::Other)
+        }
         Command::Bench(args) => bench::run(&config, &args).await.map_err(Failure::Other),
     };
     match done {

@@ -22,7 +22,7 @@ function markCurrent() {
 }
 
 function showConnection({ state, since }) {
-  const words = { connecting: "Connecting", polling: "Polling", offline: `Offline since ${clock(since)}` };
+  const words = { connecting: "Connecting", live: "Live", polling: "Polling", offline: `Offline since ${clock(since)}` };
   byId("light").dataset.state = state;
   setText(byId("light-text"), words[state]);
   document.documentElement.toggleAttribute("data-offline", state === "offline");

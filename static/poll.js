@@ -1,19 +1,23 @@
-// Asking again: every 3 s, slowly while hidden, more and more slowly while it fails.
+// Asking again: every 3 s, at once on news, slowly while hidden, more and more slowly while it fails.
 
 import { onConnection } from "./connection.js";
+import { onNews } from "./live.js";
 
 const EVERY_MS = 3_000;
 const HIDDEN_MS = 30_000; // a hidden tab should cost the server next to nothing
+const SOON_MS = 250; // many news are one question
 const LONGEST_MS = 15_000; // somebody may be looking at "offline"
 
 /**
  * Runs `ask(signal)` now and again until `signal` ends or `ask` returns false; a number it
  * returns is the wait before the next time, in ms.
  * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab, or
- * another call that reaches the server again, asks at once. Never two at a time. Returns {now()}: ask at once; resolves when answered.
+ * another call that reaches the server again, asks at once; so does news of a task that `wakes(task)` says yes to.
+ * Never two at a time. Returns {now()}: ask at once; resolves when answered.
  */
-export function poll(ask, { signal, failed, every = EVERY_MS }) {
+export function poll(ask, { signal, failed, wakes, every = EVERY_MS }) {
   let timer = 0;
+  let soon = 0;
   let failures = 0;
   let running = null;
 
@@ -41,10 +45,16 @@ export function poll(ask, { signal, failed, every = EVERY_MS }) {
     return signal.aborted ? undefined : start();
   };
 
+  const wake = (task) => {
+    if (soon || document.hidden || failures || (task && !wakes(task))) return;
+    soon = setTimeout(() => again().finally(() => (soon = 0)), SOON_MS);
+  };
+
+  if (wakes) onNews(wake, signal);
   document.addEventListener("visibilitychange", () => !document.hidden && start(), { signal });
   addEventListener("online", start, { signal });
   onConnection(({ state }) => state !== "offline" && failures && start(), signal);
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  signal.addEventListener("abort", () => (clearTimeout(timer), clearTimeout(soon)));
   start();
   return { now: again };
 }

@@ -54,6 +54,13 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("DELETE", "/api/files/{id}", SUBMITTERS),
     ("GET", "/api/task-types", KEYS),
     ("GET", "/api/task-types/{type}", KEYS),
+    ("GET", "/api/events", READERS),
+    // Whoever connects says who it is then, or is turned away.
+    ("GET", "/ws", OPEN),
+    ("GET", "/ws/metrics", OPEN),
+    ("GET", "/ws/activity", OPEN),
+    ("GET", "/ws/stream", OPEN),
+    ("GET", "/ws/approvals", OPEN),
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
     ("GET", "/api/task/status", READERS),

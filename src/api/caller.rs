@@ -37,9 +37,19 @@ impl Deref for Caller {
 }
 
 impl Caller {
+    /// The caller who this is, by the client that the headers name.
+    pub fn of(identity: Arc<Identity>, headers: &HeaderMap) -> Result<Caller> {
+        Ok(Caller { identity, client_id: client_of(headers)? })
+    }
+
     /// The client id of a task it submits: the body's, else the header's, else a new one.
     pub fn client_id(&self, of_body: Option<String>) -> String {
         of_body.or_else(|| self.client_id.clone()).unwrap_or_else(|| Uuid::new_v4().to_string())
+    }
+
+    /// Its client id, if a header named one.
+    pub fn client_header(&self) -> Option<&str> {
+        self.client_id.as_deref()
     }
 
     /// What the history calls it where it changes a task.
@@ -77,7 +87,7 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Caller> {
         let identity = parts.extensions.get::<Arc<Identity>>().cloned();
         let identity = identity.ok_or_else(|| Problem::internal("the table of routes lets nobody in here"))?;
-        Ok(Caller { identity, client_id: client_of(&parts.headers)? })
+        Caller::of(identity, &parts.headers)
     }
 }
 
@@ -104,7 +114,7 @@ pub async fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result
 
 /// The key a request brings; an empty one, which is nobody's, for one that is no text. Another scheme of
 /// `authorization` is not for us: a proxy's.
-fn key_of(headers: &HeaderMap) -> Option<&str> {
+pub fn key_of(headers: &HeaderMap) -> Option<&str> {
     let bearer = |value: &HeaderValue| {
         let scheme = value.as_bytes().get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
         scheme.is_some() || value.as_bytes().eq_ignore_ascii_case(b"bearer")

@@ -21,6 +21,7 @@ mod json;
 mod keys;
 mod known;
 mod list;
+mod live;
 mod multipart;
 mod once;
 mod openapi;
@@ -48,6 +49,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use known::Known;
+pub use live::Bounds;
 use problem::{Code, Problem, Result};
 use serde::Serialize;
 use std::sync::Arc;
@@ -91,13 +93,27 @@ pub struct Api {
     draining: CancellationToken,
     sockets: Arc<AtomicUsize>,
     known: Arc<Known>,
+    bounds: Bounds,
 }
 
 impl Api {
     /// An API in front of this door, for whoever has one of these keys. Once `draining` is cancelled, `ready` says so, nothing more is
     /// taken in, and whoever waits for a task is answered at once.
     pub fn new(queue: Queue, keys: Keys, node: NodeInfo, draining: CancellationToken) -> Api {
-        Api { queue, keys, node: Arc::new(node), draining, sockets: Arc::default(), known: Arc::default() }
+        Api {
+            queue,
+            keys,
+            node: Arc::new(node),
+            draining,
+            sockets: Arc::default(),
+            known: Arc::default(),
+            bounds: Bounds::default(),
+        }
+    }
+
+    /// The same with other bounds for sockets.
+    pub fn with_bounds(self, bounds: Bounds) -> Api {
+        Api { bounds, ..self }
     }
 
     fn now(&self) -> Time {
@@ -151,6 +167,7 @@ pub fn router(api: Api) -> Router {
         .merge(artifacts::downloads())
         .merge(files::router())
         .merge(export::router())
+        .merge(live::router())
         .merge(stats::metrics_router());
     let (routes, document) = json.merge(others).split_for_parts();
     let document = openapi::text(document);

@@ -64,6 +64,7 @@ codes! {
     KeyReused 422 "idempotency_key_reused" "The idempotency key was used with another body";
     InvalidFilter 422 "invalid_filter" "The filter is not valid";
     InvalidCursor 422 "invalid_cursor" "The cursor is not valid here";
+    RateLimited 429 "rate_limited" "Too much at once";
     HeadersTooLarge 431 "headers_too_large" "The headers are too large";
     Internal 500 "internal" "Something went wrong on the server";
     Unavailable 503 "unavailable" "The service cannot do this right now";
@@ -173,13 +174,16 @@ impl Problem {
     }
 
     /// Its code.
-    #[cfg(test)]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
+    /// What is wrong with this very request.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// What is wrong, member by member.
-    #[cfg(test)]
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }
@@ -247,6 +251,7 @@ impl From<queue::Error> for Problem {
             E::NotRetryable(_) => Problem::new(Code::TaskNotRetryable, detail),
             E::KeyReused => Problem::new(Code::KeyReused, "send the same body again, or another key"),
             E::SequenceExpired(_) => Problem::new(Code::SequenceExpired, detail),
+            E::SequenceAhead => Problem::new(Code::InvalidRequest, detail),
             E::InvalidCheckpoint(why) => Problem::new(Code::InvalidRequest, why),
             E::Store(error) => error.into(),
             E::Files(error) => error.into(),

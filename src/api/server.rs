@@ -1,7 +1,7 @@
 //! Connections: HTTP/1.1 over hyper itself, because `axum::serve` waits for everybody for ever.
 
 use super::common::Peer;
-use super::stream::Stream;
+use super::stream::{Patience, Stream};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -100,9 +100,11 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: TcpStream, routers: watch::Receiver<Router>) {
         let _ = stream.set_nodelay(true);
-        let (peer, stop) = (self.peer, self.stop.clone());
+        let (peer, stop, patience) = (self.peer, self.stop.clone(), Patience::default());
+        let stream = Stream::new(stream, patience.clone());
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(patience.clone());
             let (mut router, stop) = (routers.borrow().clone(), stop.clone());
             async move {
                 poll_fn(|cx| Service::<Request>::poll_ready(&mut router, cx)).await?;
@@ -119,7 +121,7 @@ impl Connection {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADERS);
         builder.max_buf_size(BUFFER_BYTES).max_headers(MAX_HEADERS);
-        let connection = builder.serve_connection(TokioIo::new(Stream::new(stream)), service).with_upgrades();
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

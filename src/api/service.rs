@@ -141,7 +141,7 @@ async fn version(State(api): State<Api>) -> Response {
             batch_bytes: MAX_BATCH_BYTES as u64,
             bulk_ids: super::filter::MAX_IDS as u64,
             log_line_bytes: 8 * 1024,
-            websocket_frame_bytes: 64 * 1024,
+            websocket_frame_bytes: super::live::MAX_MESSAGE as u64,
             file_bytes: api.node.max_file_bytes,
             list_rows: list::MAX_LIMIT as u64,
             search_chars: super::filter::MAX_SEARCH as u64,
@@ -155,7 +155,7 @@ async fn version(State(api): State<Api>) -> Response {
 }
 
 fn features(database: Database, types: &Types) -> Vec<&'static str> {
-    let mut features = vec!["idempotency_keys", "batch", "bulk", "change_log", "files", "artifacts", "export"];
+    let mut features = vec!["idempotency_keys", "batch", "bulk", "change_log", "files", "artifacts", "export", "live"];
     if database == Database::Postgres {
         features.push("many_nodes");
     }

@@ -9,6 +9,8 @@ use super::problem::Problem;
 use axum::http::StatusCode;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,9 +21,32 @@ use uuid::Uuid;
 /// A client that takes nothing of an answer for so long is cut off.
 const STALLED: Duration = Duration::from_secs(60);
 
+/// How long a connection waits for a client that takes nothing; an answer that goes on for ever waits
+/// less long.
+#[derive(Debug, Clone)]
+pub struct Patience(Arc<AtomicU64>);
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience(Arc::new(AtomicU64::new(STALLED.as_millis() as u64)))
+    }
+}
+
+impl Patience {
+    /// From the next wait on, this long.
+    pub fn set(&self, patience: Duration) {
+        self.0.store(patience.as_millis() as u64, Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed))
+    }
+}
+
 /// A connection's stream.
 pub struct Stream {
     inner: TcpStream,
+    patience: Patience,
     until: Option<Pin<Box<Sleep>>>,
     /// The last bytes of the first request's head, while that is being read: a client that ends
     /// lines properly in its first request does so in all.
@@ -39,8 +64,8 @@ struct Instead {
 
 impl Stream {
     /// The stream of a new connection.
-    pub fn new(inner: TcpStream) -> Stream {
-        Stream { inner, until: None, head: Some([0; 3]), instead: None }
+    pub fn new(inner: TcpStream, patience: Patience) -> Stream {
+        Stream { inner, patience, until: None, head: Some([0; 3]), instead: None }
     }
 
     /// A write that got on starts the patience anew; one that did not uses it up.
@@ -49,7 +74,8 @@ impl Stream {
             self.until = None;
             return written;
         }
-        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALLED)));
+        let patience = self.patience.get();
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
         ready!(until.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -171,6 +171,11 @@ impl Server {
         Ok(self.send(Load::get(path), requests, connections).await?.1)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How many rows a page has, and whether more may follow.
     pub async fn rows(&self, path: &str) -> Result<(usize, bool), String> {
         let page = get_json(self, path).await?;

@@ -2,8 +2,10 @@
 //! server, on a database of its own that is gone afterwards.
 
 mod door;
+mod fanout;
 mod history;
 mod http;
+pub mod listeners;
 mod lists;
 mod pool;
 mod scratch;
@@ -122,6 +124,7 @@ async fn one(scenario: Scenario, queue: &Queue, args: &BenchArgs) -> Result<Meas
         Scenario::Poll => http::poll(queue, tasks, connections).await,
         Scenario::PollUnchanged => http::poll_unchanged(queue, tasks, connections).await,
         Scenario::Stats => http::stats(queue, tasks, connections).await,
+        Scenario::Fanout => fanout::fanout(queue, tasks, args.sockets).await,
         Scenario::Prune => history::prune(queue).await,
         Scenario::Idle => pool::idle(queue, seconds, places).await,
         Scenario::Lists | Scenario::Snapshot | Scenario::All => Err("they are many".to_owned()),

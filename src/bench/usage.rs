@@ -68,6 +68,17 @@ fn machine_ticks() -> u64 {
     ticks.iter().enumerate().filter(|(field, _)| *field < 8 && !matches!(field, 3 | 4)).map(|(_, ticks)| ticks).sum()
 }
 
+/// Bytes of memory of this process.
+pub fn resident() -> u64 {
+    own_number("status", "VmRSS:") * 1024
+}
+
+/// Nanoseconds of a clock that all processes of a machine share and that is never set.
+pub fn nanoseconds() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 fn own_number(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

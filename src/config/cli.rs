@@ -53,6 +53,16 @@ pub enum Command {
     Config(ConfigArgs),
     /// Measure this machine and this database
     Bench(BenchArgs),
+    /// The other side of `errand bench --scenario fanout`, in a process of its own
+    #[command(hide = true)]
+    BenchListeners {
+        /// The server
+        address: std::net::SocketAddr,
+        /// How many sockets
+        sockets: usize,
+        /// How many tasks each is told of
+        tasks: usize,
+    },
     /// The client's subcommands, against `ERRAND_URL`
     #[command(flatten)]
     Client(ClientCommand),
@@ -98,6 +108,9 @@ pub struct BenchArgs {
     /// Tasks a pool runs at once
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub places: usize,
+    /// Sockets of the scenario `fanout`
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub sockets: usize,
     /// Finished tasks that are there before the measuring begins
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub history: u64,
@@ -133,6 +146,8 @@ pub enum Scenario {
     Lists,
     /// The statistics
     Stats,
+    /// One change told to many sockets
+    Fanout,
     /// Retention of half of the history
     Prune,
     /// A node with nothing to do
@@ -145,7 +160,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Each, in the order in which `all` measures them.
-    pub const MEASURED: [Scenario; 12] = [
+    pub const MEASURED: [Scenario; 13] = [
         Scenario::Life,
         Scenario::Pickup,
         Scenario::Drain,
@@ -156,6 +171,7 @@ impl Scenario {
         Scenario::PollUnchanged,
         Scenario::Lists,
         Scenario::Stats,
+        Scenario::Fanout,
         Scenario::Prune,
         Scenario::Idle,
     ];

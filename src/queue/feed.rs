@@ -15,7 +15,7 @@ use crate::task::{Event, Filter, Scope, Task, Time};
 use bytes::Bytes;
 use mailbox::Mailbox;
 use reader::Reader;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
@@ -113,6 +113,16 @@ impl Follower {
     /// Wants these news from now on, instead of what it wanted before; what waited is forgotten. Answers
     /// the last number told to anybody: news behind it come.
     pub fn want(&self, interest: Interest) -> i64 {
+        self.wanting(interest, false)
+    }
+
+    /// The same, and of what runs by then its progress once, although that is no news: for who has
+    /// read the change log, where progress is not.
+    pub fn want_with_progress(&self, interest: Interest) -> i64 {
+        self.wanting(interest, true)
+    }
+
+    fn wanting(&self, interest: Interest, with_progress: bool) -> i64 {
         let mut state = self.hub.lock();
         state.forget(self.id);
         self.mailbox.empty();
@@ -122,6 +132,10 @@ impl Follower {
             places.insert(self.id, (interest.clone(), self.mailbox.clone()));
         }
         state.interests.insert(self.id, interest);
+        if with_progress {
+            state.unaware.insert(self.id);
+            self.hub.called.notify_one();
+        }
         state.position
     }
 
@@ -148,7 +162,7 @@ impl Drop for Follower {
         state.forget(self.id);
         state.mailboxes.remove(&self.id);
         if state.mailboxes.is_empty() {
-            self.hub.left.notify_one();
+            self.hub.called.notify_one();
         }
     }
 }
@@ -166,6 +180,11 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(store: Arc<dyn Store>, clock: Clock, events: Events) -> Feed {
         Feed { store, clock, events, hub: Arc::default(), starting: Arc::default() }
+    }
+
+    /// The last number told to anybody, if anybody follows.
+    pub(super) fn position(&self) -> i64 {
+        self.hub.position()
     }
 
     async fn follow(&self) -> Result<Follower, Error> {
@@ -199,12 +218,15 @@ enum Route {
     Any,
 }
 
+/// Those who look for news by one route.
+type Places = HashMap<u64, (Arc<Interest>, Arc<Mailbox>)>;
+
 /// Who follows, and how far they have been told.
 #[derive(Debug, Default)]
 struct Hub {
     state: Mutex<State>,
-    /// The last one has left.
-    left: Notify,
+    /// The last one has left, or somebody wants to know how far what runs is.
+    called: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -215,7 +237,9 @@ struct State {
     next_id: u64,
     mailboxes: HashMap<u64, Arc<Mailbox>>,
     interests: HashMap<u64, Arc<Interest>>,
-    routes: HashMap<Route, HashMap<u64, (Arc<Interest>, Arc<Mailbox>)>>,
+    routes: HashMap<Route, Places>,
+    /// Those who have yet to hear how far what runs is.
+    unaware: HashSet<u64>,
 }
 
 impl Hub {
@@ -269,6 +293,24 @@ impl Hub {
         }
     }
 
+    fn take_unaware(&self) -> HashSet<u64> {
+        std::mem::take(&mut self.lock().unaware)
+    }
+
+    fn has_unaware(&self) -> bool {
+        !self.lock().unaware.is_empty()
+    }
+
+    /// Hands these out to nobody but them.
+    fn publish_to(&self, ids: &HashSet<u64>, news: Vec<News>) {
+        let state = self.lock();
+        let places: Vec<_> = ids.iter().filter_map(|id| state.interests.get(id).zip(state.mailboxes.get(id))).collect();
+        for news in news.into_iter().map(Arc::new) {
+            let wanted = places.iter().filter(|(interest, _)| interest.wants(&news.task));
+            wanted.for_each(|(_, mailbox)| mailbox.put(news.clone()));
+        }
+    }
+
     /// Tells everybody that something is missing up to here.
     fn lose(&self, position: i64, loss: Loss) {
         let mut state = self.lock();
@@ -280,6 +322,7 @@ impl Hub {
 impl State {
     fn forget(&mut self, id: u64) {
         let Some(interest) = self.interests.remove(&id) else { return };
+        self.unaware.remove(&id);
         for route in interest.routes() {
             let Some(places) = self.routes.get_mut(&route) else { continue };
             places.remove(&id);

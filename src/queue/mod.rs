@@ -70,6 +70,9 @@ pub enum Error {
     /// The change log no longer reaches back so far; it reaches back to this number.
     #[error("the change log reaches back to {0} only")]
     SequenceExpired(i64),
+    /// The change log never had this number.
+    #[error("the change log has not come so far")]
+    SequenceAhead,
     /// A checkpoint that cannot be kept, and why.
     #[error("{0}")]
     InvalidCheckpoint(String),

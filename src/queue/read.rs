@@ -93,6 +93,14 @@ impl Queue {
         }
     }
 
+    /// The change log behind `after`, as far as it has come; an error where it never gave out that number.
+    pub async fn missed(&self, scope: &Scope, after: i64, limit: i64) -> Result<ChangePage, Error> {
+        if self.reach(after).await?.1.max(self.inner.feed.position()) < after {
+            return Err(Error::SequenceAhead);
+        }
+        self.changes(scope, after, limit, Duration::ZERO).await
+    }
+
     /// Where the change log begins and ends; an error if it does not reach back to `after`.
     async fn reach(&self, after: i64) -> Result<(i64, i64), Error> {
         let (start, end) = self.inner.store.log_bounds().await?;

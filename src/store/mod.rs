@@ -308,8 +308,8 @@ pub trait Store: KeyStore + SessionStore + 'static {
     /// Running tasks whose lease ended by `now`, at most `limit`, by the lease's end and id.
     async fn lapsed(&self, now: Time, limit: i64) -> Result<Vec<Task>>;
 
-    /// Running tasks of which anything changed since then, their progress too; at most `limit`.
-    async fn stirred(&self, since: Time, limit: i64) -> Result<Vec<Task>>;
+    /// Running tasks, their leases not over by `leased`, of which anything changed since then; at most `limit`.
+    async fn stirred(&self, since: Time, leased: Time, limit: i64) -> Result<Vec<Task>>;
 
     /// One task, whole.
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>>;

@@ -54,7 +54,7 @@ export function mount(root, { signal }) {
       showRunning(active.data.tasks, stats.data.by_status?.RUNNING);
       showLatest(recent.data.tasks);
     },
-    { signal, failed },
+    { signal, wakes: () => true, failed },
   );
   poll(
     async () => {

@@ -70,7 +70,7 @@ export function mount(root, context) {
       await Promise.all([refresh(), explain()]);
       return task.status === "RUNNING" ? LIVELY_MS : undefined;
     },
-    { signal, failed: (error) => (error.status === 404 ? missing() : !task && put(body, errorState(error, polling.now))) },
+    { signal, wakes: (news) => news.id === id, failed: (error) => (error.status === 404 ? missing() : !task && put(body, errorState(error, polling.now))) },
   );
 
   context.update = (query) => {

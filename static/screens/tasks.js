@@ -61,9 +61,9 @@ export function mount(root, context) {
       if (latest !== data) await merge(data);
       else if (rows.length) table.show(rows, left);
     },
-    { signal, failed: (error) => !latest && put(body, error.status === 422 ? refused(error) : errorState(error, polling.now)) },
+    { signal, wakes: () => true, failed: (error) => !latest && put(body, error.status === 422 ? refused(error) : errorState(error, polling.now)) },
   );
-  poll(async () => showCounts((await get("api/stats", { signal })).data), { signal, failed: () => {} });
+  poll(async () => showCounts((await get("api/stats", { signal })).data), { signal, wakes: () => true, failed: () => {} });
   loadTypes();
   showFrame();
 

@@ -12,6 +12,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/setup.md",
     "docs/api-examples.md",
     "docs/csv-filter.md",
+    "docs/live.md",
 ];
 
 /// The folders whose paths, where a text names one, must be there.

@@ -6,7 +6,7 @@ use crate::events::Events;
 use crate::store::{Database, Result, Store, Wake};
 use crate::task::{Progress, Scope, Status, Task, Time};
 use futures_util::FutureExt;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,8 @@ impl Reader {
             bounds_at: Instant::now() + BOUNDS,
         };
         let (start, end) = store.log_bounds().await?;
-        for task in reader.stirred(clock.now()).await? {
+        let since = reader.looked.plus(-LATE_MS);
+        for task in store.stirred(since, since, MAX_RUNNING).await? {
             reader.note(&task);
         }
         Ok((reader, end.max(start)))
@@ -105,23 +106,51 @@ impl Reader {
                     next_poll = Instant::now() + poll;
                     look |= !alone;
                 }
-                () = self.hub.left.notified() => {}
+                () = self.hub.called.notified() => look |= self.hub.has_unaware(),
             }
         }
     }
 
     /// Tells everything the log has by now, and then what running tasks said.
     async fn read(&mut self, looks: bool) -> Result<()> {
-        // The rows first: whatever led to one then stands in what is read of the log after it.
         let now = self.clock.now();
-        let rows = if looks { self.stirred(now).await? } else { Vec::new() };
-        let mut newer: HashMap<Uuid, i64> = HashMap::new();
+        let unaware = if looks { self.hub.take_unaware() } else { HashSet::new() };
+        // Of everything that runs for those who know nothing of it yet.
+        let lately = self.looked.min(now).plus(-LATE_MS);
+        let since = if unaware.is_empty() { lately } else { Time(0) };
+        // The rows first: whatever led to one then stands in what is read of the log after it.
+        let rows = if looks { self.store.stirred(since, lately, MAX_RUNNING).await? } else { Vec::new() };
+        let newer = self.read_log(looks).await?;
+        let seq = self.hub.position();
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        for task in rows {
+            if newer.get(&task.id).is_some_and(|version| *version > task.version) {
+                continue;
+            }
+            let said = task.progress != Progress::default();
+            match self.note(&task) {
+                true => new.push(News::progress(seq, task)),
+                false if said => known.push(News::progress(seq, task)),
+                false => {}
+            }
+        }
+        self.hub.publish(new);
+        self.hub.publish_to(&unaware, known);
+        if looks {
+            self.looked = now;
+        }
+        Ok(())
+    }
+
+    /// Tells everything the log has by now; answers the versions of these tasks.
+    async fn read_log(&mut self, looks: bool) -> Result<HashMap<Uuid, i64>> {
+        let mut versions = HashMap::new();
         loop {
             let entries = self.store.changes(&Scope::Everyone, self.hub.position(), PAGE).await?;
             for task in entries.iter().map(|entry| &entry.task) {
                 self.note(task);
                 if looks {
-                    newer.insert(task.id, task.version);
+                    versions.insert(task.id, task.version);
                 }
             }
             let n = entries.len() as i64;
@@ -132,23 +161,7 @@ impl Reader {
                 _ => {}
             }
         }
-        let seq = self.hub.position();
-        let said: Vec<News> = rows
-            .into_iter()
-            .filter(|task| newer.get(&task.id).is_none_or(|version| *version <= task.version))
-            .filter(|task| self.note(task))
-            .map(|task| News::progress(seq, task))
-            .collect();
-        self.hub.publish(said);
-        if looks {
-            self.looked = now;
-        }
-        Ok(())
-    }
-
-    /// Running tasks that may have said something since the last look.
-    async fn stirred(&self, now: Time) -> Result<Vec<Task>> {
-        self.store.stirred(self.looked.min(now).plus(-LATE_MS), MAX_RUNNING).await
+        Ok(versions)
     }
 
     /// Whether this is new of a task that runs.

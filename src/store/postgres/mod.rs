@@ -211,8 +211,8 @@ impl Store for Postgres {
         read!(self, |db| read::lapsed(db, from, now, limit))
     }
 
-    async fn stirred(&self, since: Time, limit: i64) -> Result<Vec<Task>> {
-        read!(self, |db| read::stirred(db, since, limit))
+    async fn stirred(&self, since: Time, leased: Time, limit: i64) -> Result<Vec<Task>> {
+        read!(self, |db| read::stirred(db, since, leased, limit))
     }
 
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>> {

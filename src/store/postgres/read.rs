@@ -56,15 +56,16 @@ pub async fn lapsed(db: &mut PgConnection, from: Time, now: Time, limit: i64) ->
     all(rows.fetch_all(db).await.map_err(failed)?, TaskRow::task)
 }
 
-/// By the index of leases: there are as many as tasks run.
-pub async fn stirred(db: &mut PgConnection, since: Time, limit: i64) -> Result<Vec<Task>> {
+/// By the index of leases, from a place behind which few dead rows stand.
+pub async fn stirred(db: &mut PgConnection, since: Time, leased: Time, limit: i64) -> Result<Vec<Task>> {
     let rows = sqlx::query_as!(
         TaskRow,
         r#"SELECT id, type, name, queue, priority, tags, owner, client_id, NULL::text AS params,
                   NULL::text AS result, error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, finished_at,
                   updated_at, cancel_requested_at, version, ahead
-           FROM tasks WHERE status = 1 AND updated_at >= $1 LIMIT $2"#,
+           FROM tasks WHERE status = 1 AND lease_until >= $1 AND updated_at >= $2 LIMIT $3"#,
+        leased.0,
         since.0,
         limit
     );

@@ -137,8 +137,8 @@ impl Store for Sqlite {
         read::lapsed(&self.readers, now, limit).await
     }
 
-    async fn stirred(&self, since: Time, limit: i64) -> Result<Vec<Task>> {
-        read::stirred(&self.readers, since, limit).await
+    async fn stirred(&self, since: Time, leased: Time, limit: i64) -> Result<Vec<Task>> {
+        read::stirred(&self.readers, since, leased, limit).await
     }
 
     async fn get(&self, scope: &Scope, id: Uuid) -> Result<Option<Task>> {

@@ -49,14 +49,16 @@ pub async fn lapsed(db: &SqlitePool, now: Time, limit: i64) -> Result<Vec<Task>>
 }
 
 /// Along the index of leases: there are as many as tasks run.
-pub async fn stirred(db: &SqlitePool, since: Time, limit: i64) -> Result<Vec<Task>> {
+pub async fn stirred(db: &SqlitePool, since: Time, leased: Time, limit: i64) -> Result<Vec<Task>> {
     let rows = sqlx::query_as!(
         TaskRow,
         r#"SELECT id AS "id!: Uuid", type, name, queue, priority, tags, owner, client_id, NULL AS "params: String",
                   NULL AS "result: String", error, progress, status, attempt, failures, losses, max_attempts, backoff,
                   timeout_seconds, lease AS "lease: Uuid", lease_until, worker, run_at, created_at, started_at, finished_at,
                   updated_at, cancel_requested_at, version, ahead AS "ahead: bool"
-           FROM tasks INDEXED BY tasks_leased WHERE status = 1 AND updated_at >= ?1 LIMIT ?2"#,
+           FROM tasks INDEXED BY tasks_leased
+           WHERE status = 1 AND lease_until >= ?1 AND updated_at >= ?2 LIMIT ?3"#,
+        leased.0,
         since.0,
         limit
     );

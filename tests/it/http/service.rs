@@ -225,7 +225,8 @@ const ROUTES: &str = "post /api/tasks/submit post /api/tasks/batch get /api/task
     get /api/tasks/{id}/timeline get /api/tasks/{id}/attempts get /api/tasks/{id}/logs get /api/tasks/{id}/artifacts
     get /api/tasks/{id}/artifacts/{name} get /api/tasks/{id}/explain get /api/tasks/export get /api/task-types
     post /api/files get /api/files/{id} delete /api/files/{id} get /api/stats get /api/stats/timeseries get /health
-    get /api/health get /api/ready get /api/live get /metrics get /api/version post /api/task/start get /api/task/status";
+    get /api/health get /api/ready get /api/live get /metrics get /api/version post /api/task/start get /api/task/status
+    get /api/events";
 
 async fn paths_answer_with_and_without_a_trailing_slash(service: Service) {
     let id = service.submit(json!({ "type": "noop" })).await;

@@ -15,6 +15,7 @@ use errand::queue::keys::Keys;
 use errand::task::Role;
 use errand::types::{Context, Failure, TaskType, Types};
 use errand::worker::{self, Settings};
+use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -73,17 +74,9 @@ impl Service {
         clock.follow(store.now().await.unwrap());
         let files = Files::local(&folder.path().join("files")).unwrap();
         let queue = Queue::open(store, clock, Types::builtin().with(vec![Box::new(Panics)]), files);
-        let node = NodeInfo {
-            version: "0.0.0-test",
-            started: Instant::now(),
-            workers: 4,
-            page_scope: "all".to_owned(),
-            max_file_bytes: MAX_FILE_BYTES,
-            log_lines_dropped: Arc::default(),
-        };
         let stop = CancellationToken::new();
         let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
-        let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node, stop.clone()));
+        let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node(), stop.clone()));
         Service { router, queue, keys, stop, url, pool: Mutex::default(), folder, _database: database }
     }
 
@@ -111,7 +104,11 @@ impl Service {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        // A stream of events has no end: its first piece will do.
+        let body = match parts.headers.get("content-type").is_some_and(|is| is == "text/event-stream") {
+            true => Box::pin(body.into_data_stream()).next().await.unwrap().unwrap(),
+            false => body.collect().await.unwrap().to_bytes(),
+        };
         let json = serde_json::from_slice(&body).unwrap_or_default();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body, json }
     }
@@ -234,6 +231,18 @@ impl Service {
     /// How many files lie in the file store, half-written ones included.
     pub fn files_on_disk(&self) -> usize {
         count_files(&self.folder.path().join("files"))
+    }
+}
+
+/// What a node of a test says of itself.
+pub fn node() -> NodeInfo {
+    NodeInfo {
+        version: "0.0.0-test",
+        started: Instant::now(),
+        workers: 4,
+        page_scope: "all".to_owned(),
+        max_file_bytes: MAX_FILE_BYTES,
+        log_lines_dropped: Arc::default(),
     }
 }
 

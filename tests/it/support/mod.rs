@@ -6,6 +6,7 @@ pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod raw;
+pub mod web_socket;
 
 /// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests. Another
 /// type with `sqlite()` and `postgres()` may be named first: `on_both_databases!(Service: name)`.

@@ -1,0 +1,153 @@
+//! One follower's stream: first what it missed, from the change log, then what happens, without a gap or a double.
+
+use crate::queue::feed::{Follower, Heard, Interest, Loss, News};
+use crate::queue::{ChangePage, Error, Queue};
+use crate::task::Scope;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::task::{JoinError, JoinHandle};
+
+/// Entries read at once.
+const PAGE: i64 = 100;
+
+/// What a follower is told, in order.
+pub struct Stream {
+    queue: Queue,
+    follower: Follower,
+    replay: Option<Replay>,
+    /// What is told now.
+    interest: Option<Interest>,
+    /// News up to this number were told already.
+    told: i64,
+}
+
+/// Where the change log is read before the live news are listened to.
+struct Replay {
+    interest: Interest,
+    at: i64,
+    /// Up to where; `None` until the live news are caught up with.
+    to: Option<i64>,
+    /// What was read and is not told yet.
+    read: VecDeque<Arc<News>>,
+    /// A read under way: it is never dropped half-way.
+    reading: Option<JoinHandle<Result<ChangePage, Error>>>,
+}
+
+impl Stream {
+    /// One that tells nothing until [`Stream::want`].
+    pub fn new(queue: Queue, follower: Follower) -> Stream {
+        Stream { queue, follower, replay: None, interest: None, told: 0 }
+    }
+
+    /// Tells these news from now on, or from those behind `after` on. Answers the number behind which they come.
+    pub fn want(&mut self, interest: Interest, after: Option<i64>) -> i64 {
+        self.interest = Some(interest.clone());
+        match after {
+            Some(at) => {
+                self.replay(at);
+                at
+            }
+            None => {
+                self.replay = None;
+                self.told = self.follower.want(interest);
+                self.told
+            }
+        }
+    }
+
+    /// Tells nothing more.
+    pub fn want_nothing(&mut self) {
+        (self.replay, self.interest) = (None, None);
+        self.follower.want_nothing();
+    }
+
+    /// The last number told to anybody.
+    pub fn position(&self) -> i64 {
+        self.follower.position()
+    }
+
+    /// The next; a call that is dropped takes nothing.
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            if self.replay.is_some() {
+                match self.replayed().await {
+                    Some(heard) => return heard,
+                    None => continue,
+                }
+            }
+            match self.follower.next().await {
+                // Another node had told it already.
+                Heard::News(news) if news.event.is_some() && news.seq <= self.told => {}
+                Heard::News(news) => {
+                    self.told = self.told.max(news.seq);
+                    return Heard::News(news);
+                }
+                // What did not wait stands in the change log, and is told as fast as it is taken.
+                Heard::Lost(Loss::Behind) => self.replay(self.told),
+                Heard::Lost(loss) => {
+                    self.told = self.position();
+                    return Heard::Lost(loss);
+                }
+            }
+        }
+    }
+
+    /// Tells from the change log what happened behind `at`, and then what happens.
+    fn replay(&mut self, at: i64) {
+        let Some(interest) = self.interest.clone() else { return };
+        self.follower.want_nothing();
+        self.replay = Some(Replay { interest, at, to: None, read: VecDeque::new(), reading: None });
+    }
+
+    /// A step of the replay; `None` where that had nothing to tell.
+    async fn replayed(&mut self) -> Option<Heard> {
+        let replay = self.replay.as_mut()?;
+        if let Some(news) = replay.read.pop_front() {
+            return Some(Heard::News(news));
+        }
+        if replay.to.is_some_and(|to| replay.at >= to) {
+            self.told = replay.at;
+            self.replay = None;
+            return None;
+        }
+        let read = || tokio::spawn(read(self.queue.clone(), replay.interest.scope.clone(), replay.at));
+        let page = replay.reading.get_or_insert_with(read).await;
+        replay.reading = None;
+        let page = match page {
+            Ok(Ok(page)) => page,
+            failed => return Some(self.give_up(failed)),
+        };
+        let to = replay.to.unwrap_or(i64::MAX);
+        let wanted = page.entries.into_iter().filter(|entry| entry.seq <= to && replay.interest.wants(&entry.task));
+        replay.read = wanted.map(|entry| Arc::new(News::of(entry))).collect();
+        replay.at = page.next.min(to);
+        if !page.has_more {
+            match replay.to {
+                // Whatever happens from here on comes live; what lies between is read once more.
+                None => replay.to = Some(self.follower.want_with_progress(replay.interest.clone())),
+                Some(to) => replay.at = to,
+            }
+        }
+        None
+    }
+
+    /// Goes on with what happens from now on.
+    fn give_up(&mut self, failed: Result<Result<ChangePage, Error>, JoinError>) -> Heard {
+        if let Some(replay) = self.replay.take() {
+            self.told = self.follower.want_with_progress(replay.interest);
+        }
+        Heard::Lost(match failed {
+            Ok(Err(Error::SequenceExpired(_))) => Loss::Expired,
+            Ok(Err(Error::SequenceAhead)) => Loss::Ahead,
+            Ok(Err(error)) => {
+                error.tell("what a follower missed could not be read");
+                Loss::Behind
+            }
+            _ => Loss::Behind,
+        })
+    }
+}
+
+async fn read(queue: Queue, scope: Scope, after: i64) -> Result<ChangePage, Error> {
+    queue.missed(&scope, after, PAGE).await
+}

@@ -1,0 +1,66 @@
+// One socket: what happens to tasks, told as it happens. Polling goes on beside it, and keeps the page right without it.
+
+import { base } from "./api.js";
+import { reportLive } from "./connection.js";
+
+const FIRST_MS = 500;
+const LONGEST_MS = 30_000;
+const HIDDEN_MS = 30_000; // a tab that nobody looks at for so long lets go
+const BEAT_MS = 20_000;
+
+const news = new EventTarget();
+const tell = (task) => news.dispatchEvent(new CustomEvent("news", { detail: task }));
+
+let socket = null;
+let failures = 0;
+let again = 0;
+let leave = 0;
+
+/** Calls `run(task)` for everything that happens, and `run(null)` when something may have been missed, until `signal` ends. */
+export function onNews(run, signal) {
+  news.addEventListener("news", ({ detail }) => run(detail), { signal });
+}
+
+function open() {
+  clearTimeout(again);
+  if (socket || document.hidden) return;
+  const address = new URL("ws?scope=owner", base);
+  address.protocol = base.protocol.replace("http", "ws");
+  const mine = (socket = new WebSocket(address));
+  let wait = null;
+  let heard = true;
+  const beat = setInterval(() => {
+    if (!heard) return mine.close(); // half open: nobody is there
+    heard = false;
+    if (mine.readyState === WebSocket.OPEN) mine.send("ping");
+  }, BEAT_MS);
+  mine.onmessage = ({ data }) => {
+    heard = true;
+    const frame = JSON.parse(data);
+    if (frame.type === "connection") {
+      failures = 0;
+      reportLive(true);
+    }
+    if (frame.type === "goodbye") wait = frame.reconnect_in_ms;
+    if (frame.type === "connection" || frame.type === "resync") tell(null);
+    else if (frame.event) tell(frame.task);
+  };
+  mine.onclose = () => {
+    clearInterval(beat);
+    socket = null;
+    reportLive(false);
+    failures += 1;
+    again = setTimeout(open, wait ?? backoff());
+  };
+}
+
+// Doubling with full jitter, so that many tabs do not return in step.
+const backoff = () => FIRST_MS + Math.random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** failures);
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(leave);
+  if (document.hidden) leave = setTimeout(() => socket?.close(), HIDDEN_MS);
+  else open();
+});
+addEventListener("online", open);
+open();
