@@ -3,7 +3,8 @@
 //! As with claims (see [`super::heads`]): whoever holds a snapshot open keeps Postgres from forgetting
 //! dead rows, and both indexes begin with all that was due or leased since. What a look found nothing
 //! live in stays empty, because whatever is written later waits for a time that was ahead when it was
-//! written. So a look begins a little before the last one that found nothing.
+//! written, unless a clock was set back in between: of what this store writes it hears that. So a look
+//! begins a little before the last one that found nothing.
 
 use crate::store::Due;
 use crate::task::Time;
@@ -56,6 +57,12 @@ impl Looks {
         }
     }
 
+    /// Something that this store has written waits for this time.
+    pub fn waits(&self, time: Time) {
+        let mut known = self.known();
+        known.nothing_at = known.nothing_at.map(|at| at.min(time));
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,6 +100,14 @@ mod tests {
         assert_eq!(looks.from(Time(130_000)), Time(100_000 - SLACK_MS));
         looks.found(WHOLE_LOOK, Time(130_000), &lapsed, Duration::ZERO);
         assert_eq!(looks.from(Time(130_000)), WHOLE_LOOK);
+    }
+
+    #[test]
+    fn what_was_written_while_the_clock_was_set_back_is_not_passed_over() {
+        let looks = after_one();
+        looks.waits(Time(20_000));
+        looks.waits(Time(300_000));
+        assert_eq!(looks.from(Time(101_000)), Time(20_000 - SLACK_MS));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
     Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
-use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
+use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Status, Task, Time};
 use async_trait::async_trait;
 use connect::Connections;
 use heads::Heads;
@@ -161,6 +161,8 @@ impl Store for Postgres {
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
         let written = write!(self.submits, |db| write::insert(db, submissions));
         let tasks = submissions.iter().flat_map(|submission| &submission.tasks);
+        let waiting = tasks.clone().filter(|task| task.run_at > task.created_at).map(|task| task.run_at);
+        waiting.min().inspect(|first| self.looks.waits(*first));
         tasks.for_each(|task| self.heads.ready(task.priority, task.run_at.0));
         written
     }
@@ -169,6 +171,9 @@ impl Store for Postgres {
         let (ranges, began) = (self.heads.ranges(claim), Instant::now());
         let tasks = write!(self.work, |db| write::claim(db, claim, &ranges))?;
         self.heads.claimed(&ranges, &tasks, began.elapsed());
+        if !tasks.is_empty() {
+            self.looks.waits(claim.now.plus(claim.lease_ms));
+        }
         Ok(tasks)
     }
 
@@ -176,6 +181,8 @@ impl Store for Postgres {
         let written = write!(self.changes, |db| write::apply(db, changes));
         let ready = changes.iter().filter(|change| change.makes_ready());
         ready.for_each(|change| self.heads.ready(change.task.priority, change.run_at.0));
+        let waiting = changes.iter().filter(|change| change.to == Status::Pending && !change.makes_ready());
+        waiting.map(|change| change.run_at).min().inspect(|first| self.looks.waits(*first));
         written
     }
 

@@ -96,6 +96,10 @@ async fn is_whole(database: &Path, db: &mut SqliteConnection) -> Result<()> {
 
 /// What SQLite finds wrong with the structure of the file; empty if nothing is.
 async fn quick_check(db: &mut SqliteConnection) -> Result<Vec<String>> {
-    let said: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(5)").fetch_all(db).await.map_err(failed)?;
+    let said: Vec<String> = match sqlx::query_scalar("PRAGMA quick_check(5)").fetch_all(db).await.map_err(failed) {
+        // So wrong that it could not go on.
+        Err(Error::Damaged(wrong)) => vec![wrong],
+        said => said?,
+    };
     Ok(said.into_iter().filter(|line| line != "ok").map(|line| line.replace('\n', " ")).collect())
 }

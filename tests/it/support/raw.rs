@@ -68,7 +68,7 @@ impl Raw {
             Raw::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
         };
         let mut tables = self.texts(all).await;
-        tables.retain(|table| table != "log_start" && table != "_sqlx_migrations");
+        tables.retain(|table| !["log_start", "key_changes", "_sqlx_migrations"].contains(&table.as_str()));
         tables.sort_unstable();
         tables
     }
