@@ -147,13 +147,13 @@ async fn a_role_may_over_a_socket_what_it_may_by_a_request(live: Live) {
         let mut socket = open_with(&live, &format!("authorization: Bearer {key}\r\n")).await;
         assert_eq!(socket.said().await["type"], "connection");
         socket.ask(json!({ "type": kind, "id": 1, "task_id": task })).await;
-        let said = socket.said().await;
+        let said = socket.answered().await;
         let heard = if said["type"] == "ack" { &said["task"]["status"] } else { &said["code"] };
         assert_eq!(heard, answer, "{kind}");
         if answer == "forbidden" {
             // Before anything is looked for.
             socket.ask(json!({ "type": kind, "id": 1, "task_id": "7" })).await;
-            assert_eq!(socket.said().await["code"], "forbidden");
+            assert_eq!(socket.answered().await["code"], "forbidden");
         }
     }
     let headers = format!("authorization: Bearer {works}\r\n");

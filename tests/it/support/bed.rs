@@ -1,5 +1,6 @@
 //! A queue over a fresh database that is gone after the test.
 
+use super::aside;
 use errand::clock::Clock;
 use errand::files::Files;
 use errand::queue::Queue;
@@ -151,9 +152,9 @@ impl Drop for Dropped {
             let mut connection = PgConnection::connect(&server).await?;
             connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await
         };
-        let _ = std::thread::spawn(move || {
+        let dropping = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| runtime.block_on(drop))
-        })
-        .join();
+        });
+        let _ = aside(|| dropping.join());
     }
 }

@@ -24,3 +24,14 @@ macro_rules! on_both_databases {
     };
 }
 pub(crate) use on_both_databases;
+
+/// Waits for something without keeping a worker of the runtime from its other tasks. One of them may be
+/// what is waited for: a DROP DATABASE waits for every session that is still being let in, so for a
+/// connection that another case has just begun.
+pub fn aside<T>(wait: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
+    }
+}

@@ -1,5 +1,6 @@
 //! The real binary, started and killed.
 
+use super::aside;
 use super::bed::{DatabaseUrl, Dropped, fresh_postgres};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -109,7 +110,7 @@ impl Node {
     /// The same; how it ended and what it said if it does not listen.
     pub fn try_start(command: Command) -> Result<Node, (ExitStatus, String)> {
         let (mut node, address) = Node::spawn(command);
-        match address.recv_timeout(Duration::from_secs(30)) {
+        match aside(|| address.recv_timeout(Duration::from_secs(30))) {
             Ok(url) => {
                 node.url = url;
                 Ok(node)

@@ -132,6 +132,16 @@ impl WebSocket {
         }
     }
 
+    /// The answer to what was asked; what happens to tasks meanwhile goes by.
+    pub async fn answered(&mut self) -> Value {
+        loop {
+            let frame = self.said().await;
+            if frame["type"] == "ack" || frame["type"] == "error" {
+                return frame;
+            }
+        }
+    }
+
     /// By which code it is closed; what is said before goes by.
     pub async fn closed(&mut self) -> u16 {
         loop {
