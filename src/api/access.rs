@@ -57,10 +57,6 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/events", READERS),
     // Whoever connects says who it is then, or is turned away.
     ("GET", "/ws", OPEN),
-    ("GET", "/ws/metrics", OPEN),
-    ("GET", "/ws/activity", OPEN),
-    ("GET", "/ws/stream", OPEN),
-    ("GET", "/ws/approvals", OPEN),
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
     ("GET", "/api/task/status", READERS),

@@ -9,7 +9,7 @@ use crate::queue::keys::SESSION_HOURS;
 use crate::task::{Role, Time};
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Authority};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -143,13 +143,29 @@ pub fn token_of(headers: &HeaderMap) -> Option<Token<'_>> {
 pub fn is_same_origin(headers: &HeaderMap) -> bool {
     match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            matches!((host, origin), (Some(host), Some((_, authority))) if host.eq_ignore_ascii_case(authority))
-        }
+        (None, Some(_)) => is_of_this_host(headers),
         (None, None) => false,
     }
+}
+
+/// Whether `origin` is a page that came from this host, its port as the scheme says it where none is named.
+pub fn is_of_this_host(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some((scheme, authority)), Some(host)) =
+        (text(header::ORIGIN).and_then(|origin| origin.split_once("://")), text(header::HOST))
+    else {
+        return false;
+    };
+    let port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    let read = |text: &str| {
+        let authority: Authority = text.parse().ok()?;
+        Some((authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(port)))
+    };
+    read(authority).is_some_and(|origin| read(host) == Some(origin))
 }
 
 /// What a page of another origin hears.
@@ -203,6 +219,30 @@ mod tests {
             &[("origin", "http://box")],
         ] {
             assert!(!is_same_origin(&headers(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_of_this_host_is_of_this_host() {
+        for (origin, host) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("https://errand.example", "Errand.example:443"),
+            ("http://[::1]:80", "[::1]"),
+        ] {
+            assert!(is_of_this_host(&headers(&[("origin", origin), ("host", host)])), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("null", "a"),
+            ("", "a"),
+            ("http://evil.example", "a"),
+            ("http://a:81", "a"),
+            ("https://a", "a:80"),
+            ("http://a.evil.example", "a"),
+            ("http://evil@a", ""),
+            ("file://a", "a"),
+            ("chrome-extension://a", "a"),
+        ] {
+            assert!(!is_of_this_host(&headers(&[("origin", origin), ("host", host)])), "{origin} {host}");
         }
     }
 

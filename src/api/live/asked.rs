@@ -20,27 +20,16 @@ const MAX_KEY: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     Tasks,
-    Metrics,
-    Activity,
-    Notifications,
-    Approvals,
-    Stream,
 }
 
 impl Topic {
     /// Each.
-    pub const ALL: [Topic; 6] =
-        [Topic::Tasks, Topic::Metrics, Topic::Activity, Topic::Notifications, Topic::Approvals, Topic::Stream];
+    pub const ALL: [Topic; 1] = [Topic::Tasks];
 
     /// The word on the wire.
     pub fn word(self) -> &'static str {
         match self {
             Topic::Tasks => "tasks",
-            Topic::Metrics => "metrics",
-            Topic::Activity => "activity",
-            Topic::Notifications => "notifications",
-            Topic::Approvals => "approvals",
-            Topic::Stream => "stream",
         }
     }
 
@@ -202,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_subscription_is_read_with_all_its_members() {
-        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics"],"filter":{"status":"FAILED","tag":"x"},
+        let text = r#"{"type":"subscribe","id":7,"topics":["tasks"],"filter":{"status":"FAILED","tag":"x"},
                       "client_id":"c","after_seq":12}"#;
         let asked = read(text).unwrap();
         assert_eq!(asked.id.unwrap().get(), "7");
         let Ok(What::Subscribe(subscribe)) = asked.what else { panic!("no subscription") };
-        assert_eq!(subscribe.topics, [Topic::Tasks, Topic::Metrics]);
+        assert_eq!(subscribe.topics, [Topic::Tasks]);
         assert_eq!((subscribe.client_id.as_deref(), subscribe.after_seq), (Some("c"), Some(12)));
         assert_eq!(subscribe.filter.tag.as_deref(), Some("x"));
     }

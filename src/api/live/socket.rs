@@ -34,8 +34,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What a request asked for with its address.
 pub struct Terms {
-    /// Subscribed to already, beside tasks.
-    pub topic: Option<Topic>,
     /// The client whose tasks are wanted beside the socket's own.
     pub client_id: Option<String>,
     /// Whether all of the owner's tasks are wanted.
@@ -98,7 +96,6 @@ impl Socket {
         };
         drop(headers);
         let (mut ended, caller) = (signed.ended(self.api.keys.clone()), signed.caller);
-        self.topics.extend(terms.topic);
         let mine = [Some(self.id.clone()), terms.client_id.clone()].into_iter().flatten().collect();
         let clients = if terms.all { None } else { Some(mine) };
         let filter = Filter { client_id: terms.client_id.filter(|_| terms.all), ..Filter::default() };

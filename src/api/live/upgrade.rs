@@ -1,19 +1,19 @@
-//! `GET /ws` and its siblings: from a request to a socket.
+//! `GET /ws`: from a request to a socket.
 
 use super::super::Api;
 use super::super::caller::MAX_CLIENT_ID;
 use super::super::problem::{Code, Problem, Result};
 use super::super::query::Query;
-use super::asked::Topic;
+use super::super::session;
 use super::sign::{PROTOCOL, sign_in};
 use super::socket::{Socket, Terms};
 use super::{MAX_MESSAGE, Place};
 use crate::task::text;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, StatusCode, header, uri::Authority};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Each socket has a buffer of this size to read into; what is larger is read piece by piece.
@@ -23,17 +23,10 @@ const MAX_WRITE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
-    let routes = OpenApiRouter::new().route("/ws", subscribed_to(None));
-    [Topic::Metrics, Topic::Activity, Topic::Stream, Topic::Approvals]
-        .into_iter()
-        .fold(routes, |routes, topic| routes.route(&format!("/ws/{}", topic.word()), subscribed_to(Some(topic))))
+    OpenApiRouter::new().route("/ws", get(upgrade))
 }
 
-fn subscribed_to(topic: Option<Topic>) -> MethodRouter<Api> {
-    get(move |State(api): State<Api>, request: Request| upgrade(api, topic, request))
-}
-
-async fn upgrade(api: Api, topic: Option<Topic>, request: Request) -> Result<Response> {
+async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     let (mut parts, _) = request.into_parts();
     check_origin(&parts.headers)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
@@ -54,7 +47,7 @@ async fn upgrade(api: Api, topic: Option<Topic>, request: Request) -> Result<Res
     let place = Place::take(&api)?;
     let follower = api.queue.follow().await?;
     let headers = parts.headers;
-    let terms = Terms { topic, client_id, all, after };
+    let terms = Terms { client_id, all, after };
     let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     let upgrade = upgrade.max_write_buffer_size(MAX_WRITE_BUFFER);
@@ -69,54 +62,8 @@ pub fn scope(query: &mut Query) -> bool {
 
 /// Refuses pages of other sites: a browser would lend them what it keeps for this one.
 fn check_origin(headers: &HeaderMap) -> Result<()> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    match origin.to_str().is_ok_and(|origin| is_same_site(origin, host)) {
+    match !headers.contains_key(header::ORIGIN) || session::is_of_this_host(headers) {
         true => Ok(()),
         false => Err(Problem::new(Code::Forbidden, "a page of another origin may not connect here")),
-    }
-}
-
-/// Whether a page of this origin came from this host, its port as the scheme says it where none is named.
-fn is_same_site(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    let port = match scheme {
-        "http" => 80,
-        "https" => 443,
-        _ => return false,
-    };
-    let read = |text: &str| {
-        let authority: Authority = text.parse().ok()?;
-        Some((authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(port)))
-    };
-    read(authority).is_some_and(|origin| read(host) == Some(origin))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_page_of_this_host_is_of_this_site() {
-        for (origin, host) in [
-            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
-            ("https://errand.example", "Errand.example:443"),
-            ("http://[::1]:80", "[::1]"),
-        ] {
-            assert!(is_same_site(origin, host), "{origin} {host}");
-        }
-        for (origin, host) in [
-            ("null", "a"),
-            ("", "a"),
-            ("http://evil.example", "a"),
-            ("http://a:81", "a"),
-            ("https://a", "a:80"),
-            ("http://a.evil.example", "a"),
-            ("http://evil@a", ""),
-            ("file://a", "a"),
-            ("chrome-extension://a", "a"),
-        ] {
-            assert!(!is_same_site(origin, host), "{origin} {host}");
-        }
     }
 }

@@ -26,7 +26,7 @@ async fn a_page_of_another_origin_is_refused() {
 #[tokio::test]
 async fn what_is_no_upgrade_is_refused() {
     let live = Live::sqlite().await;
-    for path in ["/ws", "/ws/", "/ws/metrics"] {
+    for path in ["/ws", "/ws/"] {
         live.service.get(path).await.is_problem(400, "bad_request", path);
         live.service.post(path, json!({})).await.is_problem(405, "method_not_allowed", path);
     }

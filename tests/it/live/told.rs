@@ -149,15 +149,16 @@ async fn a_task_is_looked_at_cancelled_and_retried_over_a_socket(live: Live) {
 }
 
 #[tokio::test]
-async fn the_siblings_are_the_same_socket_with_one_topic_more() {
+async fn a_topic_of_which_nothing_is_told_is_refused() {
     let live = Live::sqlite().await;
-    for topic in ["metrics", "activity", "stream", "approvals"] {
-        let (mut socket, id) = live.connected(&format!("/ws/{topic}")).await;
-        live.submit(&id).await;
-        assert_eq!(socket.said().await["type"], "taskQueued");
-        socket.ask(json!({ "type": "subscribe", "topics": ["notifications"] })).await;
-        assert_eq!(socket.said().await["topics"], json!(["tasks", topic, "notifications"]));
-    }
+    let (mut socket, _) = live.connected("/ws").await;
+    socket.ask(json!({ "type": "subscribe", "id": 1, "topics": ["tasks", "metrics"] })).await;
+    let refused = socket.said().await;
+    assert_eq!(
+        (&refused["type"], &refused["errors"][0]["pointer"]),
+        (&json!("error"), &json!("/topics/1")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
