@@ -1,5 +1,6 @@
 //! List cursors: where the page before ended, bound to the query it was made for.
 
+use crate::files::hex;
 use crate::task::filter::After;
 use crate::task::{Filter, Scope, Sort, Time};
 use base64::Engine;
@@ -58,7 +59,7 @@ impl Cursor {
 
 /// What tells one query from another: whose rows, which of them, in which order.
 pub fn query_hash(scope: &Scope, filter: &Filter, sort: Sort) -> String {
-    super::etag::hex(&Sha256::digest(format!("{scope:?}{filter:?}{sort:?}"))[..8])
+    hex(&Sha256::digest(format!("{scope:?}{filter:?}{sort:?}"))[..8])
 }
 
 #[cfg(test)]

@@ -1,18 +1,10 @@
 //! Entity tags: an answer the caller already has is not sent again.
 
+use crate::files::hex;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
-
-/// A hash in lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
 
 /// The tag of exactly these bytes.
 pub fn of(bytes: &[u8]) -> String {

@@ -7,6 +7,7 @@ use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::{self, Query};
 use super::{Api, body, json_response, sniff, to_json};
 use crate::fault;
+use crate::files::hex;
 use crate::files::{self, Files, Stored, Writer};
 use crate::store::File;
 use crate::task::text::FieldError;
@@ -175,7 +176,7 @@ fn judge(said: &Said, stored: &Stored) -> Result<String> {
     if stored.bytes == 0 {
         return Err(Problem::new(Code::InvalidRequest, "the file is empty"));
     }
-    if said.sha256.as_ref().is_some_and(|sha256| super::etag::hex(sha256) != stored.sha256) {
+    if said.sha256.as_ref().is_some_and(|sha256| hex(sha256) != stored.sha256) {
         let wrong = FieldError::new("/content-digest", "is not the SHA-256 of the body");
         return Err(Problem::invalid(Code::InvalidRequest, vec![wrong]));
     }

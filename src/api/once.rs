@@ -3,7 +3,8 @@
 use super::body::Json;
 use super::caller::Caller;
 use super::problem::{Code, Problem, Result};
-use super::{etag, json, json_response};
+use super::{json, json_response};
+use crate::files::hex;
 use crate::store::Once;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -45,7 +46,7 @@ pub fn remember(key: Option<String>, caller: &Caller, route: &str, body: Option<
 /// The same for two bodies that mean the same: order of members and spaces do not count.
 fn fingerprint(route: &str, body: &str) -> String {
     let canonical = json::canonical(body).unwrap_or_default();
-    etag::hex(&Sha256::digest(format!("{route}\n{canonical}")))
+    hex(&Sha256::digest(format!("{route}\n{canonical}")))
 }
 
 /// The first answer, byte for byte.

@@ -2,6 +2,7 @@
 
 use super::problem::Result;
 use super::{Api, common, etag, json_response};
+use crate::files::hex;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
@@ -98,7 +99,7 @@ async fn favicon(headers: HeaderMap) -> Result<Response> {
 
 fn serve(path: &str, headers: &HeaderMap) -> Result<Response> {
     let EmbeddedFile { data, metadata } = Assets::get(path).ok_or_else(common::not_found)?;
-    let tag = format!("\"{}\"", etag::hex(&metadata.sha256_hash()[..16]));
+    let tag = format!("\"{}\"", hex(&metadata.sha256_hash()[..16]));
     let mut response = match etag::matches(headers, &tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => Response::new(Body::from(data.into_owned())),

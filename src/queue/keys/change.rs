@@ -2,6 +2,7 @@
 //! line beside it.
 
 use super::form;
+use crate::files::hex;
 use crate::store::{self, Key, KeyStore};
 use crate::task::{Role, Time};
 
@@ -41,7 +42,7 @@ pub async fn create(store: &dyn KeyStore, new: NewKey, now: Time) -> Result<(Key
         owner: new.owner,
         name: new.name,
         role: new.role,
-        secret: form::hex(&form::hash(&secret)),
+        secret: hex(&form::hash(&secret)),
         types: new.types,
         queues: new.queues,
         created_at: now,
@@ -63,7 +64,7 @@ pub async fn revoke(store: &dyn KeyStore, id: &str, now: Time) -> Result<Key, Ke
 /// who needs one makes a second key, and revokes the first one later.
 pub async fn rotate(store: &dyn KeyStore, id: &str) -> Result<(Key, String), KeyError> {
     let secret = form::random();
-    let key = store.rotate_key(id, &form::hex(&form::hash(&secret))).await?.ok_or(KeyError::NotFound)?;
+    let key = store.rotate_key(id, &hex(&form::hash(&secret))).await?.ok_or(KeyError::NotFound)?;
     let text = form::write(&key.id, &secret);
     Ok((key, text))
 }

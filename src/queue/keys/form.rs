@@ -5,6 +5,7 @@
 //! told from a wrong key, without a look at any key. It says nothing of the secret to anybody who has not
 //! got it.
 
+use crate::files::hex;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRng;
@@ -74,12 +75,7 @@ pub fn equal(a: &Hash, b: &Hash) -> bool {
     a.ct_eq(b).into()
 }
 
-/// A hash as the database has it.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The other way; all zeros, which is nothing's hash, for what is no hash.
+/// A hash as the database has it, in lower-case hex; all zeros, which is nothing's hash, for what is no hash.
 pub fn of_hex(text: &str) -> Hash {
     let byte = |n: usize| text.get(2 * n..2 * n + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let mut hash = Hash::default();

@@ -3,6 +3,7 @@
 use super::super::read::own;
 use super::memory::{FRESH, STALE};
 use super::{Identity, Keys, Refused, form};
+use crate::files::hex;
 use crate::store::Session;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -49,9 +50,9 @@ impl Keys {
         let token = URL_SAFE_NO_PAD.encode(form::random::<32>());
         let now = self.inner.clock.now();
         let session = Session {
-            token: form::hex(&form::hash(token.as_bytes())),
+            token: hex(&form::hash(token.as_bytes())),
             key_id: identity.key_id.clone().unwrap_or_default(),
-            secret: form::hex(&identity.hash),
+            secret: hex(&identity.hash),
             created_at: now,
             expires_at: now.plus(SESSION_HOURS * 3_600_000),
         };
@@ -86,7 +87,7 @@ impl Keys {
 
     /// Ends a session: here at once, at other nodes within 5 s.
     pub async fn sign_out(&self, token: &str) -> Result<(), Refused> {
-        let hash = form::hex(&form::hash(token.as_bytes()));
+        let hash = hex(&form::hash(token.as_bytes()));
         let inner = self.inner.clone();
         own(async move {
             inner.store.end_session(&hash).await?;
@@ -100,7 +101,7 @@ impl Keys {
         if token.len() != TOKEN_CHARS {
             return Ok(None);
         }
-        let hash = form::hex(&form::hash(token.as_bytes()));
+        let hash = hex(&form::hash(token.as_bytes()));
         match self.inner.sessions.seen().get(&hash) {
             Some(None) => return Ok(None),
             Some(Some((asked, session))) if asked.elapsed() < STALE => return Ok(Some(session.clone())),

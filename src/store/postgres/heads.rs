@@ -4,7 +4,7 @@
 //! index then begins with dead entries, and each claim from its very beginning would walk all of
 //! them. So a claim begins, in each priority, a little before the last task that was claimed there.
 //! What became ready further back through this store is looked for at once, what did so through
-//! another node with the next whole claim, which comes every second (less often where it is slow).
+//! another node with the next whole claim, which comes every second or two (less often where it is slow).
 
 use crate::store::Claim;
 use crate::task::Task;

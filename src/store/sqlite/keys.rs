@@ -1,11 +1,72 @@
-//! Keys and sessions in SQLite: each write is one transaction of the caller's.
+//! Keys and sessions in SQLite: each write is one transaction.
 
-use super::failed;
 use super::json::json;
+use super::{Sqlite, failed};
 use crate::store::keys::{KeyRow, SessionRow, list_json};
-use crate::store::{Key, Result, Session};
+use crate::store::{Key, KeyStore, Result, Session, SessionStore};
 use crate::task::Time;
+use async_trait::async_trait;
 use sqlx::SqliteConnection;
+
+#[async_trait]
+impl KeyStore for Sqlite {
+    async fn key_changes(&self) -> Result<i64> {
+        changes(&mut *self.reader().await?).await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>> {
+        all(&mut *self.reader().await?).await
+    }
+
+    async fn add_key(&self, key: &Key) -> Result<()> {
+        let mut write = self.writer.begin_new().await?;
+        let added = add(&mut write, key).await;
+        write.done(added).await
+    }
+
+    async fn revoke_key(&self, id: &str, now: Time) -> Result<Option<Key>> {
+        let mut write = self.writer.begin().await?;
+        let revoked = revoke(&mut write, id, now).await;
+        write.done(revoked).await
+    }
+
+    async fn rotate_key(&self, id: &str, secret: &str) -> Result<Option<Key>> {
+        let mut write = self.writer.begin().await?;
+        let rotated = rotate(&mut write, id, secret).await;
+        write.done(rotated).await
+    }
+
+    async fn note_key_use(&self, used: &[(String, Time)]) -> Result<()> {
+        let mut write = self.writer.begin_new().await?;
+        let noted = note_use(&mut write, used).await;
+        write.done(noted).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for Sqlite {
+    async fn add_session(&self, session: &Session) -> Result<()> {
+        let mut write = self.writer.begin_new().await?;
+        let added = add_session(&mut write, session).await;
+        write.done(added).await
+    }
+
+    async fn session(&self, token: &str) -> Result<Option<Session>> {
+        session(&mut *self.reader().await?, token).await
+    }
+
+    async fn end_session(&self, token: &str) -> Result<()> {
+        let mut write = self.writer.begin().await?;
+        let ended = end_session(&mut write, token).await;
+        write.done(ended).await
+    }
+}
+
+impl Sqlite {
+    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
+        self.readers.acquire().await.map_err(failed)
+    }
+}
 
 pub async fn changes(db: &mut SqliteConnection) -> Result<i64> {
     sqlx::query_scalar!("SELECT n FROM key_changes").fetch_one(db).await.map_err(failed)

@@ -24,9 +24,8 @@ mod write;
 mod writer;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, Key, KeyStore, LineQuery, Made, Minute, Piece,
-    Prune, Pruned, Result, Save, Saved, Session, SessionStore, Stamp, Store, StoredLine, Submission, Submitted,
-    Transition, Wake, Way, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
+    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -226,10 +225,10 @@ impl Store for Sqlite {
         let mut write = self.writer.begin().await?;
         let pruned = prune::prune(&mut write, prune).await;
         let pruned = write.done(pruned).await?;
-        if pruned.tasks > 0 {
-            let mut write = self.writer.begin().await?;
-            let shrunk = prune::shrink(&mut write).await;
-            write.done(shrunk).await?;
+        if pruned.tasks > 0
+            && let Err(error) = self.shrink().await
+        {
+            tracing::warn!(%error, "the file could not be made shorter; it is tried again with the next deletion");
         }
         Ok(pruned)
     }
@@ -277,63 +276,11 @@ impl Store for Sqlite {
     }
 }
 
-#[async_trait]
-impl KeyStore for Sqlite {
-    async fn key_changes(&self) -> Result<i64> {
-        keys::changes(&mut *self.reader().await?).await
-    }
-
-    async fn keys(&self) -> Result<Vec<Key>> {
-        keys::all(&mut *self.reader().await?).await
-    }
-
-    async fn add_key(&self, key: &Key) -> Result<()> {
-        let mut write = self.writer.begin_new().await?;
-        let added = keys::add(&mut write, key).await;
-        write.done(added).await
-    }
-
-    async fn revoke_key(&self, id: &str, now: Time) -> Result<Option<Key>> {
-        let mut write = self.writer.begin().await?;
-        let revoked = keys::revoke(&mut write, id, now).await;
-        write.done(revoked).await
-    }
-
-    async fn rotate_key(&self, id: &str, secret: &str) -> Result<Option<Key>> {
-        let mut write = self.writer.begin().await?;
-        let rotated = keys::rotate(&mut write, id, secret).await;
-        write.done(rotated).await
-    }
-
-    async fn note_key_use(&self, used: &[(String, Time)]) -> Result<()> {
-        let mut write = self.writer.begin_new().await?;
-        let noted = keys::note_use(&mut write, used).await;
-        write.done(noted).await
-    }
-}
-
-#[async_trait]
-impl SessionStore for Sqlite {
-    async fn add_session(&self, session: &Session) -> Result<()> {
-        let mut write = self.writer.begin_new().await?;
-        let added = keys::add_session(&mut write, session).await;
-        write.done(added).await
-    }
-
-    async fn session(&self, token: &str) -> Result<Option<Session>> {
-        keys::session(&mut *self.reader().await?, token).await
-    }
-
-    async fn end_session(&self, token: &str) -> Result<()> {
-        let mut write = self.writer.begin().await?;
-        let ended = keys::end_session(&mut write, token).await;
-        write.done(ended).await
-    }
-}
-
 impl Sqlite {
-    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
-        self.readers.acquire().await.map_err(failed)
+    async fn shrink(&self) -> Result<()> {
+        let mut write = self.writer.begin().await?;
+        let shrunk = prune::shrink(&mut write).await;
+        write.done(shrunk).await
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// A poll and a second: a task starts within this whatever becomes of the signals.
+/// A task starts within this whatever becomes of the signals: a poll and a little.
 const STARTS: Duration = Duration::from_secs(2);
 /// A session that hears nothing is made anew within this.
 const REMADE: Duration = Duration::from_secs(15);
