@@ -1,7 +1,7 @@
 //! What happened, told to whoever waits for it on this node.
 //!
 //! Nothing here is a promise of its own: every listener also looks at the database from time to
-//! time, so a signal that never came (another node's, say) costs a second and loses nothing.
+//! time, so a signal that never came (another node's, say) costs a poll and loses nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -48,7 +48,7 @@ async fn look(queue: &Queue, every: Duration) {
                 .map_or(every, |next| Duration::from_millis(next.since(queue.clock().now()).max(1) as u64).min(every)),
             Err(error) => {
                 tracing::debug!(%error, "due tasks could not be looked for; trying again");
-                LOOK_AGAIN.min(every)
+                LOOK_AGAIN
             }
         };
         let _ = timeout(wait, queue.events().until_due()).await;
