@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::caller;
+use super::common::Peer;
 use super::problem::{Code, Problem, Result};
 use crate::queue::keys::Identity;
 use crate::task::Role;
@@ -130,7 +131,8 @@ async fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Identity>>
     match lines.iter().find(|(known, _)| known == method).map(|(_, access)| access) {
         Some(Access::Open) => Ok(None),
         Some(Access::Only(roles)) => {
-            let identity = caller::identify(api, request.method(), request.headers()).await?;
+            let peer = request.extensions().get::<Peer>().copied();
+            let identity = caller::identify(api, peer, request.method(), request.headers()).await?;
             if !roles.contains(&identity.role) {
                 let detail = format!("a key with the role {} may not do this", identity.role.word());
                 return Err(Problem::new(Code::Forbidden, detail));

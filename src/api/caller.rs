@@ -1,6 +1,7 @@
 //! Who is calling: the one place that knows what comes with a request.
 
 use super::Api;
+use super::common::Peer;
 use super::problem::{Code, Problem, Result};
 use super::session::{self, Token};
 use crate::queue::keys::{Identity, Refused};
@@ -93,14 +94,14 @@ impl FromRequestParts<Api> for Caller {
 
 /// Who sends this: by its key, else by its session, which must not change anything from a page of
 /// another origin. While no key is needed it is always the same one, whatever comes with the request.
-pub async fn identify(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Arc<Identity>> {
+pub async fn identify(api: &Api, peer: Option<Peer>, method: &Method, headers: &HeaderMap) -> Result<Arc<Identity>> {
     match api.keys.anybody().await {
         Ok(anybody) => return Ok(anybody),
         Err(Refused::Away(error)) => return Err(error.into()),
         Err(_) => {}
     }
     if let Some(key) = key_of(headers) {
-        return api.keys.caller_of(key).await.map_err(refused);
+        return api.guesses.look(peer, key, api.keys.caller_of(key)).await;
     }
     let Some(Token { token, .. }) = session::token_of(headers) else {
         return Err(unauthenticated("send a key, as `authorization: Bearer errand_…`"));

@@ -16,6 +16,7 @@ mod export;
 mod fields;
 mod files;
 mod filter;
+mod guesses;
 mod history;
 mod json;
 mod keys;
@@ -48,6 +49,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use guesses::Guesses;
 use known::Known;
 pub use live::Bounds;
 use problem::{Code, Problem, Result};
@@ -61,6 +63,7 @@ use uuid::Uuid;
 
 pub use access::{Access, TABLE};
 pub use axum::Router;
+pub use common::Peer;
 
 /// The longest a caller may wait for an answer, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;
@@ -94,6 +97,7 @@ pub struct Api {
     sockets: Arc<AtomicUsize>,
     known: Arc<Known>,
     bounds: Bounds,
+    guesses: Arc<Guesses>,
 }
 
 impl Api {
@@ -108,6 +112,7 @@ impl Api {
             sockets: Arc::default(),
             known: Arc::default(),
             bounds: Bounds::default(),
+            guesses: Arc::default(),
         }
     }
 

@@ -72,18 +72,30 @@ fn secure(document: &mut Value) {
         let Some(operation) = operation else { continue };
         let Access::Only(roles) = access else {
             operation["security"] = json!([]);
+            if (*method, path) == ("POST", "/api/session") {
+                operation["responses"]["429"] = too_much();
+            }
             continue;
         };
         let words: Vec<_> = roles.iter().map(|role| role.word()).collect();
         operation["security"] = any.clone();
         operation["x-roles"] = json!(words);
-        let problem = |description: String| {
-            json!({ "description": description, "content": { "application/problem+json": {
-                "schema": { "$ref": "#/components/schemas/Problem" } } } })
-        };
         operation["responses"]["401"] = problem("No key, or none that is valid".to_owned());
         operation["responses"]["403"] = problem(format!("The key's role is none of: {}", words.join(", ")));
+        operation["responses"]["429"] = too_much();
     }
+}
+
+fn problem(description: String) -> Value {
+    json!({ "description": description, "content": { "application/problem+json": {
+        "schema": { "$ref": "#/components/schemas/Problem" } } } })
+}
+
+/// What everybody may hear who is asked for a key.
+fn too_much() -> Value {
+    let mut response = problem("Too much, or too many wrong keys: try again after `retry-after` seconds".to_owned());
+    response["headers"]["retry-after"] = json!({ "schema": { "type": "integer", "minimum": 1 } });
+    response
 }
 
 /// The list's parameters that are no filters, and the one the export tells itself.

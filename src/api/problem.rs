@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// No more errors than this are listed.
 pub const MAX_ERRORS: usize = 100;
@@ -145,6 +146,12 @@ impl Problem {
         let mut problem = Problem::new(code, detail);
         problem.0.errors = errors;
         problem
+    }
+
+    /// One to be tried again after this time, which is told in whole seconds.
+    pub fn later(code: Code, detail: impl Into<Cow<'static, str>>, wait: Duration) -> Problem {
+        let seconds = wait.as_millis().div_ceil(1000).max(1) as u64;
+        Problem::new(code, detail).with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// A 500 that shows nothing; `cause` goes to the log.

@@ -2,6 +2,7 @@
 
 use super::body;
 use super::caller::{self, Caller};
+use super::common::Peer;
 use super::fields::Fields;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::{Api, json_response, query, to_json};
@@ -57,6 +58,7 @@ async fn sign_in(State(api): State<Api>, request: Request) -> Result<Response> {
     if (headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")) && !is_same_origin(&headers) {
         return Err(foreign());
     }
+    let peer = request.extensions().get::<Peer>().copied();
     let body = body::json(request, MAX_BODY_BYTES).await?;
     let mut fields = Fields::of(body.text(), "");
     let key = fields.text("key", |_| None);
@@ -64,7 +66,8 @@ async fn sign_in(State(api): State<Api>, request: Request) -> Result<Response> {
         fields.missing("key");
     }
     fields.done(Code::InvalidRequest)?;
-    let (_, token) = api.keys.sign_in(&key.unwrap_or_default()).await.map_err(caller::refused)?;
+    let key = key.unwrap_or_default();
+    let (_, token) = api.guesses.look(peer, &key, api.keys.sign_in(&key)).await?;
     // The one before is nobody's any more.
     if let Some(before) = token_of(&headers) {
         api.keys.sign_out(before.token).await.map_err(caller::refused)?;

@@ -1,7 +1,8 @@
 //! Who is at a socket: the one place where what a client shows becomes a caller.
 
 use super::super::Api;
-use super::super::caller::{Caller, identify, key_of, refused};
+use super::super::caller::{Caller, identify, key_of};
+use super::super::common::Peer;
 use super::super::problem::{Code, Problem, Result};
 use super::super::session;
 use crate::queue::keys::{Keys, Refused};
@@ -41,17 +42,17 @@ impl Signed {
 
 /// Lets somebody in by a key in a message, or by the request it began with: a key among its headers or
 /// the protocols it offers, or its session. `None` where it has shown nothing yet.
-pub async fn sign_in(api: &Api, headers: &HeaderMap, key: Option<&str>) -> Result<Option<Signed>> {
+pub async fn sign_in(api: &Api, peer: Option<Peer>, headers: &HeaderMap, key: Option<&str>) -> Result<Option<Signed>> {
     let key = key.or_else(|| offered(headers));
     let (identity, by_key) = match (api.keys.anybody().await, key) {
         (Ok(anybody), _) => (anybody, true),
-        (Err(_), Some(key)) => (api.keys.caller_of(key).await.map_err(refused)?, true),
+        (Err(_), Some(key)) => (api.guesses.look(peer, key, api.keys.caller_of(key)).await?, true),
         (Err(Refused::Away(error)), None) => return Err(error.into()),
-        (Err(_), None) if key_of(headers).is_some() => (identify(api, &Method::GET, headers).await?, true),
+        (Err(_), None) if key_of(headers).is_some() => (identify(api, peer, &Method::GET, headers).await?, true),
         (Err(_), None) if session::token_of(headers).is_none() => return Ok(None),
         // A browser sends its cookie for any page; which one it is for, it says.
         (Err(_), None) if headers.get(header::ORIGIN).is_none() => return Err(session::foreign()),
-        (Err(_), None) => (identify(api, &Method::GET, headers).await?, false),
+        (Err(_), None) => (identify(api, peer, &Method::GET, headers).await?, false),
     };
     if identity.role == Role::Worker {
         return Err(Problem::new(Code::Forbidden, "a key with the role worker may not do this"));

@@ -2,6 +2,7 @@
 
 use super::super::Api;
 use super::super::caller::{self, Caller};
+use super::super::common::Peer;
 use super::super::problem::{Code, Problem};
 use super::super::to_json;
 use super::asked::{self, Asked, Subscribe, Topic, What};
@@ -34,6 +35,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What a request asked for with its address.
 pub struct Terms {
+    /// Where it came from.
+    pub peer: Option<Peer>,
     /// The client whose tasks are wanted beside the socket's own.
     pub client_id: Option<String>,
     /// Whether all of the owner's tasks are wanted.
@@ -91,7 +94,7 @@ impl Socket {
     ) -> Result<Infallible, Over> {
         let signed = match signed {
             Ok(Some(signed)) => signed,
-            Ok(None) => self.signed(&headers).await?,
+            Ok(None) => self.signed(&headers, terms.peer).await?,
             Err(problem) => return Err(self.turn_away(&problem).await?),
         };
         drop(headers);
@@ -130,13 +133,13 @@ impl Socket {
     }
 
     /// Who it is, once it shows a key.
-    async fn signed(&mut self, headers: &HeaderMap) -> Result<Signed, Over> {
+    async fn signed(&mut self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Signed, Over> {
         let until = Instant::now() + self.api.bounds.unsigned;
         loop {
             let message = timeout_at(until, self.socket.recv()).await.map_err(|_| Over(Some(End::Unsigned)))?;
             let Message::Text(text) = understood(message)? else { continue };
             let shown = match asked::read(&text) {
-                Ok(Asked { what: Ok(What::Auth(key)), .. }) => sign_in(&self.api, headers, Some(&key)).await,
+                Ok(Asked { what: Ok(What::Auth(key)), .. }) => sign_in(&self.api, peer, headers, Some(&key)).await,
                 Ok(Asked { what: Ok(What::Ping), .. }) => Ok(None),
                 _ => Err(Problem::new(Code::Unauthenticated, "send {\"type\": \"auth\", \"key\": …} first")),
             };

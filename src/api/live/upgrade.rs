@@ -2,6 +2,7 @@
 
 use super::super::Api;
 use super::super::caller::MAX_CLIENT_ID;
+use super::super::common::Peer;
 use super::super::problem::{Code, Problem, Result};
 use super::super::query::Query;
 use super::super::session;
@@ -39,7 +40,8 @@ async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     });
     let (all, after) = (scope(&mut query), query.integer("after_seq", 0..=i64::MAX));
     query.done()?;
-    let signed = match sign_in(&api, &parts.headers, None).await {
+    let peer = parts.extensions.get::<Peer>().copied();
+    let signed = match sign_in(&api, peer, &parts.headers, None).await {
         // A browser's page sees no status of a refused socket: it is told in a frame.
         Err(problem) if problem.code().status() != StatusCode::UNAUTHORIZED => return Err(problem),
         signed => signed,
@@ -47,7 +49,7 @@ async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     let place = Place::take(&api)?;
     let follower = api.queue.follow().await?;
     let headers = parts.headers;
-    let terms = Terms { client_id, all, after };
+    let terms = Terms { peer, client_id, all, after };
     let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     let upgrade = upgrade.max_write_buffer_size(MAX_WRITE_BUFFER);

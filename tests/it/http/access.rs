@@ -84,6 +84,12 @@ fn body(method: &str, path: &str) -> Value {
     }
 }
 
+/// A key with a wrong letter at its end.
+pub fn slip(key: &str) -> String {
+    let (start, last) = key.split_at(key.len() - 1);
+    format!("{start}{}", if last == "A" { "B" } else { "A" })
+}
+
 async fn every_route_lets_in_whom_the_table_names_and_nobody_else(service: Service) {
     service.work();
     let mut keys = Vec::new();
@@ -101,8 +107,7 @@ async fn every_route_lets_in_whom_the_table_names_and_nobody_else(service: Servi
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let own = Things::of(&service, &keys[Role::Submit as usize].1).await;
-    let (start, last) = revoked.split_at(revoked.len() - 1);
-    let wrong = format!("{start}{}", if last == "A" { "B" } else { "A" });
+    let wrong = slip(&revoked);
     for (method, path, roles) in guarded() {
         let what = format!("{method} {path}");
         let address = own.address(path);

@@ -4,6 +4,7 @@ mod access; // every route, by every role and by nobody
 mod cancel; // by one, in every state and for every type
 mod equal; // both databases answer the same
 mod files; // up, through a task, and down again
+mod guesses; // wrong keys, and from where
 mod history; // changes, timeline, attempts, logs, explain
 mod known; // 304 from memory
 mod life; // failures, attempts, panics, time-outs, progress

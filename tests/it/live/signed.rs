@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 on_both_databases![
     Live: a_key_is_shown_in_a_message_a_protocol_a_header_or_by_a_session,
     a_wrong_key_is_told_and_closed_with_4401,
+    wrong_keys_count_at_a_socket_like_everywhere,
     a_key_that_is_revoked_or_a_session_that_ends_closes_its_sockets_within_five_seconds,
     an_owner_hears_nothing_of_another_while_that_one_is_busy,
     a_role_may_over_a_socket_what_it_may_by_a_request,
@@ -81,6 +82,31 @@ async fn a_wrong_key_is_told_and_closed_with_4401(live: Live) {
         let mut socket = open_with(&live, "").await;
         socket.text(first).await;
         assert_eq!(turned_away(socket).await, (json!("unauthenticated"), 4401), "{first}");
+    }
+}
+
+async fn wrong_keys_count_at_a_socket_like_everywhere(live: Live) {
+    let key = live.service.key(Role::Read, "alice").await;
+    for _ in 0..97 {
+        let wrong = [("x-api-key", "wrong")];
+        assert_eq!(live.service.call_from("127.0.0.1", "GET", "/api/me", &wrong, "").await.status, 401);
+    }
+    let by_message = async |key: &str| {
+        let mut socket = open_with(&live, "").await;
+        socket.ask(json!({ "type": "auth", "key": key })).await;
+        turned_away(socket).await
+    };
+    let shown = [format!("authorization: Bearer {key}\r\n"), format!("sec-websocket-protocol: errand, {key}\r\n")];
+    for headers in &shown {
+        let wrong = headers.replace(&key, "wrong");
+        assert_eq!(turned_away(open_with(&live, &wrong).await).await, (json!("unauthenticated"), 4401));
+    }
+    assert_eq!(by_message("wrong").await, (json!("unauthenticated"), 4401));
+    // A hundred.
+    assert_eq!(by_message(&key).await, (json!("rate_limited"), 4401));
+    for headers in &shown {
+        let refused = WebSocket::try_open(live.address, "/ws", headers).await.err().unwrap();
+        assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: "), "{refused}");
     }
 }
 

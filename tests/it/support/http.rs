@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
-use errand::api::{Api, NodeInfo};
+use errand::api::{Api, NodeInfo, Peer};
 use errand::clock::Clock;
 use errand::files::Files;
 use errand::queue::Queue;
@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -127,6 +128,23 @@ impl Service {
             request.headers_mut().append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         self.send(request).await
+    }
+
+    /// A call that comes from this address.
+    pub async fn call_from(
+        &self,
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "errand");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let peer = Peer(SocketAddr::new(address.parse().unwrap(), 50_000));
+        self.send(request.extension(peer).body(in_pieces(body.into())).unwrap()).await
     }
 
     /// Makes a key; from the first one on every call needs one.
