@@ -114,6 +114,7 @@ impl Node {
                 workers: 0,
                 page_scope: "all".to_owned(),
                 max_file_bytes: 0,
+                rates: Default::default(),
                 log_lines_dropped: Arc::default(),
             };
             let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);

@@ -3,7 +3,7 @@
 mod keys;
 mod log;
 
-use crate::api::{self, Api, NodeInfo};
+use crate::api::{self, Api, NodeInfo, RateSettings};
 use crate::clock::Clock;
 use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope, VerifyArgs};
 use crate::files::Files;
@@ -335,12 +335,14 @@ fn serve_api(
     log: &Log,
     stop: CancellationToken,
 ) {
+    let [submit, write, read] = config.rates;
     let node = NodeInfo {
         version: env!("CARGO_PKG_VERSION"),
         started: Instant::now(),
         workers: config.workers,
         page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
         max_file_bytes: config.max_file_bytes,
+        rates: RateSettings { submit, write, read },
         log_lines_dropped: log.dropped(),
     };
     drop(routers.send_replace(api::router(Api::new(queue.clone(), keys, node, stop))));

@@ -45,6 +45,8 @@ pub struct Config {
     pub retain: [Option<Duration>; 3],
     /// Largest upload.
     pub max_file_bytes: u64,
+    /// Tasks submitted, changes, and reads that a key may send a second; `None` is any number.
+    pub rates: [Option<u32>; 3],
     /// Directives of tracing's filter; they parse.
     pub log: String,
     /// How to write the log.
@@ -212,6 +214,11 @@ impl Config {
                 reader.read(&settings::RETAIN_CANCELLED_HOURS, parse::kept),
             ],
             max_file_bytes: reader.read(&settings::MAX_FILE_BYTES, parse::whole(1..=1 << 40)),
+            rates: [
+                reader.read(&settings::RATE_SUBMIT, parse::rate),
+                reader.read(&settings::RATE_WRITE, parse::rate),
+                reader.read(&settings::RATE_READ, parse::rate),
+            ],
             log: reader.read(&settings::LOG, parse::log),
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),
             page_scope: reader.read(&settings::PAGE_SCOPE, parse::page_scope),

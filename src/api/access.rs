@@ -4,6 +4,7 @@ use super::Api;
 use super::caller;
 use super::common::Peer;
 use super::problem::{Code, Problem, Result};
+use super::rates::Bucket;
 use crate::queue::keys::Identity;
 use crate::task::Role;
 use axum::extract::{MatchedPath, Request, State};
@@ -107,12 +108,22 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// Lets a request pass to its route if the table says so, with who calls; stands before all of them.
 pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let identity = match admit(&api, &mut request).await {
-        Ok(identity) => identity,
-        Err(problem) => return problem.into_response(),
+    let admitted = async {
+        let Some(identity) = admit(&api, &mut request).await? else { return Ok((None, None)) };
+        let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let bucket = api.rates.bucket(request.method(), path, &identity);
+        bucket.as_ref().map_or(Ok(()), Bucket::take)?;
+        Ok((Some(identity), bucket))
+    };
+    let (identity, bucket) = match admitted.await {
+        Ok(admitted) => admitted,
+        Err::<_, Problem>(problem) => return problem.into_response(),
     };
     let (begun, reads) = (Instant::now(), matches!(*request.method(), Method::GET | Method::HEAD));
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if let Some(bucket) = bucket {
+        bucket.tell(&mut response);
+    }
     match identity {
         // What was changed was changed, and is told.
         Some(identity) if reads && begun.elapsed() > LONG => match api.keys.still(&identity).await {

@@ -29,6 +29,7 @@ mod openapi;
 mod page;
 mod problem;
 mod query;
+mod rates;
 pub mod server;
 mod service;
 mod session;
@@ -53,6 +54,7 @@ use guesses::Guesses;
 use known::Known;
 pub use live::Bounds;
 use problem::{Code, Problem, Result};
+use rates::Rates;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -64,6 +66,7 @@ use uuid::Uuid;
 pub use access::{Access, TABLE};
 pub use axum::Router;
 pub use common::Peer;
+pub use rates::RateSettings;
 
 /// The longest a caller may wait for an answer, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;
@@ -83,6 +86,8 @@ pub struct NodeInfo {
     pub page_scope: String,
     /// Larger uploads are refused.
     pub max_file_bytes: u64,
+    /// More than that of one key is refused.
+    pub rates: RateSettings,
     /// Lines of its log that nobody took.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
@@ -98,12 +103,14 @@ pub struct Api {
     known: Arc<Known>,
     bounds: Bounds,
     guesses: Arc<Guesses>,
+    rates: Arc<Rates>,
 }
 
 impl Api {
     /// An API in front of this door, for whoever has one of these keys. Once `draining` is cancelled, `ready` says so, nothing more is
     /// taken in, and whoever waits for a task is answered at once.
     pub fn new(queue: Queue, keys: Keys, node: NodeInfo, draining: CancellationToken) -> Api {
+        let rates = Arc::new(Rates::new(node.rates));
         Api {
             queue,
             keys,
@@ -113,6 +120,7 @@ impl Api {
             known: Arc::default(),
             bounds: Bounds::default(),
             guesses: Arc::default(),
+            rates,
         }
     }
 

@@ -94,6 +94,10 @@ fn problem(description: String) -> Value {
 /// What everybody may hear who is asked for a key.
 fn too_much() -> Value {
     let mut response = problem("Too much, or too many wrong keys: try again after `retry-after` seconds".to_owned());
+    for name in ["ratelimit", "ratelimit-policy"] {
+        response["headers"][name] =
+            json!({ "description": "With rate limits, on every answer", "schema": { "type": "string" } });
+    }
     response["headers"]["retry-after"] = json!({ "schema": { "type": "integer", "minimum": 1 } });
     response
 }

@@ -125,6 +125,11 @@ struct Limits {
     list_rows: u64,
     search_chars: u64,
     wait_seconds: u64,
+    /// Tasks that a key may submit a second at this node; null is any number.
+    submits_per_second: Option<u32>,
+    /// Other changes.
+    writes_per_second: Option<u32>,
+    reads_per_second: Option<u32>,
 }
 
 /// Limits and features.
@@ -146,6 +151,9 @@ async fn version(State(api): State<Api>) -> Response {
             list_rows: list::MAX_LIMIT as u64,
             search_chars: super::filter::MAX_SEARCH as u64,
             wait_seconds: MAX_WAIT_SECONDS,
+            submits_per_second: api.node.rates.submit,
+            writes_per_second: api.node.rates.write,
+            reads_per_second: api.node.rates.read,
         },
         features: features(api.queue.store().database(), api.queue.types()),
         task_types: api.queue.types().names(),

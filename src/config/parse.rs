@@ -93,6 +93,14 @@ pub(super) fn kept(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// So many a second; nothing or 0 is any number.
+pub(super) fn rate(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "" => Ok(None),
+        number => whole(0..=1_000_000)(number).map(|n| (n > 0).then_some(n as u32)),
+    }
+}
+
 pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> =
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();

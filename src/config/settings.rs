@@ -109,6 +109,36 @@ pub static MAX_FILE_BYTES: Setting = Setting {
     secret: Secret::No,
 };
 
+/// How much of each key.
+pub static RATE_SUBMIT: Setting = Setting {
+    name: "ERRAND_RATE_SUBMIT",
+    flag: "rate-submit",
+    placeholder: "N",
+    default: "",
+    help: "Tasks that a key may submit a second at this node, 1 to 1000000; empty or 0 is any number. A batch counts its tasks",
+    secret: Secret::No,
+};
+
+/// The same for what changes something else.
+pub static RATE_WRITE: Setting = Setting {
+    name: "ERRAND_RATE_WRITE",
+    flag: "rate-write",
+    placeholder: "N",
+    default: "",
+    help: "The same for other requests that change something: cancels, retries, uploads",
+    secret: Secret::No,
+};
+
+/// The same for what changes nothing.
+pub static RATE_READ: Setting = Setting {
+    name: "ERRAND_RATE_READ",
+    flag: "rate-read",
+    placeholder: "N",
+    default: "",
+    help: "The same for requests that read",
+    secret: Secret::No,
+};
+
 /// What is logged.
 pub static LOG: Setting = Setting {
     name: "ERRAND_LOG",
@@ -220,7 +250,7 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 17] = [
+pub static SETTINGS: [&Setting; 20] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
@@ -230,6 +260,9 @@ pub static SETTINGS: [&Setting; 17] = [
     &LEASE_SECONDS,
     &DRAIN_SECONDS,
     &MAX_FILE_BYTES,
+    &RATE_SUBMIT,
+    &RATE_WRITE,
+    &RATE_READ,
     &RETAIN_SUCCESS_HOURS,
     &RETAIN_FAILED_HOURS,
     &RETAIN_CANCELLED_HOURS,

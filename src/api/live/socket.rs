@@ -194,6 +194,15 @@ impl Socket {
                 return if flood { Err(Over(Some(End::Policy))) } else { Ok(()) };
             }
         };
+        let rates = &self.api.rates;
+        let bucket = match &what {
+            What::Status(_) => rates.reads(caller),
+            What::Cancel(_) | What::Retry(_) => rates.writes(caller),
+            _ => None,
+        };
+        if let Err(problem) = bucket.map_or(Ok(()), |bucket| bucket.take()) {
+            return self.send(frames::error(id, &problem)).await;
+        }
         let (now, queue) = (self.api.now(), &self.api.queue);
         let done = match what {
             What::Ping => return self.send(frames::pong(id)).await,

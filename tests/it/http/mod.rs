@@ -13,6 +13,7 @@ mod many; // batch, bulk, clone, export
 mod once; // idempotency keys
 mod owners; // what one owner learns of another: nothing
 mod random; // requests nobody would make
+mod rates; // how much a key may send
 mod refused; // whatever is wrong with a request, and that nothing came of it
 mod refused_files; // whatever is wrong with an upload
 mod rows; // the list of bad inputs, by number

@@ -12,7 +12,7 @@ use crate::support::bed::DatabaseUrl;
 use crate::support::http::{Service, node};
 use crate::support::web_socket::WebSocket;
 use errand::api::server::{listen, serve};
-use errand::api::{Api, Bounds, Router};
+use errand::api::{Api, Bounds, RateSettings, Router};
 use errand::queue::Queue;
 use errand::queue::keys::Keys;
 use serde_json::{Value, json};
@@ -38,6 +38,13 @@ impl Live {
     pub fn within(mut service: Service, bounds: Bounds) -> Live {
         let address;
         (service.router, address) = served(&service.queue, &service.keys, bounds, service.stop.clone());
+        Live { service, address }
+    }
+
+    /// Where no key may send more than this.
+    pub fn limited(self, rates: RateSettings) -> Live {
+        let service = self.service.limited(rates);
+        let address = listening(service.router.clone(), service.stop.clone());
         Live { service, address }
     }
 
@@ -81,11 +88,16 @@ impl Live {
 /// Serves a node's door on an address of its own.
 pub fn served(queue: &Queue, keys: &Keys, bounds: Bounds, stop: CancellationToken) -> (Router, SocketAddr) {
     let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node(), stop.clone()).with_bounds(bounds));
+    let address = listening(router.clone(), stop);
+    (router, address)
+}
+
+fn listening(router: Router, stop: CancellationToken) -> SocketAddr {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    let (_, routers) = tokio::sync::watch::channel(router.clone());
+    let (_, routers) = tokio::sync::watch::channel(router);
     tokio::spawn(serve(listener, routers, stop));
-    (router, address)
+    address
 }
 
 /// Another node on the same database, where there can be one.

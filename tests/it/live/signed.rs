@@ -5,7 +5,7 @@ use crate::promises::new_key;
 use crate::support::http::Service;
 use crate::support::on_both_databases;
 use crate::support::web_socket::{Came, WebSocket};
-use errand::api::Bounds;
+use errand::api::{Bounds, RateSettings};
 use errand::task::Role;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ on_both_databases![
     a_key_that_is_revoked_or_a_session_that_ends_closes_its_sockets_within_five_seconds,
     an_owner_hears_nothing_of_another_while_that_one_is_busy,
     a_role_may_over_a_socket_what_it_may_by_a_request,
+    what_is_asked_over_a_socket_counts_like_a_request,
 ];
 
 async fn open_with(live: &Live, headers: &str) -> WebSocket {
@@ -185,6 +186,29 @@ async fn a_role_may_over_a_socket_what_it_may_by_a_request(live: Live) {
     let headers = format!("authorization: Bearer {works}\r\n");
     let refused = WebSocket::try_open(live.address, "/ws", &headers).await.err().unwrap();
     assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+}
+
+async fn what_is_asked_over_a_socket_counts_like_a_request(live: Live) {
+    let live = live.limited(RateSettings { write: Some(5), read: Some(5), ..Default::default() });
+    let key = live.service.key(Role::Submit, "alice").await;
+    let task = live.service.call_as(&key, "POST", "/api/tasks/submit", json!({ "type": "noop" })).await.id();
+    let mut socket = open_with(&live, &format!("authorization: Bearer {key}\r\n")).await;
+    assert_eq!(socket.said().await["type"], "connection");
+    for kind in ["status", "cancel"] {
+        for _ in 0..50 {
+            socket.ask(json!({ "type": kind, "task_id": task })).await;
+        }
+        let (mut passed, mut refused) = (0, 0);
+        while passed + refused < 50 {
+            let said = socket.said().await;
+            match said["type"].as_str() {
+                Some("ack") => passed += 1,
+                Some("error") => refused += usize::from(said["code"] == "rate_limited"),
+                _ => {} // what happened to the task
+            }
+        }
+        assert!(passed >= 5 && refused > 0, "{kind}: {passed} passed");
+    }
 }
 
 #[tokio::test]

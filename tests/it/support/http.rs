@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
-use errand::api::{Api, NodeInfo, Peer};
+use errand::api::{Api, NodeInfo, Peer, RateSettings};
 use errand::clock::Clock;
 use errand::files::Files;
 use errand::queue::Queue;
@@ -79,6 +79,13 @@ impl Service {
         let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
         let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node(), stop.clone()));
         Service { router, queue, keys, stop, url, pool: Mutex::default(), folder, _database: database }
+    }
+
+    /// The same where no key may send more than this.
+    pub fn limited(mut self, rates: RateSettings) -> Service {
+        let api = Api::new(self.queue.clone(), self.keys.clone(), NodeInfo { rates, ..node() }, self.stop.clone());
+        self.router = errand::api::router(api);
+        self
     }
 
     /// Starts a pool of four places.
@@ -260,6 +267,7 @@ pub fn node() -> NodeInfo {
         workers: 4,
         page_scope: "all".to_owned(),
         max_file_bytes: MAX_FILE_BYTES,
+        rates: RateSettings::default(),
         log_lines_dropped: Arc::default(),
     }
 }
