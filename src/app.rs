@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope, VerifyArgs};
 use crate::files::Files;
 use crate::queue::keys::{Configured, Keys, Refused};
-use crate::queue::{Queue, Retention};
+use crate::queue::{Queue, Quotas, Retention};
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
 use crate::types::Types;
 use crate::worker::{self, Settings};
@@ -253,7 +253,8 @@ async fn open_queue(config: &Config, address: Option<SocketAddr>) -> Result<Queu
         }
     };
     let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
-    let queue = Queue::open(store, Clock::system(), Types::builtin(), files);
+    let quotas = Quotas { open_tasks: config.quota_tasks, stored_bytes: config.quota_bytes };
+    let queue = Queue::open_with(store, Clock::system(), Types::builtin(), files, quotas);
     // The janitor sets the clock too, but nothing is to be claimed before the first time.
     while queue.store().database() == store::Database::Postgres && queue.follow_clock().await.is_err() {
         sleep(OPEN_AGAIN.mul_f64(rand::random())).await;

@@ -47,6 +47,10 @@ pub struct Config {
     pub max_file_bytes: u64,
     /// Tasks submitted, changes, and reads that a key may send a second; `None` is any number.
     pub rates: [Option<u32>; 3],
+    /// Open tasks an owner may have; `None` is any number.
+    pub quota_tasks: Option<u64>,
+    /// Bytes of uploads an owner may have; `None` is any number.
+    pub quota_bytes: Option<u64>,
     /// Directives of tracing's filter; they parse.
     pub log: String,
     /// How to write the log.
@@ -219,6 +223,8 @@ impl Config {
                 reader.read(&settings::RATE_WRITE, parse::rate),
                 reader.read(&settings::RATE_READ, parse::rate),
             ],
+            quota_tasks: reader.read(&settings::QUOTA_TASKS, parse::quota),
+            quota_bytes: reader.read(&settings::QUOTA_BYTES, parse::quota),
             log: reader.read(&settings::LOG, parse::log),
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),
             page_scope: reader.read(&settings::PAGE_SCOPE, parse::page_scope),

@@ -9,6 +9,7 @@ use super::{Api, body, json_response, sniff, to_json};
 use crate::fault;
 use crate::files::hex;
 use crate::files::{self, Files, Stored, Writer};
+use crate::queue::Share;
 use crate::store::File;
 use crate::task::text::FieldError;
 use axum::body::Body;
@@ -84,10 +85,18 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let id = Uuid::now_v7();
     let location = format!("uploads/{id}");
     let files = api.queue.file_store();
-    if let Err(full) = files.has_room_for(body::declared(&headers)?.unwrap_or(0).min(limit)) {
-        body::linger(request.into_body().into_data_stream());
-        return Err(full.into());
-    }
+    let declared = body::declared(&headers)?.unwrap_or(0).min(limit);
+    let room = match files.has_room_for(declared) {
+        Ok(()) => api.queue.room(&caller.owner, declared).await.map_err(Problem::from),
+        Err(full) => Err(full.into()),
+    };
+    let mut room = match room {
+        Ok(room) => room,
+        Err(full) => {
+            body::linger(request.into_body().into_data_stream());
+            return Err(full);
+        }
+    };
     let mut writer = files.create(&location).await?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(body::media_type);
     let mut said = Said { sha256: digest(&headers)?, ..Said::default() };
@@ -98,7 +107,7 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
         let mut part = form.file().await?;
         let mut written = 0;
         while let Some(chunk) = part.chunk().await? {
-            write(files, &mut writer, &chunk, &mut written, limit).await?;
+            write(files, &mut writer, &chunk, &mut written, limit, &mut room).await?;
         }
         said.name = name.unwrap_or_else(|| std::mem::take(&mut part.name));
         said.content_type = part.content_type.take();
@@ -110,14 +119,14 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
         let mut body = std::pin::pin!(body::stream(&headers, request.into_body(), limit)?);
         let mut written = 0;
         while let Some(chunk) = body.next().await {
-            write(files, &mut writer, &chunk?, &mut written, limit).await?;
+            write(files, &mut writer, &chunk?, &mut written, limit, &mut room).await?;
         }
         said.name = name.unwrap_or_default();
         said.content_type = content_type;
     }
     fault::point("upload_received").await;
     // From here on it is finished, whatever becomes of the caller: a file has its record or is gone.
-    let kept = tokio::spawn(keep(api.clone(), caller.owner.clone(), id, location, writer, said));
+    let kept = tokio::spawn(keep(api.clone(), caller.owner.clone(), id, location, writer, said, room));
     let file = kept.await.map_err(Problem::internal)??;
     let answer = Uploaded {
         file_id: file.id,
@@ -133,11 +142,22 @@ async fn upload(State(api): State<Api>, caller: Caller, request: Request) -> Res
     Ok(response)
 }
 
-async fn write(files: &Files, writer: &mut Writer, chunk: &Bytes, written: &mut u64, limit: u64) -> Result<()> {
+async fn write(
+    files: &Files,
+    writer: &mut Writer,
+    chunk: &Bytes,
+    written: &mut u64,
+    limit: u64,
+    room: &mut Share,
+) -> Result<()> {
     let before = *written;
     *written += chunk.len() as u64;
     if *written > limit {
         return Err(Problem::new(Code::BodyTooLarge, format!("a file may have at most {limit} bytes")));
+    }
+    // One that did not say how large it is takes its room piece by piece.
+    if *written > room.size() {
+        room.grow(*written - room.size()).await?;
     }
     if before / LOOK_BYTES != *written / LOOK_BYTES {
         files.has_room_for(0)?;
@@ -146,7 +166,15 @@ async fn write(files: &Files, writer: &mut Writer, chunk: &Bytes, written: &mut 
 }
 
 /// Completes the file and records it, or deletes it.
-async fn keep(api: Api, owner: String, id: Uuid, location: String, writer: Writer, said: Said) -> Result<File> {
+async fn keep(
+    api: Api,
+    owner: String,
+    id: Uuid,
+    location: String,
+    writer: Writer,
+    said: Said,
+    mut room: Share,
+) -> Result<File> {
     let stored = writer.finish().await?;
     let content_type = match judge(&said, &stored) {
         Ok(content_type) => content_type,
@@ -166,7 +194,9 @@ async fn keep(api: Api, owner: String, id: Uuid, location: String, writer: Write
         created_at: api.now(),
     };
     fault::point("upload_kept").await;
+    room.begin();
     api.queue.add_file(file.clone()).await?;
+    room.used(stored.bytes);
     fault::point("upload_recorded").await;
     Ok(file)
 }

@@ -66,6 +66,7 @@ codes! {
     InvalidFilter 422 "invalid_filter" "The filter is not valid";
     InvalidCursor 422 "invalid_cursor" "The cursor is not valid here";
     RateLimited 429 "rate_limited" "Too much at once";
+    QuotaExceeded 429 "quota_exceeded" "The owner has as much as it may have";
     HeadersTooLarge 431 "headers_too_large" "The headers are too large";
     Internal 500 "internal" "Something went wrong on the server";
     Unavailable 503 "unavailable" "The service cannot do this right now";
@@ -260,6 +261,7 @@ impl From<queue::Error> for Problem {
             E::SequenceExpired(_) => Problem::new(Code::SequenceExpired, detail),
             E::SequenceAhead => Problem::new(Code::InvalidRequest, detail),
             E::InvalidCheckpoint(why) => Problem::new(Code::InvalidRequest, why),
+            E::QuotaExceeded { wait, .. } => Problem::later(Code::QuotaExceeded, detail, wait),
             E::Store(error) => error.into(),
             E::Files(error) => error.into(),
         }

@@ -130,6 +130,10 @@ struct Limits {
     /// Other changes.
     writes_per_second: Option<u32>,
     reads_per_second: Option<u32>,
+    /// Tasks that an owner may have waiting and running; null is any number.
+    open_tasks: Option<u64>,
+    /// Bytes that an owner's uploads may have together; null is any number.
+    stored_bytes: Option<u64>,
 }
 
 /// Limits and features.
@@ -154,6 +158,8 @@ async fn version(State(api): State<Api>) -> Response {
             submits_per_second: api.node.rates.submit,
             writes_per_second: api.node.rates.write,
             reads_per_second: api.node.rates.read,
+            open_tasks: api.queue.quotas().open_tasks,
+            stored_bytes: api.queue.quotas().stored_bytes,
         },
         features: features(api.queue.store().database(), api.queue.types()),
         task_types: api.queue.types().names(),

@@ -88,11 +88,11 @@ async fn batch(State(api): State<Api>, caller: Caller, request: Request) -> Resu
     let key = once::key(request.headers())?;
     let body = body::json(request, MAX_BATCH_BYTES).await?;
     let read = read_batch(&body, &caller)?;
+    let prepared = api.prepare(read).await?;
     // The first one was taken when it was let in.
     if let Some(bucket) = api.rates.submits(&caller) {
-        bucket.take_anyway(read.len() - 1);
+        bucket.take_anyway(prepared.tasks.len() - 1);
     }
-    let prepared = api.prepare(read).await?;
     let now = api.now();
     let answer = to_json(&Tasks { tasks: prepared.tasks.iter().map(|task| TaskView::whole(task, now)).collect() });
     let once = once::remember(key, &caller, "/api/tasks/batch", Some(&body), &answer);

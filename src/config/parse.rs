@@ -101,6 +101,14 @@ pub(super) fn rate(text: &str) -> Result<Option<u32>, String> {
     }
 }
 
+/// Nothing or 0 is any number.
+pub(super) fn quota(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "" => Ok(None),
+        number => whole(0..=1 << 50)(number).map(|n| (n > 0).then_some(n)),
+    }
+}
+
 pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> =
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();

@@ -139,6 +139,26 @@ pub static RATE_READ: Setting = Setting {
     secret: Secret::No,
 };
 
+/// How much of each owner.
+pub static QUOTA_TASKS: Setting = Setting {
+    name: "ERRAND_QUOTA_TASKS",
+    flag: "quota-tasks",
+    placeholder: "N",
+    default: "",
+    help: "Tasks that an owner may have waiting and running at once; empty or 0 is any number",
+    secret: Secret::No,
+};
+
+/// The same of what it uploads.
+pub static QUOTA_BYTES: Setting = Setting {
+    name: "ERRAND_QUOTA_BYTES",
+    flag: "quota-bytes",
+    placeholder: "N",
+    default: "",
+    help: "Bytes that an owner's uploads may have together; empty or 0 is any number",
+    secret: Secret::No,
+};
+
 /// What is logged.
 pub static LOG: Setting = Setting {
     name: "ERRAND_LOG",
@@ -250,7 +270,7 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 20] = [
+pub static SETTINGS: [&Setting; 22] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
@@ -263,6 +283,8 @@ pub static SETTINGS: [&Setting; 20] = [
     &RATE_SUBMIT,
     &RATE_WRITE,
     &RATE_READ,
+    &QUOTA_TASKS,
+    &QUOTA_BYTES,
     &RETAIN_SUCCESS_HOURS,
     &RETAIN_FAILED_HOURS,
     &RETAIN_CANCELLED_HOURS,

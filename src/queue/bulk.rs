@@ -4,6 +4,7 @@ use super::{Error, Queue};
 use crate::store::Piece;
 use crate::task::{Filter, Page, Scope, Sort, Task};
 use futures_util::future::join_all;
+use std::sync::{Mutex, PoisonError};
 
 /// Tasks looked at in one go.
 const CHUNK: i64 = 1_000;
@@ -32,13 +33,25 @@ impl Queue {
         .await
     }
 
-    /// Retries every task that the filter names and that can be retried.
+    /// Retries every task that the filter names and that can be retried. Where an owner has too much for
+    /// all of its tasks, as many are retried as it may have, those of others too, and then that is told.
     pub async fn retry_many(&self, scope: &Scope, filter: &Filter, by: &str) -> Result<Bulk, Error> {
-        self.each(scope, filter, |task| async move {
+        let exceeded = &Mutex::new(None);
+        let bulk = self.each(scope, filter, |task| async move {
             let Ok(change) = task.retry(self.inner.clock.now(), by) else { return Ok(false) };
-            Ok(self.write(change).await?.is_some())
-        })
-        .await
+            match self.reopen(&task.owner, change).await {
+                Err(error @ Error::QuotaExceeded { .. }) => {
+                    *exceeded.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Ok(false)
+                }
+                reopened => Ok(reopened?.is_some()),
+            }
+        });
+        let bulk = bulk.await?;
+        match exceeded.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(exceeded) => Err(exceeded),
+            None => Ok(bulk),
+        }
     }
 
     /// The decision from the row as listed; read again only if it has moved on.

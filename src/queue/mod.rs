@@ -13,7 +13,9 @@ mod ids;
 pub mod keys;
 mod leftovers;
 mod list;
+mod operations;
 mod pace;
+mod quota;
 mod read;
 mod retain;
 mod stats;
@@ -28,18 +30,22 @@ use crate::files::{self, Files};
 use crate::store::{self, Save, Saved, Stamp, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
-use batch::{Batch, Operation};
+use batch::Batch;
 use feed::Feed;
 use health::Health;
 use ids::Ids;
+use operations::Look;
 use pace::Pace;
+use quota::Meters;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub use bulk::Bulk;
 pub use checkpoint::Kept;
 pub use explain::Reason;
+pub use quota::{Quotas, Share};
 pub use read::{Attempt, ChangePage};
 pub use retain::{Progress, Retention};
 pub use stats::{Pair, Quantiles, Series, Stats};
@@ -76,6 +82,16 @@ pub enum Error {
     /// A checkpoint that cannot be kept, and why.
     #[error("{0}")]
     InvalidCheckpoint(String),
+    /// The owner would have more than it may.
+    #[error("an owner may have at most {most} {what}")]
+    QuotaExceeded {
+        /// Of what.
+        what: &'static str,
+        /// How much it may have.
+        most: u64,
+        /// When it may be worth another try.
+        wait: Duration,
+    },
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -116,53 +132,20 @@ struct Inner {
     saves: Batch<Save, Saved>,
     /// Reads, gathered like writes: whoever asks while one is in flight shares the next.
     stamps: Batch<Look, Stamp>,
+    meters: Meters,
     ids: Ids,
     feed: Feed,
     fenced: AtomicU64,
 }
 
-impl Operation for Submission {
-    type Key = (String, String, String);
-
-    fn keys(&self) -> Vec<Self::Key> {
-        self.once.iter().map(|once| (once.owner.clone(), once.route.clone(), once.key.clone())).collect()
-    }
-
-    fn weight(&self) -> usize {
-        self.tasks.len()
-    }
-}
-
-/// A look at the stamp.
-struct Look;
-
-impl Operation for Look {
-    type Key = ();
-
-    fn keys(&self) -> Vec<()> {
-        Vec::new()
-    }
-
-    fn weight(&self) -> usize {
-        1
-    }
-}
-
-impl Operation for Change {
-    type Key = Uuid;
-
-    fn keys(&self) -> Vec<Uuid> {
-        vec![self.task.id]
-    }
-
-    fn weight(&self) -> usize {
-        1
-    }
-}
-
 impl Queue {
     /// Opens the door to a store. Must be called on a tokio runtime: its writers run there.
     pub fn open(store: Arc<dyn Store>, clock: Clock, types: Types, files: Files) -> Queue {
+        Queue::open_with(store, clock, types, files, Quotas::default())
+    }
+
+    /// The same, where no owner may have more than this.
+    pub fn open_with(store: Arc<dyn Store>, clock: Clock, types: Types, files: Files, quotas: Quotas) -> Queue {
         let events = Events::default();
         let pace = Arc::new(Pace::new(Uuid::now_v7().to_string()));
         let health = ["submit", "transition"].map(|kind| Arc::new(Health::of(kind)));
@@ -231,6 +214,7 @@ impl Queue {
                 }
             }
         });
+        let meters = Meters::new(quotas, &store);
         let (began, feed) = (clock.now(), Feed::new(store.clone(), clock.clone(), events.clone()));
         Queue {
             inner: Arc::new(Inner {
@@ -246,6 +230,7 @@ impl Queue {
                 changes,
                 saves,
                 stamps,
+                meters,
                 ids: Ids::default(),
                 feed,
                 fenced: AtomicU64::new(0),
@@ -310,13 +295,13 @@ impl Queue {
     }
 
     /// Sets a `FAILED` or `CANCELLED` task going again: the same id, its history kept, its full
-    /// number of attempts before it.
+    /// number of attempts before it. It counts as open again, so it may be [`Error::QuotaExceeded`].
     pub async fn retry(&self, scope: &Scope, id: Uuid, by: &str) -> Result<Task, Error> {
         loop {
             let task = self.get(scope, id).await?;
             let change = task.retry(self.inner.clock.now(), by).map_err(Error::NotRetryable)?;
             fault::point("retry_decided").await;
-            if let Some(after) = self.write(change).await? {
+            if let Some(after) = self.reopen(&task.owner, change).await? {
                 return Ok(Task { params: task.params, ..after });
             }
         }

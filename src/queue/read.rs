@@ -1,6 +1,6 @@
 //! Every look at tasks, their history, their log lines and their files.
 
-use super::{Error, Queue};
+use super::{Error, Inner, Queue};
 use crate::fault;
 use crate::store::{self, Entry, File, LineQuery, StoredLine, Transition};
 use crate::task::{Artifact, Event, Scope, Task, TaskError, Time};
@@ -154,9 +154,11 @@ impl Queue {
 
     /// Deletes an upload, record first: a record never names a missing file.
     pub async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<(), Error> {
-        let (store, files, scope) = (self.inner.store.clone(), self.inner.files.clone(), scope.clone());
+        let (queue, scope) = (self.clone(), scope.clone());
         own(async move {
+            let Inner { store, files, .. } = &*queue.inner;
             let file = store.remove_file(&scope, id).await?.ok_or(Error::FileNotFound)?;
+            queue.count_bytes_again(&file.owner);
             fault::point("upload_forgotten").await;
             Ok(files.delete(&file.location).await?)
         })

@@ -2,7 +2,7 @@
 
 use super::{Error, Queue};
 use crate::fault;
-use crate::store::{Once, Submission, Submitted};
+use crate::store::{self, Once, Submission, Submitted};
 use crate::task::text::FieldError;
 use crate::task::{Draft, Scope, Task};
 use crate::types::Checked;
@@ -59,11 +59,21 @@ impl Queue {
     /// Writes prepared tasks, all or none. On `Ok` they are on disk: they survive kill -9 and a
     /// power cut. `Ok(Some(answer))`: the key was used before with the same body; nothing was
     /// written, and that is the first answer. On `Err(Store(Unavailable))` they may or may not exist.
+    /// `QuotaExceeded` comes before anything is looked at, the key too.
     pub async fn submit(&self, prepared: Prepared, once: Option<Once>) -> Result<Option<String>, Error> {
+        // They are one caller's.
+        let owner = prepared.tasks.first().map_or("", |task| &task.owner);
+        let mut places = self.places(owner, prepared.tasks.len()).await?;
         let fingerprint = once.as_ref().map(|once| once.fingerprint.clone());
         let submission = Submission { tasks: prepared.tasks, once };
         fault::point("submit_prepared").await;
-        let submitted = self.inner.submits.write(submission).await?;
+        places.begin();
+        let submitted = self.inner.submits.write(submission).await;
+        match &submitted {
+            Ok(Submitted::New) | Err(store::Error::Unavailable(_)) => drop(places),
+            Ok(Submitted::Before { .. }) | Err(_) => places.give_back(),
+        }
+        let submitted = submitted?;
         fault::point("submit_answered").await;
         match submitted {
             Submitted::New => Ok(None),

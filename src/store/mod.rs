@@ -4,6 +4,7 @@
 //! and moves the counters, or does none of it. Writes after a claim are by compare: a row that
 //! has moved on is left alone, and the answer says so.
 
+mod file;
 mod inspect;
 mod keys;
 mod list;
@@ -26,6 +27,7 @@ use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use file::File;
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use keys::{Key, KeyStore, Session, SessionStore};
 pub use made::Made;
@@ -198,27 +200,6 @@ pub struct LineQuery {
     pub limit: i64,
 }
 
-/// An upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its id.
-    pub id: Uuid,
-    /// Whose it is.
-    pub owner: String,
-    /// What its uploader called it: inert text.
-    pub name: String,
-    /// Its size.
-    pub bytes: i64,
-    /// Its media type.
-    pub content_type: String,
-    /// SHA-256 of its content, in lower-case hex.
-    pub sha256: String,
-    /// Where the file store keeps it.
-    pub location: String,
-    /// When it was uploaded.
-    pub created_at: Time,
-}
-
 /// Rows of a list, in its order.
 #[derive(Debug, Clone, Default)]
 pub struct Piece {
@@ -345,6 +326,9 @@ pub trait Store: KeyStore + SessionStore + 'static {
 
     /// The uploads with these ids, those that exist within the scope.
     async fn files(&self, scope: &Scope, ids: &[Uuid]) -> Result<Vec<File>>;
+
+    /// How many bytes an owner's uploads have, as recorded.
+    async fn stored(&self, owner: &str) -> Result<i64>;
 
     /// Forgets an upload; answers what it was.
     async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<Option<File>>;

@@ -266,6 +266,10 @@ impl Store for Postgres {
         read!(self, |db| read::files(db, scope, ids))
     }
 
+    async fn stored(&self, owner: &str) -> Result<i64> {
+        read!(self, |db| read::stored(db, owner))
+    }
+
     async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<Option<File>> {
         write!(self.submits, |db| keep::remove_file(db, scope, id))
     }

@@ -208,6 +208,12 @@ pub async fn written(db: &mut PgConnection) -> Result<Written> {
     Ok(Written { commits: row.commits as u64, log_bytes: Some(row.log_bytes as u64) })
 }
 
+pub async fn stored(db: &mut PgConnection, owner: &str) -> Result<i64> {
+    let bytes =
+        sqlx::query_scalar!(r#"SELECT coalesce(sum(bytes), 0)::bigint AS "n!" FROM files WHERE owner = $1"#, owner);
+    bytes.fetch_one(db).await.map_err(failed)
+}
+
 pub async fn counts(db: &mut PgConnection, scope: &Scope) -> Result<Vec<Count>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(

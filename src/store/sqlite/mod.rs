@@ -186,6 +186,10 @@ impl Store for Sqlite {
         read::files(&self.readers, scope, ids).await
     }
 
+    async fn stored(&self, owner: &str) -> Result<i64> {
+        read::stored(&self.readers, owner).await
+    }
+
     async fn remove_file(&self, scope: &Scope, id: Uuid) -> Result<Option<File>> {
         let mut write = self.writer.begin().await?;
         // Nobody else writes meanwhile: what a reader sees is what there is.

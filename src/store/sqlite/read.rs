@@ -179,6 +179,12 @@ pub async fn files(db: &SqlitePool, scope: &Scope, ids: &[Uuid]) -> Result<Vec<F
     all(rows.fetch_all(db).await.map_err(failed)?, FileRow::file)
 }
 
+pub async fn stored(db: &SqlitePool, owner: &str) -> Result<i64> {
+    let bytes =
+        sqlx::query_scalar!(r#"SELECT coalesce(sum(bytes), 0) AS "n!: i64" FROM files WHERE owner = ?1"#, owner);
+    bytes.fetch_one(db).await.map_err(failed)
+}
+
 pub async fn counts(db: &SqlitePool, scope: &Scope) -> Result<Vec<Count>> {
     let owner = scope.owner();
     let rows = sqlx::query_as!(

@@ -12,6 +12,7 @@ mod list; // filters, orders, pages
 mod many; // batch, bulk, clone, export
 mod once; // idempotency keys
 mod owners; // what one owner learns of another: nothing
+mod quotas; // how much an owner may have
 mod random; // requests nobody would make
 mod rates; // how much a key may send
 mod refused; // whatever is wrong with a request, and that nothing came of it

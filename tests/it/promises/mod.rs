@@ -7,6 +7,7 @@ mod keys;
 mod lease;
 mod leftovers;
 mod lists;
+mod quota;
 mod read;
 mod retention;
 mod submit;

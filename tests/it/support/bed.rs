@@ -3,7 +3,7 @@
 use super::aside;
 use errand::clock::Clock;
 use errand::files::Files;
-use errand::queue::Queue;
+use errand::queue::{Queue, Quotas};
 use errand::store::{Once, Postgres, Sqlite, Store};
 use errand::task::{Draft, Scope, Task, Time};
 use errand::types::Types;
@@ -53,6 +53,18 @@ impl Bed {
     pub async fn another_node(&self) -> Queue {
         let queue = &self.queue;
         Queue::open(open(&self.url).await, self.clock.clone(), Types::builtin(), queue.file_store().clone())
+    }
+
+    /// The same, where no owner may have more than this.
+    pub fn limited(mut self, quotas: Quotas) -> Bed {
+        self.queue = self.limited_node(quotas);
+        self
+    }
+
+    /// Another door to the same store.
+    pub fn limited_node(&self, quotas: Quotas) -> Queue {
+        let (store, files) = (self.queue.store().clone(), self.queue.file_store().clone());
+        Queue::open_with(store, self.clock.clone(), Types::builtin(), files, quotas)
     }
 
     pub async fn submit(&self, draft: Draft) -> Task {

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use errand::api::{Api, NodeInfo, Peer, RateSettings};
 use errand::clock::Clock;
 use errand::files::Files;
-use errand::queue::Queue;
 use errand::queue::keys::Keys;
+use errand::queue::{Queue, Quotas};
 use errand::task::Role;
 use errand::types::{Context, Failure, TaskType, Types};
 use errand::worker::{self, Settings};
@@ -86,6 +86,14 @@ impl Service {
         let api = Api::new(self.queue.clone(), self.keys.clone(), NodeInfo { rates, ..node() }, self.stop.clone());
         self.router = errand::api::router(api);
         self
+    }
+
+    /// The same where no owner may have more than this.
+    pub fn with_quotas(mut self, quotas: Quotas) -> Service {
+        let (old, types) = (&self.queue, Types::builtin().with(vec![Box::new(Panics)]));
+        self.queue =
+            Queue::open_with(old.store().clone(), old.clock().clone(), types, old.file_store().clone(), quotas);
+        self.limited(RateSettings::default())
     }
 
     /// Starts a pool of four places.
