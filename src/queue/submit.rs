@@ -28,6 +28,15 @@ pub enum Invalid {
     Store(crate::store::Error),
 }
 
+/// What a submit with this fingerprint is answered, where its key was used before.
+fn first_answer(submitted: Submitted, fingerprint: Option<String>) -> Result<Option<String>, Error> {
+    match submitted {
+        Submitted::New => Ok(None),
+        Submitted::Before { fingerprint: first, answer } if Some(&first) == fingerprint.as_ref() => Ok(Some(answer)),
+        Submitted::Before { .. } => Err(Error::KeyReused),
+    }
+}
+
 impl Queue {
     /// The params of a draft with defaults filled in, if everything about it is right; nothing is
     /// written. A file that is missing and one of another owner get the same words.
@@ -59,12 +68,20 @@ impl Queue {
     /// Writes prepared tasks, all or none. On `Ok` they are on disk: they survive kill -9 and a
     /// power cut. `Ok(Some(answer))`: the key was used before with the same body; nothing was
     /// written, and that is the first answer. On `Err(Store(Unavailable))` they may or may not exist.
-    /// `QuotaExceeded` comes before anything is looked at, the key too.
+    /// `QuotaExceeded`: nothing was written, and the key was not used before.
     pub async fn submit(&self, prepared: Prepared, once: Option<Once>) -> Result<Option<String>, Error> {
         // They are one caller's.
         let owner = prepared.tasks.first().map_or("", |task| &task.owner);
-        let mut places = self.places(owner, prepared.tasks.len()).await?;
+        let places = self.places(owner, prepared.tasks.len()).await;
         let fingerprint = once.as_ref().map(|once| once.fingerprint.clone());
+        let mut places = match (places, &once) {
+            // What was heard before needs no place.
+            (Err(exceeded @ Error::QuotaExceeded { .. }), Some(once)) => {
+                let before = self.inner.store.used(once).await?;
+                return first_answer(before.ok_or(exceeded)?, fingerprint);
+            }
+            (places, _) => places?,
+        };
         let submission = Submission { tasks: prepared.tasks, once };
         fault::point("submit_prepared").await;
         places.begin();
@@ -75,13 +92,7 @@ impl Queue {
         }
         let submitted = submitted?;
         fault::point("submit_answered").await;
-        match submitted {
-            Submitted::New => Ok(None),
-            Submitted::Before { fingerprint: first, answer } if Some(&first) == fingerprint.as_ref() => {
-                Ok(Some(answer))
-            }
-            Submitted::Before { .. } => Err(Error::KeyReused),
-        }
+        first_answer(submitted, fingerprint)
     }
 
     fn check_type(&self, draft: &Draft) -> Result<Checked, Vec<FieldError>> {

@@ -259,6 +259,9 @@ pub trait Store: KeyStore + SessionStore + 'static {
     /// Writes each submission whole, or not at all where its key was used before. One answer each, in order.
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>>;
 
+    /// What an idempotency key was used for, if it was.
+    async fn used(&self, once: &Once) -> Result<Option<Submitted>>;
+
     /// Gives out at most `max` ready tasks by priority, `run_at`, id; each gets a new random lease.
     /// Answers them `RUNNING`, with their params, in that order.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>>;

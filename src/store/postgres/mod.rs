@@ -24,8 +24,8 @@ pub use inspect::PostgresBeside;
 pub use scratch::HeldSnapshot;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
-    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Once, Piece, Prune,
+    Pruned, Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Status, Task, Time};
 use async_trait::async_trait;
@@ -165,6 +165,10 @@ impl Store for Postgres {
         waiting.min().inspect(|first| self.looks.waits(*first));
         tasks.for_each(|task| self.heads.ready(task.priority, task.run_at.0));
         written
+    }
+
+    async fn used(&self, once: &Once) -> Result<Option<Submitted>> {
+        read!(self, |db| write::before(db, once))
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {

@@ -8,7 +8,7 @@
 use super::failed;
 use super::heads::Ranges;
 use crate::store::row::{TaskRow, all, backoff_json, error_json, tags_json};
-use crate::store::{Claim, Once, Result, Submission, Submitted};
+use crate::store::{Claim, Error, Once, Result, Submission, Submitted};
 use crate::task::{Artifact, Change, Event, Progress, Task, Time};
 use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
@@ -82,22 +82,25 @@ pub async fn insert(db: &mut PgConnection, submissions: &[Submission]) -> Result
     let mut answers = Vec::with_capacity(submissions.len());
     for (no, submission) in (0..).zip(submissions) {
         answers.push(match &submission.once {
-            Some(once) if !accepted.contains(&no) => before(db, once).await?,
+            Some(once) if !accepted.contains(&no) => {
+                before(db, once).await?.ok_or_else(|| Error::Internal("a key that was used is gone".to_owned()))?
+            }
             _ => Submitted::New,
         });
     }
     Ok(answers)
 }
 
-async fn before(db: &mut PgConnection, once: &Once) -> Result<Submitted> {
+/// What a key was used for.
+pub async fn before(db: &mut PgConnection, once: &Once) -> Result<Option<Submitted>> {
     let before = sqlx::query!(
         "SELECT fingerprint, answer FROM idempotency WHERE owner = $1 AND route = $2 AND key = $3",
         once.owner,
         once.route,
         once.key
     );
-    let before = before.fetch_one(db).await.map_err(failed)?;
-    Ok(Submitted::Before { fingerprint: before.fingerprint, answer: before.answer })
+    let before = before.fetch_optional(db).await.map_err(failed)?;
+    Ok(before.map(|before| Submitted::Before { fingerprint: before.fingerprint, answer: before.answer }))
 }
 
 /// Looks into the ranges in their order, and into none that it does not need: `LIMIT` takes the rows

@@ -24,8 +24,8 @@ mod write;
 mod writer;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Piece, Prune, Pruned,
-    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Once, Piece, Prune,
+    Pruned, Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -86,6 +86,10 @@ impl Store for Sqlite {
         let mut write = self.writer.begin_new().await?;
         let submitted = write::insert(&mut write, submissions, rows).await;
         write.done(submitted).await
+    }
+
+    async fn used(&self, once: &Once) -> Result<Option<Submitted>> {
+        write::before(&self.readers, once).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {

@@ -4,9 +4,9 @@
 use super::failed;
 use super::json::{ChangeJson, ExpectedJson, Hex, LoggedJson, ReadyJson, TaskJson, json, rows};
 use crate::store::row::all;
-use crate::store::{Claim, Error, Result, Submission, Submitted};
+use crate::store::{Claim, Error, Once, Result, Submission, Submitted};
 use crate::task::{Change, Event, Progress, Status, Task, Time};
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqliteExecutor};
 use std::collections::HashMap;
 
 /// A transition as the change log and the counters need it.
@@ -94,16 +94,19 @@ async fn use_key(db: &mut SqliteConnection, submission: &Submission) -> Result<S
     if inserted.rows_affected() == 1 {
         return Ok(Submitted::New);
     }
+    before(db, once).await?.ok_or_else(|| Error::Internal("a key that was used is gone".to_owned()))
+}
+
+/// What a key was used for.
+pub async fn before<'e>(db: impl SqliteExecutor<'e>, once: &Once) -> Result<Option<Submitted>> {
     let before = sqlx::query!(
         "SELECT fingerprint, answer FROM idempotency WHERE owner = ?1 AND route = ?2 AND key = ?3",
         once.owner,
         once.route,
         once.key
-    )
-    .fetch_one(db)
-    .await
-    .map_err(failed)?;
-    Ok(Submitted::Before { fingerprint: before.fingerprint, answer: before.answer })
+    );
+    let before = before.fetch_optional(db).await.map_err(failed)?;
+    Ok(before.map(|before| Submitted::Before { fingerprint: before.fingerprint, answer: before.answer }))
 }
 
 /// Looks, and then writes: nobody else writes meanwhile, and what `RETURNING` would answer row by row

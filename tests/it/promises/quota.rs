@@ -92,6 +92,11 @@ async fn a_submit_that_was_heard_before_takes_no_place(bed: Bed) {
         assert_eq!(bed.submit_many(vec![noop()], once()).await.unwrap().as_deref(), Some("a"));
     }
     bed.submit_many(vec![noop(), noop()], None).await.unwrap();
+    assert_eq!(bed.submit_many(vec![noop()], once()).await.unwrap().as_deref(), Some("a"), "also where none is left");
+    let another = once().map(|once| Once { fingerprint: "g".into(), ..once });
+    assert!(matches!(bed.submit_many(vec![noop()], another).await, Err(Error::KeyReused)));
+    let unheard = once().map(|once| Once { key: "l".into(), ..once });
+    is_exceeded(bed.submit_many(vec![noop()], unheard).await);
     assert_eq!(count(&bed, Status::Pending).await, 3);
 }
 
