@@ -80,6 +80,7 @@ function kindOf(schema, root, name, required) {
   }
   if (type === "integer" || type === "number" || type === "boolean") return type;
   if (type !== "string") return "json";
+  if (schema.writeOnly) return "secret";
   if (schema.format === "date-time") return "time";
   return schema.maxLength > 500 || ["body", "html", "data", "text"].includes(name) || schema.contentMediaType ? "text" : "string";
 }

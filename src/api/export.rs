@@ -6,6 +6,7 @@ use super::query::Query;
 use super::wire::TaskView;
 use super::{Api, filter, list, to_json};
 use crate::task::{Filter, Page, Task, Time};
+use crate::types::Types;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -132,20 +133,23 @@ impl Export {
             let piece = self.api.queue.list(&self.caller.scope, &self.filter, &self.page).await?;
             (tasks, self.page.after, self.ended) = (piece.tasks, piece.next, piece.next.is_none());
         }
+        let types = self.api.queue.types();
         let text = match self.format {
-            Format::Ndjson => tasks.iter().fold(String::new(), |text, task| text + &line(task, self.now)).into_bytes(),
-            Format::Csv => csv(&tasks.iter().map(cells).collect::<Vec<_>>())?,
+            Format::Ndjson => {
+                tasks.iter().fold(String::new(), |text, task| text + &line(types, task, self.now)).into_bytes()
+            }
+            Format::Csv => csv(&tasks.iter().map(|task| cells(types, task)).collect::<Vec<_>>())?,
         };
         self.page.limit = list::fitting(PAGE_BYTES, text.len(), tasks.len(), FIRST_PAGE);
         Ok(Some(text))
     }
 }
 
-fn line(task: &Task, now: Time) -> String {
-    to_json(&TaskView::whole(task, now)) + "\n"
+fn line(types: &Types, task: &Task, now: Time) -> String {
+    to_json(&TaskView::whole(types, task, now)) + "\n"
 }
 
-fn cells(task: &Task) -> [String; 23] {
+fn cells(types: &Types, task: &Task) -> [String; 23] {
     let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
     let json = |json: &Option<Box<RawValue>>| json.as_ref().map(|json| json.get().to_owned()).unwrap_or_default();
     let error = task.error.as_ref();
@@ -171,7 +175,7 @@ fn cells(task: &Task) -> [String; 23] {
         time(task.finished_at),
         time(Some(task.updated_at)),
         time(task.cancel_requested_at),
-        json(&task.params),
+        types.shown(task).map(|params| params.get().to_owned()).unwrap_or_default(),
         safe(&json(&task.result)),
     ]
 }

@@ -118,8 +118,8 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     let (tasks, next) = rows(&api, &caller, &filter, page).await?;
     let as_of = if sort.by_finish() { as_of } else { Time(0) };
     let next = next.map(|after| Cursor { after, as_of }.write(&query));
-    let view = if full { TaskView::whole } else { TaskView::row };
-    let rows = tasks.iter().map(|task| view(task, now)).collect();
+    let whole = |task| TaskView::whole(api.queue.types(), task, now);
+    let rows = tasks.iter().map(|task| if full { whole(task) } else { TaskView::row(task, now) }).collect();
     let body = to_json(&TaskList { tasks: rows, next_cursor: next.as_deref() });
     let tag = match (sort.by_finish(), &next) {
         // The cursor holds the first page's instant: what is the same list is never the same text.

@@ -17,6 +17,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -59,8 +60,9 @@ async fn submit(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let body = body::json(request, MAX_BODY_BYTES).await?;
     let read = draft::read(body.text(), String::new(), draft::blank(&caller), &caller)?;
     if dry_run {
-        let params = api.check(read).await?;
-        let answer = json!({ "valid": true, "params": params });
+        let entry = api.queue.types().get(&read.draft.r#type);
+        let params = serde_json::value::to_raw_value(&api.check(read).await?).map_err(Problem::internal)?;
+        let answer = json!({ "valid": true, "params": entry.map(|entry| entry.shown(&params)) });
         return Ok(json_response(StatusCode::OK, Body::from(answer.to_string())));
     }
     create(&api, &caller, read, "/api/tasks/submit", key, Some(&body), wait).await
@@ -94,7 +96,9 @@ async fn batch(State(api): State<Api>, caller: Caller, request: Request) -> Resu
         bucket.take_anyway(prepared.tasks.len() - 1);
     }
     let now = api.now();
-    let answer = to_json(&Tasks { tasks: prepared.tasks.iter().map(|task| TaskView::whole(task, now)).collect() });
+    let answer = to_json(&Tasks {
+        tasks: prepared.tasks.iter().map(|task| TaskView::whole(api.queue.types(), task, now)).collect(),
+    });
     let once = once::remember(key, &caller, "/api/tasks/batch", Some(&body), &answer);
     Ok(match api.queue.submit(prepared, once).await? {
         Some(first) => once::replay(first),
@@ -143,9 +147,12 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
     let body = body::json_or_none(request, MAX_BODY_BYTES).await?;
     let task = api.queue.get(&caller.scope, super::task_id(&id)?).await?;
     let run_at = task.scheduled(api.now());
+    // Its caller begins with what it is shown. Only the same type gets the secrets again: another might tell them.
+    let shown = api.queue.types().shown(&task).map_or_else(draft::empty, Cow::into_owned);
+    let before = task.params.unwrap_or_else(draft::empty);
     let base = Draft {
-        r#type: task.r#type,
-        params: task.params.unwrap_or_else(draft::empty),
+        r#type: task.r#type.clone(),
+        params: shown,
         name: task.name,
         queue: task.queue,
         priority: task.priority,
@@ -156,7 +163,10 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
         run_at,
         ..draft::blank(&caller)
     };
-    let read = draft::read(body.as_ref().map_or("{}", Json::text), String::new(), base, &caller)?;
+    let mut read = draft::read(body.as_ref().map_or("{}", Json::text), String::new(), base, &caller)?;
+    if let Some(entry) = api.queue.types().get(&task.r#type).filter(|_| read.draft.r#type == task.r#type) {
+        read.draft.params = entry.recovered(read.draft.params, &before);
+    }
     create(&api, &caller, read, &format!("/api/tasks/{id}/clone"), key, body.as_ref(), 0).await
 }
 
@@ -215,7 +225,7 @@ async fn create(
     let prepared = api.prepare(vec![read]).await?;
     let task = &prepared.tasks[0];
     let id = task.id;
-    let answer = to_json(&TaskView::whole(task, api.now()));
+    let answer = to_json(&TaskView::whole(api.queue.types(), task, api.now()));
     let once = once::remember(key, caller, route, body, &answer);
     if let Some(first) = api.queue.submit(prepared, once).await? {
         return Ok(once::replay(first));
@@ -232,7 +242,7 @@ async fn create(
 async fn waited(api: &Api, caller: &Caller, id: Uuid, seconds: u64) -> Option<String> {
     let done = |task: &Task| task.status.is_finished();
     let task = api.wait(&caller.scope, id, Duration::from_secs(seconds), done).await.ok()?;
-    Some(to_json(&TaskView::whole(&task, api.now())))
+    Some(to_json(&TaskView::whole(api.queue.types(), &task, api.now())))
 }
 
 fn created(id: Uuid, answer: String) -> Response {

@@ -26,6 +26,8 @@ struct TypeView<'a> {
     description: &'a str,
     /// JSON Schema of its params.
     params_schema: &'a Value,
+    /// The params that are secret: they are never shown, and what the handler says is without them.
+    redact: &'a [String],
     /// JSON Schema of its result.
     result_schema: Value,
     /// Params that work, the simplest first.
@@ -42,6 +44,7 @@ impl<'a> From<&'a Entry> for TypeView<'a> {
             r#type: entry.r#type.name(),
             description: entry.r#type.description(),
             params_schema: entry.schema.source(),
+            redact: entry.schema.secrets(),
             result_schema: entry.r#type.result_schema(),
             examples: entry.r#type.examples(),
             defaults: entry.schema.defaults(),

@@ -86,7 +86,7 @@ async fn get(
 }
 
 fn render(api: &Api, task: &Task) -> (String, String) {
-    let body = to_json(&TaskView::whole(task, api.now()));
+    let body = to_json(&TaskView::whole(api.queue.types(), task, api.now()));
     let tag = etag::of(body.as_bytes());
     (body, tag)
 }

@@ -3,8 +3,10 @@
 use crate::queue::{Attempt, Reason};
 use crate::store::{Entry, StoredLine, Transition};
 use crate::task::{Artifact, Progress, Task, TaskError, Time};
+use crate::types::Types;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -24,10 +26,10 @@ pub struct TaskView<'a> {
     queue: &'a str,
     priority: i64,
     tags: &'a [String],
-    /// As sent, byte for byte. Lists leave it out unless `view=full`.
+    /// As sent, byte for byte, but for what is secret. Lists leave it out unless `view=full`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    params: Option<&'a RawValue>,
+    params: Option<Cow<'a, RawValue>>,
     /// Set once `SUCCESS`. Lists leave it out unless `view=full`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
@@ -123,8 +125,8 @@ pub struct FieldErrorView {
 
 impl<'a> TaskView<'a> {
     /// A task with params and result.
-    pub fn whole(task: &'a Task, now: Time) -> TaskView<'a> {
-        TaskView { params: task.params.as_deref(), result: Some(task.result.as_deref()), ..TaskView::row(task, now) }
+    pub fn whole(types: &Types, task: &'a Task, now: Time) -> TaskView<'a> {
+        TaskView { params: types.shown(task), result: Some(task.result.as_deref()), ..TaskView::row(task, now) }
     }
 
     /// A task as lists show it.

@@ -3,6 +3,7 @@
 
 use crate::config::{Config, LogFormat};
 use crate::store;
+use crate::types;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -145,7 +146,7 @@ impl Shared {
 fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
     let said = panic.payload_as_str().unwrap_or("not in words");
     let (at, thread) = (panic.location().map(ToString::to_string), thread::current());
-    tracing::error!(at, thread = thread.name(), "panicked: {}", said.escape_debug());
+    tracing::error!(at, thread = thread.name(), "panicked: {}", types::mask(said).escape_debug());
     let trace = backtrace::Backtrace::capture();
     if trace.status() == backtrace::BacktraceStatus::Captured {
         tracing::error!("{trace}");

@@ -8,6 +8,7 @@ mod tests;
 #[cfg(test)]
 pub(in crate::types) mod trial;
 
+use super::Secrets;
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::task::{Artifact, Checkpoint, Progress, Task, Time, text};
@@ -110,6 +111,8 @@ pub struct Given {
     pub clock: Clock,
     /// Cancelled when it is to stop.
     pub stop: CancellationToken,
+    /// Masked in all that it says.
+    pub secrets: Secrets,
 }
 
 /// The hands of one attempt. Cheap to clone; clones are the same attempt. Everything it says is
@@ -171,7 +174,7 @@ impl Context {
     /// Says that `processed` of `total` items are done; percent and ETA follow from it. Call it as
     /// often as you like: it is written a few times a second, and the last one is never swallowed.
     pub fn progress(&self, processed: i64, total: i64, step: Option<String>) {
-        let step = step.map(|step| text::clip(&step, MAX_STEP_BYTES));
+        let step = step.map(|step| text::clip(&self.secrets().mask(step), MAX_STEP_BYTES));
         let elapsed = self.inner.began.elapsed().as_secs_f64();
         let mut said = self.said();
         let progress = Progress::since(said.done_before, processed, total, step, elapsed);
@@ -184,7 +187,7 @@ impl Context {
         let mut said = self.said();
         said.lines_total += 1;
         let (level, message) = match said.lines_total {
-            n if n < MAX_LOG_LINES => (level, text::clip(message.as_ref(), MAX_LOG_LINE_BYTES)),
+            n if n < MAX_LOG_LINES => (level, text::clip(&self.secrets().mask(message.as_ref()), MAX_LOG_LINE_BYTES)),
             MAX_LOG_LINES => (Level::Warn, format!("more than {MAX_LOG_LINES} lines: the rest is dropped")),
             _ => return,
         };
@@ -216,11 +219,16 @@ impl Context {
         work: impl FnOnce(&Context) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
         let ctx = self.clone();
-        match tokio::task::spawn_blocking(move || work(&ctx)).await {
+        match tokio::task::spawn_blocking(move || ctx.secrets().while_blocking(|| work(&ctx))).await {
             Ok(done) => done,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Err(Failure::Stopped),
         }
+    }
+
+    /// For the worker: what is masked in how it ends.
+    pub fn secrets(&self) -> &Secrets {
+        &self.inner.given.secrets
     }
 
     /// For the worker: progress and log lines said since the last call.

@@ -11,14 +11,18 @@ mod email_sending;
 mod image_processing;
 mod noop;
 mod schema;
+mod secret;
 
+use crate::task::Task;
 use crate::task::text::FieldError;
 use async_trait::async_trait;
 use serde_json::{Value, value::RawValue};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
 pub use schema::{Checked, Schema};
+pub use secret::{REDACTED, Secrets, mask};
 
 /// What a task type is.
 #[async_trait]
@@ -30,7 +34,8 @@ pub trait TaskType: Send + Sync + 'static {
     fn description(&self) -> &'static str;
 
     /// JSON Schema of its params: an object, or `oneOf` objects where it has several forms.
-    /// A property with `format: file-id` names an upload.
+    /// A property with `format: file-id` names an upload; one with `writeOnly: true` is a secret, which nobody is
+    /// shown again and which is masked in what the handler says.
     fn params_schema(&self) -> Value;
 
     /// JSON Schema of its result.
@@ -66,6 +71,12 @@ pub struct Entry {
 }
 
 impl Types {
+    /// A task's params as they may be seen: without its type's secrets. Of a type that is not known here, none.
+    pub fn shown<'a>(&self, task: &'a Task) -> Option<Cow<'a, RawValue>> {
+        let params = task.params.as_deref()?;
+        Some(self.get(&task.r#type).map_or(Cow::Borrowed(RawValue::NULL), |entry| entry.shown(params)))
+    }
+
     /// Every built-in type, in the order the page shows them.
     pub fn builtin() -> Types {
         Types::new(vec![
@@ -112,7 +123,9 @@ impl Entry {
     /// themselves (`/num_rows`). On success: the params with defaults filled in, and the uploads they name.
     pub fn check(&self, params: &RawValue) -> Result<Checked, Vec<FieldError>> {
         let checked = self.schema.check(params)?;
-        match self.r#type.check(&checked.params) {
+        let mut errors = self.r#type.check(&checked.params);
+        errors.extend(self.not_recovered(&checked.params));
+        match errors {
             errors if errors.is_empty() => Ok(checked),
             errors => Err(errors),
         }

@@ -30,6 +30,7 @@ pub struct Checked {
 pub struct Schema {
     source: Value,
     names_files: bool,
+    secrets: Vec<String>,
     forms: Vec<Form>,
 }
 
@@ -63,12 +64,20 @@ impl Schema {
             Form { schema, validator }
         };
         let names_files = has_file_id(&source);
-        Schema { source, names_files, forms: parts.into_iter().map(form).collect() }
+        let forms: Vec<Form> = parts.into_iter().map(form).collect();
+        let secret = |(_, schema): &(&String, &Value)| schema["writeOnly"] == true;
+        let secrets = forms.iter().flat_map(Form::properties).filter(secret).map(|(name, _)| name.clone()).collect();
+        Schema { source, names_files, secrets, forms }
     }
 
     /// Whether params may name uploads.
     pub fn names_files(&self) -> bool {
         self.names_files
+    }
+
+    /// The members that are secret: those marked `writeOnly`.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// The schema as JSON.

@@ -66,7 +66,9 @@ pub async fn attempt(
     let (id, number) = (task.id, task.attempt);
     let saves = UnderLease { queue: queue.clone(), running: running.clone(), task: id, attempt: number, lease };
     let (saves, files, clock) = (Arc::new(saves), queue.file_store().clone(), queue.clock().clone());
-    let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone() };
+    let entry = queue.types().get(&task.r#type).zip(task.params.as_deref());
+    let secrets = entry.map(|(entry, params)| entry.secrets(params)).unwrap_or_default();
+    let given = Given { inputs, checkpoints, saves, files, clock, stop: stop.clone(), secrets };
     let attempt = Arc::new(Attempt::new(Context::new(task.summary(), lease, given), stop, claimed));
     let _place = running.add(lease, attempt.clone());
 
@@ -105,7 +107,7 @@ async fn handle(queue: &Queue, task: &Task, attempt: &Attempt, lease_time: Durat
     let Some((entry, params)) = queue.types().get(&task.r#type).zip(task.params.as_deref()) else {
         return Some(Ok(Err(Failure::retry("unknown_task_type", "this worker does not know the type"))));
     };
-    let handler = AssertUnwindSafe(entry.r#type.run(params, &attempt.ctx)).catch_unwind();
+    let handler = attempt.ctx.secrets().during(AssertUnwindSafe(entry.r#type.run(params, &attempt.ctx)).catch_unwind());
     tokio::pin!(handler);
     let time_limit = async {
         match task.timeout_seconds {
@@ -152,9 +154,10 @@ fn margin(lease_time: Duration) -> Duration {
 
 /// What to report; `None` if the lease is lost and nothing may be written.
 fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
+    let secrets = attempt.ctx.secrets();
     let failure = |code: &str, message: &str, retryable| Outcome::Failure {
-        code: text::clip(code, 100),
-        message: text::clip(message, MAX_MESSAGE_BYTES),
+        code: text::clip(&secrets.mask(code), 100),
+        message: text::clip(&secrets.mask(message), MAX_MESSAGE_BYTES),
         retryable,
         retry_after_ms: None,
     };
@@ -177,7 +180,7 @@ fn outcome(attempt: &Attempt, ended: Ended) -> Option<Outcome> {
         Some(Ok(Ok(result))) if result.get().len() > MAX_RESULT_BYTES => {
             Some(failure("result_too_large", "its result is larger than 1 MiB", false))
         }
-        Some(Ok(Ok(result))) => Some(Outcome::Success(result, attempt.ctx.outputs())),
+        Some(Ok(Ok(result))) => Some(Outcome::Success(secrets.mask_json(result), attempt.ctx.outputs())),
     }
 }
 

@@ -12,6 +12,7 @@ export function makeControl(field, id, edit) {
 
 const MAKERS = {
   string: (field, id, edit) => textual(h("input", { type: "text", id, maxlength: field.schema.maxLength, autocomplete: "off", ...hint(field) }), (text) => text, edit),
+  secret: (field, id, edit) => textual(h("input", { type: "password", id, maxlength: field.schema.maxLength, autocomplete: "new-password" }), (text) => text, edit),
   text: (field, id, edit) => textual(h("textarea", { id, rows: 4, ...hint(field) }), (text) => text, edit),
   integer: numeric,
   number: numeric,

@@ -255,9 +255,12 @@ export function mount(root, context) {
   return load();
 }
 
+const REDACTED = "[redacted]"; // what is shown of a secret, which nobody can send again
+
 // What a cloned task asks for again: only what differs from the defaults.
 function bodyOf(task) {
-  const body = { type: task.type, params: copy(task.params) };
+  const known = Object.entries(task.params ?? {}).filter(([, value]) => value !== REDACTED);
+  const body = { type: task.type, params: copy(Object.fromEntries(known)) };
   for (const [member, preset] of Object.entries(CLONED)) if (task[member] !== preset && task[member] !== undefined) body[member] = task[member];
   if (task.tags?.length) body.tags = task.tags;
   return body;

@@ -96,6 +96,7 @@ impl Trial {
             files: self.files.clone(),
             clock: Clock::by_hand(Time(0)),
             stop: self.stop.clone(),
+            secrets: Secrets::default(),
         };
         Context::new(task, Uuid::from_u128(*attempts as u128), given)
     }

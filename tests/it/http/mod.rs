@@ -18,6 +18,7 @@ mod rates; // how much a key may send
 mod refused; // whatever is wrong with a request, and that nothing came of it
 mod refused_files; // whatever is wrong with an upload
 mod rows; // the list of bad inputs, by number
+mod secret; // params that nobody is shown again
 mod service; // health, documents, headers, the page
 mod session; // the page's cookie
 mod slow; // what comes slowly, never, or in great numbers

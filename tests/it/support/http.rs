@@ -13,7 +13,7 @@ use errand::files::Files;
 use errand::queue::keys::Keys;
 use errand::queue::{Queue, Quotas};
 use errand::task::Role;
-use errand::types::{Context, Failure, TaskType, Types};
+use errand::types::{Context, Failure, Level, TaskType, Types};
 use errand::worker::{self, Settings};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
@@ -74,7 +74,7 @@ impl Service {
         let (store, clock) = (open(&url).await, clock.unwrap_or_else(Clock::system));
         clock.follow(store.now().await.unwrap());
         let files = Files::local(&folder.path().join("files")).unwrap();
-        let queue = Queue::open(store, clock, Types::builtin().with(vec![Box::new(Panics)]), files);
+        let queue = Queue::open(store, clock, Types::builtin().with(our_types()), files);
         let stop = CancellationToken::new();
         let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
         let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node(), stop.clone()));
@@ -90,7 +90,7 @@ impl Service {
 
     /// The same where no owner may have more than this.
     pub fn with_quotas(mut self, quotas: Quotas) -> Service {
-        let (old, types) = (&self.queue, Types::builtin().with(vec![Box::new(Panics)]));
+        let (old, types) = (&self.queue, Types::builtin().with(our_types()));
         self.queue =
             Queue::open_with(old.store().clone(), old.clock().clone(), types, old.file_store().clone(), quotas);
         self.limited(RateSettings::default())
@@ -384,5 +384,49 @@ impl TaskType for Panics {
 
     async fn run(&self, _: &RawValue, _: &Context) -> Result<Box<RawValue>, Failure> {
         panic!("a bug in a handler")
+    }
+}
+
+/// The types that only tests have.
+fn our_types() -> Vec<Box<dyn TaskType>> {
+    vec![Box::new(Panics), Box::new(Tells)]
+}
+
+/// A type with a secret, which its handler tells wherever it can.
+struct Tells;
+
+#[async_trait]
+impl TaskType for Tells {
+    fn name(&self) -> &'static str {
+        "tells"
+    }
+
+    fn description(&self) -> &'static str {
+        "Tells its secret, for tests."
+    }
+
+    fn params_schema(&self) -> Value {
+        let end = json!({ "enum": ["success", "failure", "panic"], "default": "success" });
+        json!({ "type": "object", "properties": { "token": { "type": "string", "writeOnly": true }, "end": end } })
+    }
+
+    fn result_schema(&self) -> Value {
+        json!({ "type": "object" })
+    }
+
+    fn examples(&self) -> Vec<Value> {
+        vec![json!({ "token": "a secret of somebody" })]
+    }
+
+    async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
+        let params: Value = ctx.params(params)?;
+        let token = params["token"].as_str().unwrap_or_default();
+        ctx.log(Level::Info, format!("the token is {token}"));
+        ctx.progress(1, 2, Some(format!("with {token}")));
+        match params["end"].as_str() {
+            Some("failure") => Err(Failure::fatal("told", format!("{token} was refused"))),
+            Some("panic") => panic!("{token} is no number"),
+            _ => ctx.result(&json!({ "length": token.len(), "token": token, token: [token] })),
+        }
     }
 }
