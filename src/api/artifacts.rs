@@ -52,8 +52,8 @@ async fn list(State(api): State<Api>, caller: Caller, Path(id): Path<String>, ur
     get, path = "/api/tasks/{id}/artifacts/{name}", tag = "files",
     params(("id" = String, Path, format = "uuid"), ("name" = String, Path), ("range" = Option<String>, Header)),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream"),
-        (status = 206, description = "A range of it", content_type = "application/octet-stream"),
+        (status = 200, description = "The file, as the media type it has", content_type = "*/*"),
+        (status = 206, description = "A range of it", content_type = "*/*"),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

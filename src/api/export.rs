@@ -79,7 +79,7 @@ struct Export {
         ("sort" = Option<String>, Query, description = "As in the list; so are all its filters"),
     ),
     responses(
-        (status = 200, description = "The tasks", content_type = "application/x-ndjson"),
+        (status = 200, description = "The tasks", content((String = "application/x-ndjson"), (String = "text/csv"))),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -249,8 +249,8 @@ fn digest(headers: &HeaderMap) -> Result<Option<Vec<u8>>> {
     get, path = "/api/files/{id}", tag = "files",
     params(("id" = String, Path, format = "uuid"), ("range" = Option<String>, Header)),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream"),
-        (status = 206, description = "A range of it", content_type = "application/octet-stream"),
+        (status = 200, description = "The file, as the media type it has", content_type = "*/*"),
+        (status = 206, description = "A range of it", content_type = "*/*"),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

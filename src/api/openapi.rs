@@ -54,7 +54,55 @@ pub fn text(mut document: Document) -> String {
     }
     let mut document = serde_json::to_value(document).unwrap_or_default();
     secure(&mut document);
+    tighten(&mut document);
     document.to_string()
+}
+
+/// Parameters that take one of these words.
+const WORDS: [(&str, &[&str]); 6] = [
+    ("format", &["ndjson", "csv"]),
+    ("level", &["debug", "info", "warn", "error"]),
+    ("sort", &["-created_at", "created_at", "-finished_at", "finished_at"]),
+    ("view", &["full"]),
+    ("wait_for", &["finished", "change"]),
+    ("window", &["1h", "24h", "7d"]),
+];
+/// Words one filters by: never empty.
+const LABELS: [&str; 5] = ["type", "queue", "tag", "client_id", "owner"];
+/// Bodies that take no other members.
+const CLOSED: [&str; 6] = ["Submit", "Backoff", "Batch", "Start", "BulkFilter", "NewKey"];
+
+/// Tells of parameters and bodies what their types do not.
+fn tighten(document: &mut Value) {
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for name in CLOSED {
+            schemas.entry(name).and_modify(|schema| schema["additionalProperties"] = json!(false));
+        }
+        // What a clone does not say is as it was.
+        if let Some(mut clone) = schemas.get("Submit").cloned() {
+            clone["description"] = json!("What is to be other than in the task that is cloned.");
+            clone.as_object_mut().map(|clone| clone.remove("required"));
+            schemas.insert("Clone".to_owned(), clone);
+        }
+    }
+    if let Some(body) = document.pointer_mut("/paths/~1api~1tasks~1{id}~1clone/post/requestBody/content") {
+        *body = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Clone" } } });
+    }
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    let operations = paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten());
+    for parameter in operations.flat_map(|(_, operation)| operation["parameters"].as_array_mut().into_iter().flatten())
+    {
+        let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+        let schema = &mut parameter["schema"];
+        if let Some((_, words)) = WORDS.iter().find(|(word, _)| *word == name) {
+            *schema = json!({ "type": "string", "enum": words });
+        } else if name == "idempotency-key" {
+            *schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" });
+        } else if LABELS.contains(&name.as_str()) {
+            let label = if schema.get("items").is_some() { &mut schema["items"] } else { schema };
+            label["minLength"] = json!(1);
+        }
+    }
 }
 
 /// Tells how to call with a key, and of each operation who may, as the table of routes has it.
@@ -117,11 +165,11 @@ pub struct Submit {
     #[schema(example = "demo")]
     r#type: String,
     /// As the type's schema says; at most 1 MiB as sent.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     params: Option<Value>,
     #[schema(max_length = 200)]
     name: Option<String>,
-    #[schema(max_length = 100, default = "default")]
+    #[schema(min_length = 1, max_length = 100, default = "default")]
     queue: Option<String>,
     /// Higher first.
     #[schema(minimum = -100, maximum = 100, default = 0)]
@@ -139,7 +187,7 @@ pub struct Submit {
     #[schema(max_items = 20)]
     tags: Option<Vec<String>>,
     /// Else a header says it, else it is made.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     client_id: Option<String>,
 }
 
@@ -174,7 +222,7 @@ pub struct Start {
     /// Milliseconds.
     #[schema(minimum = 1000, maximum = 30000)]
     duration: Option<i64>,
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     client_id: Option<String>,
 }
 
@@ -203,13 +251,13 @@ pub struct BulkFilter {
     status: Option<Vec<String>>,
     /// A word or a list.
     r#type: Option<Vec<String>>,
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     queue: Option<String>,
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     tag: Option<String>,
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     client_id: Option<String>,
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     owner: Option<String>,
     #[schema(max_length = 200)]
     q: Option<String>,

@@ -17,6 +17,7 @@ on_both_databases!(
     charts_are_bounded,
     metrics_name_no_owner_and_no_id,
     the_document_is_openapi_3_1_and_has_every_route,
+    the_words_of_the_document_are_taken_and_no_others,
     paths_answer_with_and_without_a_trailing_slash,
     every_answer_has_its_headers,
     head_is_get_without_a_body,
@@ -205,6 +206,27 @@ async fn the_document_is_openapi_3_1_and_has_every_route(service: Service) {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     });
+}
+
+async fn the_words_of_the_document_are_taken_and_no_others(service: Service) {
+    let document = service.get("/api/openapi.json").await.ok();
+    let id = service.submit(json!({ "type": "noop" })).await;
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let address = path.replace("{id}", &id);
+        for parameter in item["get"]["parameters"].as_array().into_iter().flatten() {
+            let Some(words) = parameter["schema"]["enum"].as_array() else { continue };
+            let name = parameter["name"].as_str().unwrap();
+            for word in words.iter().map(|word| word.as_str().unwrap()) {
+                let answer = service.get(&format!("{address}?{name}={word}")).await;
+                assert_eq!(answer.status, 200, "{address}?{name}={word}");
+            }
+            let other = service.get(&format!("{address}?{name}=other")).await;
+            assert_eq!(other.status, 422, "{address}?{name}=other");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 6, "{asked} parameters have words");
 }
 
 fn every_reference(value: &Value, look: &dyn Fn(&str)) {
