@@ -12,6 +12,7 @@ mod guards; // what the store refuses because the row is not as expected
 mod injected; // errors and panics at a point, and what becomes of them
 mod leases; // every history of the protocol of leases
 mod ledger; // what a client knows of what it asked for
+mod listeners; // sockets that go and come back while tasks run
 mod lives; // what random lives of tasks are made of
 mod load; // a small mixed load
 mod machine; // random lives of tasks against a reference

@@ -105,14 +105,14 @@ impl WebSocket {
 
     /// What comes next, whatever it is.
     pub async fn next(&mut self) -> Came {
-        timeout(Duration::from_secs(30), self.read()).await.expect("something comes within 30 s")
+        timeout(Duration::from_secs(30), self.come()).await.expect("something comes within 30 s")
     }
 
     /// What comes next of ours; fails if it is closed instead.
     pub async fn said(&mut self) -> Value {
         let said = async {
             loop {
-                match self.read().await {
+                match self.come().await {
                     Came::Said(frame) => return frame,
                     Came::Closed(code) => panic!("closed: {code}"),
                     _ => {}
@@ -151,7 +151,8 @@ impl WebSocket {
         }
     }
 
-    async fn read(&mut self) -> Came {
+    /// What comes next, however long that takes. Dropped half-way, the socket is good for nothing.
+    pub async fn come(&mut self) -> Came {
         let cut = Came::Closed(1006);
         let Ok(first) = self.stream.read_u8().await else { return cut };
         let Ok(length) = self.stream.read_u8().await else { return cut };
