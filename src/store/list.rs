@@ -4,7 +4,7 @@
 use super::row::TaskRow;
 use super::{Group, Piece, Result};
 use crate::task::filter::After;
-use crate::task::{Filter, Page, Scope, Time};
+use crate::task::{Filter, Page, Scope, Sort, Time};
 use uuid::Uuid;
 
 /// Where the two databases spell the same thing differently.
@@ -162,7 +162,7 @@ pub fn grouped(
         query.push("SELECT id, finished_at FROM tasks WHERE false");
     }
     let finished = match page.sort.by_finish() && !unfinished {
-        true => format!("finished_at {}, ", page.sort.direction()),
+        true => format!("finished_at {}, ", direction(page.sort)),
         false => String::new(),
     };
     query.push(&format!(") AS found ORDER BY {finished}{} LIMIT {limit}", by_no_key(page)));
@@ -179,7 +179,7 @@ pub fn among(dialect: &Dialect, scope: &Scope, filter: &Filter, page: &Page, ids
     conditions(&mut query, dialect, scope, filter);
     unfinished_by_then(&mut query, page);
     range(&mut query, filter, page, By::Key);
-    let direction = page.sort.direction();
+    let direction = direction(page.sort);
     let finished = if page.sort.by_finish() && !page.is_unfinished() {
         query.push(" AND finished_at <= ").bind(Value::Number(page.as_of.0));
         format!("finished_at {direction}, ")
@@ -242,7 +242,7 @@ fn filter_is_empty(scope: &Scope, filter: &Filter) -> bool {
 
 /// The tasks in the list's order, from the page's place on.
 fn path(query: &mut Statement, filter: &Filter, page: &Page) {
-    let direction = page.sort.direction();
+    let direction = direction(page.sort);
     query.push("SELECT * FROM tasks WHERE true");
     if page.sort.by_finish() && !page.is_unfinished() {
         query.push(" AND finished_at IS NOT NULL");
@@ -373,4 +373,9 @@ impl Statement {
         self.text.push_str(&format!("{}{}", self.parameter, self.values.len()));
         self
     }
+}
+
+/// The direction of an order.
+fn direction(sort: Sort) -> &'static str {
+    if sort.descending() { "DESC" } else { "ASC" }
 }

@@ -115,11 +115,6 @@ impl Sort {
         matches!(self, Sort::FinishedDesc | Sort::FinishedAsc)
     }
 
-    /// As SQL says it.
-    pub fn direction(self) -> &'static str {
-        if self.descending() { "DESC" } else { "ASC" }
-    }
-
     /// Whether it goes downwards.
     pub fn descending(self) -> bool {
         matches!(self, Sort::CreatedDesc | Sort::FinishedDesc)

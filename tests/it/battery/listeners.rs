@@ -187,7 +187,7 @@ struct Listener {
 impl Listener {
     fn new(n: usize, urls: Vec<String>) -> Listener {
         let (owner, key) = KEYS[n % KEYS.len()];
-        let client = (n % 4 > 0).then(|| client(owner, n % 2));
+        let client = (!n.is_multiple_of(4)).then(|| client(owner, n % 2));
         Listener { urls, owner, key, client, heard: Vec::new(), known: HashMap::new(), visits: 0 }
     }
 
