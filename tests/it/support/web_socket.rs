@@ -158,10 +158,11 @@ impl WebSocket {
         let Ok(length) = self.stream.read_u8().await else { return cut };
         assert!(length < 128, "a server masks nothing");
         let length = match length {
-            126 => u64::from(self.stream.read_u16().await.unwrap_or(0)),
-            127 => self.stream.read_u64().await.unwrap_or(0),
-            n => u64::from(n),
+            126 => self.stream.read_u16().await.map(u64::from),
+            127 => self.stream.read_u64().await,
+            n => Ok(u64::from(n)),
         };
+        let Ok(length) = length else { return cut };
         let mut payload = vec![0; length as usize];
         if self.stream.read_exact(&mut payload).await.is_err() {
             return cut;
