@@ -10,6 +10,7 @@ use crate::files::Files;
 use crate::queue::keys::{Configured, Keys, Refused};
 use crate::queue::{Queue, Quotas, Retention};
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
+use crate::task::Action;
 use crate::types::Types;
 use crate::worker::{self, Settings};
 use crate::{bench, client, config, verify};
@@ -158,6 +159,8 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
     }
     let Some(queue) = stop.run_until_cancelled(open_queue(config, address)).await else { return Ok(()) };
     let queue = queue?;
+    let name = worker_name();
+    queue.journal().call(&name);
     let keys = keys_of(config, &queue);
     if api && !config.is_local() && !keys.any().await? {
         queue.store().close().await;
@@ -176,11 +179,14 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
         }),
         part("janitor", &fallen, {
             let [success, failed, cancelled] = config.retain;
-            let retention = Retention { success, failed, cancelled };
+            let retention = Retention { success, failed, cancelled, activity: config.retain_activity };
             worker::keep(queue.clone(), retention, config.workers > 0, house_end.clone())
         }),
     ];
-    let pool = part("pool", &fallen, work(queue.clone(), config, stop.clone()));
+    let pool = part("pool", &fallen, work(queue.clone(), name, config, stop.clone()));
+    let places = if config.workers == 1 { "place" } else { "places" };
+    let about = format!("version {}, {} {places}", env!("CARGO_PKG_VERSION"), config.workers);
+    queue.journal().happened(Action::NodeStarted, 1, Some(about));
     if let Some(address) = address {
         serve_api(&routers, address, &queue, keys, config, log, stop.clone());
     }
@@ -193,6 +199,7 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
             if let Some(server) = server {
                 let _ = server.await;
             }
+            queue.journal().happened(Action::NodeStopped, 1, None);
             house_end.cancel();
             for part in house {
                 let _ = part.await;
@@ -310,9 +317,9 @@ fn keys_of(config: &Config, queue: &Queue) -> Keys {
     Keys::new(queue.store().clone(), queue.clock().clone(), &configured, config.is_local())
 }
 
-fn work(queue: Queue, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+fn work(queue: Queue, name: String, config: &Config, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
     let settings = Settings {
-        name: worker_name(),
+        name,
         places: config.workers,
         queues: config.queues.clone(),
         lease: config.lease,

@@ -43,6 +43,8 @@ pub struct Config {
     pub drain: Duration,
     /// How long tasks are kept that ended in `SUCCESS`, `FAILED` and `CANCELLED`; `None` is for ever.
     pub retain: [Option<Duration>; 3],
+    /// How long it is kept who did what; `None` is for ever.
+    pub retain_activity: Option<Duration>,
     /// Largest upload.
     pub max_file_bytes: u64,
     /// Tasks submitted, changes, and reads that a key may send a second; `None` is any number.
@@ -217,6 +219,7 @@ impl Config {
                 reader.read(&settings::RETAIN_FAILED_HOURS, parse::kept),
                 reader.read(&settings::RETAIN_CANCELLED_HOURS, parse::kept),
             ],
+            retain_activity: reader.read(&settings::RETAIN_ACTIVITY_DAYS, parse::kept_days),
             max_file_bytes: reader.read(&settings::MAX_FILE_BYTES, parse::whole(1..=1 << 40)),
             rates: [
                 reader.read(&settings::RATE_SUBMIT, parse::rate),

@@ -5,6 +5,7 @@ use super::caller;
 use super::common::Peer;
 use super::problem::{Code, Problem, Result};
 use super::rates::Bucket;
+use super::trail::Trail;
 use crate::queue::keys::Identity;
 use crate::task::Role;
 use axum::extract::{MatchedPath, Request, State};
@@ -64,6 +65,9 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/task/status", READERS),
     // Numbers of all owners together.
     ("GET", "/metrics", ADMINS),
+    // An admin sees everybody's.
+    ("GET", "/api/activity", READERS),
+    ("GET", "/api/activity/export", READERS),
     ("GET", "/api/keys", ADMINS),
     ("POST", "/api/keys", ADMINS),
     ("DELETE", "/api/keys/{id}", ADMINS),
@@ -138,12 +142,22 @@ pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> 
 async fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Identity>>> {
     let path = request.extensions().get::<MatchedPath>();
     let lines = path.and_then(|path| BY_PATH.get(path.as_str())).map(Vec::as_slice).unwrap_or_default();
+    if let (Some(trail), Some(path)) = (Trail::on(request), path) {
+        trail.came_to(path);
+    }
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     match lines.iter().find(|(known, _)| known == method).map(|(_, access)| access) {
         Some(Access::Open) => Ok(None),
         Some(Access::Only(roles)) => {
             let peer = request.extensions().get::<Peer>().copied();
-            let identity = caller::identify(api, peer, request.method(), request.headers()).await?;
+            let identity = caller::identify(api, peer, request.method(), request.headers()).await;
+            if let Some(trail) = Trail::on(request) {
+                match &identity {
+                    Ok(identity) => trail.is_of(identity),
+                    Err(_) => trail.claims(&api.keys, caller::key_of(request.headers())).await,
+                }
+            }
+            let identity = identity?;
             if !roles.contains(&identity.role) {
                 let detail = format!("a key with the role {} may not do this", identity.role.word());
                 return Err(Problem::new(Code::Forbidden, detail));

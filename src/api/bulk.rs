@@ -3,6 +3,7 @@
 use super::caller::Caller;
 use super::fields::Fields;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
+use super::trail::Told;
 use super::{Api, body, filter, json_response, query, to_json};
 use crate::queue::Bulk;
 use crate::task::Filter;
@@ -76,7 +77,9 @@ fn read(text: &str) -> Result<Filter> {
 }
 
 fn answer(Bulk { matched, changed }: Bulk) -> Response {
-    json_response(StatusCode::OK, Body::from(to_json(&BulkDone { matched, changed })))
+    let mut response = json_response(StatusCode::OK, Body::from(to_json(&BulkDone { matched, changed })));
+    response.extensions_mut().insert(Told { target: None, count: Some(changed) });
+    response
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ impl Caller {
         of_body.or_else(|| self.client_id.clone()).unwrap_or_else(|| Uuid::new_v4().to_string())
     }
 
+    /// Who it is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
     /// Its client id, if a header named one.
     pub fn client_header(&self) -> Option<&str> {
         self.client_id.as_deref()
@@ -143,6 +148,11 @@ fn unauthenticated(detail: &'static str) -> Problem {
 
 fn challenge(problem: Problem) -> Problem {
     problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+/// The header that names the client, right or wrong.
+pub fn client_header(headers: &HeaderMap) -> Option<&HeaderValue> {
+    CLIENT_HEADERS.iter().find_map(|name| headers.get(*name).filter(|value| !value.is_empty()))
 }
 
 fn client_of(headers: &HeaderMap) -> Result<Option<String>> {

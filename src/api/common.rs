@@ -2,6 +2,7 @@
 
 use super::page;
 use super::problem::{Code, Problem};
+use super::trail::Trail;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
@@ -34,6 +35,9 @@ pub struct Peer(pub std::net::SocketAddr);
 /// The outermost layer: request id, the address made plain, a span, panics, problems, headers.
 pub async fn layer(mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
+    if let Some(trail) = Trail::on(&request) {
+        trail.called(&id);
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let shown = id.to_str().unwrap_or_default().to_owned();
     let peer = request.extensions().get::<Peer>().map(|peer| tracing::field::display(peer.0));
@@ -138,6 +142,7 @@ fn write_problem(response: &mut Response, request_id: &str) {
     }
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));
     *response.body_mut() = Body::from(problem.to_json(request_id));
+    response.extensions_mut().insert(problem.code());
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt::Debug;
 use uuid::Uuid;
 
 /// A longer cursor is none of ours.
@@ -59,7 +60,12 @@ impl Cursor {
 
 /// What tells one query from another: whose rows, which of them, in which order.
 pub fn query_hash(scope: &Scope, filter: &Filter, sort: Sort) -> String {
-    hex(&Sha256::digest(format!("{scope:?}{filter:?}{sort:?}"))[..8])
+    hash_of(&(scope, filter, sort))
+}
+
+/// The same of another kind of list, from everything that makes up its query.
+pub fn hash_of(query: &impl Debug) -> String {
+    hex(&Sha256::digest(format!("{query:?}"))[..8])
 }
 
 #[cfg(test)]

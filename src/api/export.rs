@@ -53,10 +53,26 @@ pub fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(export))
 }
 
+/// How an export is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub enum Format {
+    /// One JSON object a line.
     Ndjson,
+    /// With a line of names first.
     Csv,
+}
+
+impl Format {
+    /// What a request asks for: by `format`, else by its accept header.
+    pub fn of(query: &mut Query, headers: &HeaderMap) -> Format {
+        let format = query.read("format", "must be ndjson or csv", |word| match word {
+            "ndjson" => Some(Format::Ndjson),
+            "csv" => Some(Format::Csv),
+            _ => None,
+        });
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        format.unwrap_or(if accept.contains("text/csv") { Format::Csv } else { Format::Ndjson })
+    }
 }
 
 /// Where an export stands.
@@ -87,21 +103,25 @@ async fn export(State(api): State<Api>, caller: Caller, uri: Uri, headers: Heade
     let mut query = Query::of(&uri, Code::InvalidFilter)?;
     let filter = filter::of_query(&mut query);
     let sort = list::sort(&mut query);
-    let format = query.read("format", "must be ndjson or csv", |word| match word {
-        "ndjson" => Some(Format::Ndjson),
-        "csv" => Some(Format::Csv),
-        _ => None,
-    });
+    let format = Format::of(&mut query, &headers);
     query.done()?;
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let accepted = if accept.contains("text/csv") { Format::Csv } else { Format::Ndjson };
-    let format = format.unwrap_or(accepted);
     let now = api.now();
     let page = Page { sort, limit: FIRST_PAGE, after: None, as_of: now, full: true };
-    let mut export = Export { api, caller, filter, page, format, now, ended: false };
-    // The first page before the answer begins: what fails here is still an error with a status.
+    let export = Export { api, caller, filter, page, format, now, ended: false };
+    stream(format, "tasks", &COLUMNS, export).await
+}
+
+/// What is exported, page by page.
+pub trait Pages: Send + 'static {
+    /// The next page as text; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>>> + Send;
+}
+
+/// An answer that is made while it is sent; the line of names comes first where it is CSV. The first page is there
+/// before the answer begins: what fails there is still an error with a status.
+pub async fn stream(format: Format, name: &str, names: &[&str], mut export: impl Pages) -> Result<Response> {
     let first = export.next().await?.unwrap_or_default();
-    let first = if format == Format::Csv { [csv(&[COLUMNS.map(str::to_owned)])?, first].concat() } else { first };
+    let first = if format == Format::Csv { [csv(&[names])?, first].concat() } else { first };
     let pages = futures_util::stream::try_unfold((Some(first), export), |(first, mut export)| async move {
         let next = match first {
             Some(first) => Some(first),
@@ -109,18 +129,19 @@ async fn export(State(api): State<Api>, caller: Caller, uri: Uri, headers: Heade
         };
         std::io::Result::Ok(next.map(|bytes| (Bytes::from(bytes), (None, export))))
     });
-    let (media, name) = match format {
-        Format::Ndjson => ("application/x-ndjson", "attachment; filename=\"tasks.ndjson\""),
-        Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"tasks.csv\""),
+    let (media, ending) = match format {
+        Format::Ndjson => ("application/x-ndjson", "ndjson"),
+        Format::Csv => ("text/csv; charset=utf-8", "csv"),
     };
     let mut response = Response::new(Body::from_stream(pages));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
+    let name =
+        HeaderValue::from_str(&format!("attachment; filename=\"{name}.{ending}\"")).map_err(Problem::internal)?;
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(response)
 }
 
-impl Export {
-    /// The next page as text; `None` at the end.
+impl Pages for Export {
     async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let mut tasks = Vec::new();
         // A piece may be empty and not the last one.
@@ -181,17 +202,18 @@ fn cells(types: &Types, task: &Task) -> [String; 23] {
 }
 
 /// Text that no spreadsheet takes for a formula.
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\0') => format!("'{text}"),
         _ => text.to_owned(),
     }
 }
 
-fn csv(rows: &[[String; 23]]) -> Result<Vec<u8>> {
+/// Rows as CSV.
+pub fn csv<C: AsRef<[u8]>>(rows: &[impl AsRef<[C]>]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row).map_err(Problem::internal)?;
+        writer.write_record(row.as_ref()).map_err(Problem::internal)?;
     }
     writer.into_inner().map_err(Problem::internal)
 }

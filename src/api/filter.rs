@@ -79,7 +79,8 @@ pub fn of_fields(fields: &mut Fields<'_>) -> Filter {
     filter
 }
 
-fn label(query: &mut Query, name: &str, max_chars: usize) -> Option<String> {
+/// A word of a query.
+pub fn label(query: &mut Query, name: &str, max_chars: usize) -> Option<String> {
     let text = query.one(name)?;
     match text::label(&text, max_chars) {
         None => Some(text),
@@ -90,7 +91,8 @@ fn label(query: &mut Query, name: &str, max_chars: usize) -> Option<String> {
     }
 }
 
-fn words(text: &str) -> Result<Vec<String>, String> {
+/// What a search looks for, or what is wrong with it.
+pub fn words(text: &str) -> Result<Vec<String>, String> {
     match text.chars().count() > MAX_SEARCH {
         true => Err(format!("must be at most {MAX_SEARCH} characters")),
         false => Ok(text.split_whitespace().map(str::to_owned).collect()),

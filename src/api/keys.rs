@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::fields::Fields;
 use super::filter::MAX_LABEL;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
+use super::trail::Told;
 use super::{Api, json_response, query, to_json};
 use crate::queue::keys::{KeyError, NewKey};
 use crate::store::Key;
@@ -136,7 +137,9 @@ async fn create(State(api): State<Api>, _caller: Caller, request: Request) -> Re
     let body = body::json(request, MAX_BODY_BYTES).await?;
     let new = read(body.text(), api.now())?;
     let (key, text) = api.keys.create(new).await?;
-    Ok(json_response(StatusCode::CREATED, Body::from(to_json(&KeyView::of(&key, Some(&text))))))
+    let mut response = json_response(StatusCode::CREATED, Body::from(to_json(&KeyView::of(&key, Some(&text)))));
+    response.extensions_mut().insert(Told { target: Some(key.id), count: None });
+    Ok(response)
 }
 
 /// Revokes a key, and ends the sessions that were begun with it, at every node within 5 s. Again: as it is.

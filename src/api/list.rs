@@ -132,7 +132,7 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     }
     let mut response = etag::json(&headers, &tag, body);
     if let Some(next) = next
-        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next_page(&uri, &next)))
+        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next_page("/api/tasks/", &uri, &next)))
     {
         response.headers_mut().insert(header::LINK, link);
     }
@@ -178,16 +178,17 @@ fn weight(task: &Task) -> usize {
     json(&task.params) + json(&task.result)
 }
 
-fn bad_cursor() -> Problem {
+/// The cursor of another query, or none.
+pub fn bad_cursor() -> Problem {
     Problem::new(Code::InvalidCursor, "the cursor is not one of this query; begin with the first page")
 }
 
 /// The same query with another cursor.
-fn next_page(uri: &Uri, cursor: &str) -> String {
+pub fn next_page(path: &str, uri: &Uri, cursor: &str) -> String {
     let others = uri.query().unwrap_or_default().split('&');
     let kept: Vec<&str> = others.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=")).collect();
     let kept = kept.iter().map(|pair| format!("{pair}&")).collect::<String>();
-    format!("/api/tasks/?{kept}cursor={cursor}")
+    format!("{path}?{kept}cursor={cursor}")
 }
 
 #[cfg(test)]
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_next_page_is_the_same_query_with_its_cursor() {
-        let next = |uri: &str| next_page(&uri.parse().unwrap(), "NEW");
+        let next = |uri: &str| next_page("/api/tasks/", &uri.parse().unwrap(), "NEW");
         assert_eq!(next("/api/tasks"), "/api/tasks/?cursor=NEW");
         assert_eq!(next("/api/tasks?status=FAILED&cursor=OLD&limit=2"), "/api/tasks/?status=FAILED&limit=2&cursor=NEW");
     }

@@ -3,6 +3,7 @@
 //! Handlers are thin: they read the request, call the door ([`Queue`]), and write the answer.
 
 mod access;
+mod activity;
 mod artifacts;
 mod body;
 mod bulk;
@@ -39,6 +40,7 @@ mod stream;
 mod submit;
 mod task_types;
 mod tasks;
+mod trail;
 mod wire;
 
 use crate::queue::keys::Keys;
@@ -171,6 +173,7 @@ pub fn router(api: Api) -> Router {
         .merge(artifacts::router())
         .merge(task_types::router())
         .merge(stats::router())
+        .merge(activity::router())
         .merge(service::router())
         .merge(keys::router())
         .merge(session::router())
@@ -180,6 +183,7 @@ pub fn router(api: Api) -> Router {
         .merge(artifacts::downloads())
         .merge(files::router())
         .merge(export::router())
+        .merge(activity::downloads())
         .merge(live::router())
         .merge(stats::metrics_router());
     let (routes, document) = json.merge(others).split_for_parts();
@@ -189,9 +193,10 @@ pub fn router(api: Api) -> Router {
     let routes = routes.route("/api/openapi.json", get(document)).merge(page::router());
     // Outermost of what belongs to a route, and around every one.
     let guard = middleware::from_fn_with_state(api.clone(), access::guard);
+    let left = middleware::from_fn_with_state(api.clone(), trail::layer);
     let routes = routes.route_layer(guard).with_state(api);
     // As a fallback of an empty router it is routed after the layer has made the address plain.
-    Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer))
+    Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer)).layer(left)
 }
 
 /// What a node answers before its database has answered it: that it lives, and that it cannot do

@@ -5,6 +5,7 @@ use super::caller::{self, Caller};
 use super::common::Peer;
 use super::fields::Fields;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
+use super::trail::Trail;
 use super::{Api, json_response, query, to_json};
 use crate::queue::keys::SESSION_HOURS;
 use crate::task::{Role, Time};
@@ -54,7 +55,7 @@ struct SignIn {
 )]
 async fn sign_in(State(api): State<Api>, request: Request) -> Result<Response> {
     query::none(request.uri())?;
-    let headers = request.headers().clone();
+    let (headers, trail) = (request.headers().clone(), Trail::on(&request).cloned());
     if (headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")) && !is_same_origin(&headers) {
         return Err(foreign());
     }
@@ -67,7 +68,14 @@ async fn sign_in(State(api): State<Api>, request: Request) -> Result<Response> {
     }
     fields.done(Code::InvalidRequest)?;
     let key = key.unwrap_or_default();
-    let (_, token) = api.guesses.look(peer, &key, api.keys.sign_in(&key)).await?;
+    let signed = api.guesses.look(peer, &key, api.keys.sign_in(&key)).await;
+    if let Some(trail) = trail {
+        match &signed {
+            Ok((identity, _)) => trail.is_of(identity),
+            Err(_) => trail.claims(&api.keys, Some(&key)).await,
+        }
+    }
+    let (_, token) = signed?;
     // The one before is nobody's any more.
     if let Some(before) = token_of(&headers) {
         api.keys.sign_out(before.token).await.map_err(caller::refused)?;

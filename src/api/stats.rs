@@ -233,6 +233,8 @@ fn exposition(stats: &Stats, api: &Api) -> String {
     metric("errand_fenced_writes_total", "Writes of attempts refused because their lease was lost.", fenced);
     let dropped = one(api.node.log_lines_dropped.load(Ordering::Relaxed) as f64);
     metric("errand_log_lines_dropped_total", "Lines of this node's log that nobody took in time.", dropped);
+    let dropped = one(api.queue.journal().dropped() as f64);
+    metric("errand_activity_dropped_total", "Entries of who did what that this node could not keep.", dropped);
     metric("errand_sockets", "Open sockets of this node.", one(api.sockets() as f64));
     metric("errand_uptime_seconds", "Since this node started.", one(api.node.started.elapsed().as_secs_f64().floor()));
     if let Some(bytes) = api.queue.store().log_bytes() {

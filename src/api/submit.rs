@@ -6,6 +6,7 @@ use super::draft::{self, MAX_PARAMS_BYTES, Read};
 use super::fields::Fields;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::{self, Query};
+use super::trail::Told;
 use super::wire::{TaskView, address};
 use super::{Api, MAX_WAIT_SECONDS, json_response, once, to_json};
 use crate::task::text::FieldError;
@@ -100,9 +101,14 @@ async fn batch(State(api): State<Api>, caller: Caller, request: Request) -> Resu
         tasks: prepared.tasks.iter().map(|task| TaskView::whole(api.queue.types(), task, now)).collect(),
     });
     let once = once::remember(key, &caller, "/api/tasks/batch", Some(&body), &answer);
+    let count = Some(prepared.tasks.len() as i64);
     Ok(match api.queue.submit(prepared, once).await? {
         Some(first) => once::replay(first),
-        None => json_response(StatusCode::CREATED, Body::from(answer)),
+        None => {
+            let mut response = json_response(StatusCode::CREATED, Body::from(answer));
+            response.extensions_mut().insert(Told { target: None, count });
+            response
+        }
     })
 }
 

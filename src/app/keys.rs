@@ -1,11 +1,12 @@
 //! `errand keys`: makes, lists and revokes keys, beside the nodes that use the database.
 
-use super::{Failure, open_store, say};
+use super::{Failure, complain, open_store, say};
 use crate::clock::Clock;
 use crate::config::{Config, CreateKeyArgs, DatabaseUrl, KeysCommand};
+use crate::queue::Journal;
 use crate::queue::keys::{self, KeyError, NewKey};
-use crate::store::{self, Key, KeyStore, Sqlite, Store};
-use crate::task::{Role, Time, text};
+use crate::store::{self, ActivityLog, Key, KeyStore, KeysBeside, Sqlite, Store};
+use crate::task::{Action, Activity, Ending, Role, Time, text};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 enum Place {
     Opened(Arc<dyn Store>),
     /// Another process has the SQLite file: only its keys are touched.
-    Beside(Box<dyn KeyStore>),
+    Beside(Arc<KeysBeside>),
 }
 
 /// Runs it.
@@ -41,7 +42,7 @@ impl Place {
         }
         match (open_store(database).await, database) {
             (Err(store::Error::InUse(_)), DatabaseUrl::Sqlite(path)) => {
-                Ok(Place::Beside(Box::new(Sqlite::keys_beside(path).await?)))
+                Ok(Place::Beside(Arc::new(Sqlite::keys_beside(path).await?)))
             }
             (opened, _) => Ok(Place::Opened(opened?)),
         }
@@ -51,6 +52,22 @@ impl Place {
         match self {
             Place::Opened(store) => &**store,
             Place::Beside(store) => &**store,
+        }
+    }
+
+    /// Writes down what was done. Where that fails it is told: it was done all the same.
+    async fn note(&self, action: Action, key: &str, now: Time) {
+        let log: Arc<dyn ActivityLog> = match self {
+            Place::Opened(store) => store.clone(),
+            Place::Beside(store) => store.clone(),
+        };
+        let clock = Clock::system();
+        clock.follow(now);
+        let journal = Journal::new(log, clock);
+        journal.call("command line");
+        journal.note(Activity { target: Some(key.to_owned()), ..Activity::new(action, Ending::Done) });
+        if !journal.settle().await {
+            complain(&"that this was done could not be written down");
         }
     }
 
@@ -68,8 +85,9 @@ impl Place {
                 if new.expires_at.is_some_and(|at| at <= now) {
                     return Err(Failure::Usage("--expires-at must lie in the future".to_owned()));
                 }
-                let (_, key) = keys::create(self.store(), new, now).await?;
-                say(&key)
+                let (key, text) = keys::create(self.store(), new, now).await?;
+                self.note(Action::KeyCreated, &key.id, now).await;
+                say(&text)
             }
             (KeysCommand::List { json }, _) => {
                 let keys = self.store().keys().await?;
@@ -77,9 +95,14 @@ impl Place {
             }
             (KeysCommand::Revoke { id }, _) => {
                 keys::revoke(self.store(), &id, now).await?;
+                self.note(Action::KeyRevoked, &id, now).await;
                 say(&format!("{id}: revoked; every node refuses it within 5 s"))
             }
-            (KeysCommand::Rotate { id }, _) => say(&keys::rotate(self.store(), &id).await?.1),
+            (KeysCommand::Rotate { id }, _) => {
+                let (_, text) = keys::rotate(self.store(), &id).await?;
+                self.note(Action::KeyRotated, &id, now).await;
+                say(&text)
+            }
             (KeysCommand::Create(_), None) => Err(Failure::Other("no key was described".to_owned())),
         }
     }

@@ -33,7 +33,7 @@ pub async fn prune(queue: &Queue) -> Result<Measured, String> {
     let stop = CancellationToken::new();
     let submitting = tokio::spawn(submit_until(queue.clone(), stop.clone()));
     let half = Some(Duration::from_secs(DAYS as u64 / 2 * 24 * 3_600));
-    let retention = Retention { success: half, failed: half, cancelled: half };
+    let retention = Retention { success: half, failed: half, cancelled: half, activity: None };
     let began = Instant::now();
     let gone = queue.prune(&retention, &mut Progress::default()).await.map_err(|error| error.to_string())?;
     let took = began.elapsed();

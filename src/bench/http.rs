@@ -156,7 +156,10 @@ impl Server {
         let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
         let router = api::router(Api::new(queue.clone(), keys, node, stop.clone()));
         let (_, router) = watch::channel(router);
-        let ended = tokio::spawn(api::server::serve(listener, router, stop.clone()));
+        // What a node does beside: requests leave who did what.
+        let (journal, end) = (queue.journal().clone(), stop.clone());
+        let serving = api::server::serve(listener, router, stop.clone());
+        let ended = tokio::spawn(async move { tokio::join!(serving, journal.keep(end)).0 });
         Ok(Server { address, stop, ended })
     }
 

@@ -109,6 +109,12 @@ pub(super) fn quota(text: &str) -> Result<Option<u64>, String> {
     }
 }
 
+/// Days; 0 is for ever.
+pub(super) fn kept_days(text: &str) -> Result<Option<Duration>, String> {
+    let days = whole(0..=36_500)(text)?;
+    Ok((days > 0).then(|| Duration::from_secs(days * 24 * 3600)))
+}
+
 pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> =
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();

@@ -209,6 +209,16 @@ pub static RETAIN_CANCELLED_HOURS: Setting = Setting {
     secret: Secret::No,
 };
 
+/// How long it is kept who did what.
+pub static RETAIN_ACTIVITY_DAYS: Setting = Setting {
+    name: "ERRAND_RETAIN_ACTIVITY_DAYS",
+    flag: "retain-activity-days",
+    placeholder: "N",
+    default: "90",
+    help: "Days after which an entry of who did what is deleted, 1 to 36500; 0 keeps it",
+    secret: Secret::No,
+};
+
 /// What the page shows at first.
 pub static PAGE_SCOPE: Setting = Setting {
     name: "ERRAND_PAGE_SCOPE",
@@ -270,7 +280,7 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 22] = [
+pub static SETTINGS: [&Setting; 23] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
@@ -288,6 +298,7 @@ pub static SETTINGS: [&Setting; 22] = [
     &RETAIN_SUCCESS_HOURS,
     &RETAIN_FAILED_HOURS,
     &RETAIN_CANCELLED_HOURS,
+    &RETAIN_ACTIVITY_DAYS,
     &LOG,
     &LOG_FORMAT,
     &PAGE_SCOPE,

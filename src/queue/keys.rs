@@ -140,6 +140,12 @@ impl Keys {
         }
     }
 
+    /// Whose key this text says it is, right or wrong, expired or revoked: by its public id alone.
+    pub async fn claimed(&self, key: &str) -> Option<Arc<Identity>> {
+        let known = self.inner.memory.known().await.ok()?;
+        known.keys.get(form::id(key)?).cloned()
+    }
+
     /// Who everybody is, where no key is needed.
     pub async fn anybody(&self) -> Result<Arc<Identity>, Refused> {
         let known = self.inner.memory.known().await?;

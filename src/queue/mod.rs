@@ -3,6 +3,7 @@
 //! It asks the clock, decides through [`crate::task`], has the store write by compare, and tells
 //! whoever listens. Concurrent submits and finishes are gathered into one write ([`batch`]).
 
+mod activity;
 mod batch;
 mod bulk;
 mod checkpoint;
@@ -10,6 +11,7 @@ mod explain;
 pub mod feed;
 mod health;
 mod ids;
+mod journal;
 pub mod keys;
 mod leftovers;
 mod list;
@@ -45,6 +47,7 @@ use uuid::Uuid;
 pub use bulk::Bulk;
 pub use checkpoint::Kept;
 pub use explain::Reason;
+pub use journal::Journal;
 pub use quota::{Quotas, Share};
 pub use read::{Attempt, ChangePage};
 pub use retain::{Progress, Retention};
@@ -134,6 +137,7 @@ struct Inner {
     stamps: Batch<Look, Stamp>,
     meters: Meters,
     ids: Ids,
+    journal: Journal,
     feed: Feed,
     fenced: AtomicU64,
 }
@@ -215,6 +219,7 @@ impl Queue {
             }
         });
         let meters = Meters::new(quotas, &store);
+        let journal = Journal::new(store.clone(), clock.clone());
         let (began, feed) = (clock.now(), Feed::new(store.clone(), clock.clone(), events.clone()));
         Queue {
             inner: Arc::new(Inner {
@@ -232,6 +237,7 @@ impl Queue {
                 stamps,
                 meters,
                 ids: Ids::default(),
+                journal,
                 feed,
                 fenced: AtomicU64::new(0),
             }),
@@ -267,6 +273,11 @@ impl Queue {
     /// through it goes round the door.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
+    }
+
+    /// Where it is noted who did what.
+    pub fn journal(&self) -> &Journal {
+        &self.inner.journal
     }
 
     /// How many writes of attempts were refused because their lease was no longer current.

@@ -4,7 +4,7 @@ use super::read::own;
 use super::{Error, Queue};
 use crate::files;
 use crate::store::Prune;
-use crate::task::{Status, Time};
+use crate::task::{Action, Status, Time};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ const PIECE: i64 = 500;
 /// After each write others have the database for at least a quarter of the time it took.
 const REST: u32 = 4;
 
-/// How long tasks are kept after they have ended; `None` is for ever.
+/// How long what has ended is kept; `None` is for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Those that ended well.
@@ -23,6 +23,8 @@ pub struct Retention {
     pub failed: Option<Duration>,
     /// Those that were cancelled.
     pub cancelled: Option<Duration>,
+    /// The entries of who did what; see [`Queue::prune_activity`].
+    pub activity: Option<Duration>,
 }
 
 impl Retention {
@@ -68,6 +70,7 @@ impl Queue {
                 sleep(began.elapsed() / REST).await;
             }
         }
+        self.inner.journal.happened(Action::TaskPruned, gone, None);
         Ok(gone)
     }
 
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn ends_that_are_kept_equally_long_are_looked_for_together() {
         let [day, week] = [1, 7].map(|days| Some(Duration::from_secs(days * 86_400)));
-        let retention = Retention { success: day, failed: week, cancelled: day };
+        let retention = Retention { success: day, failed: week, cancelled: day, activity: week };
         let rules = [
             (Duration::from_secs(86_400), vec![Status::Success, Status::Cancelled]),
             (Duration::from_secs(7 * 86_400), vec![Status::Failed]),

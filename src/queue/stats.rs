@@ -5,6 +5,7 @@ use super::{Error, Queue};
 use crate::store::{Count, Minute};
 use crate::task::{Scope, Time};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Percentiles look back this many minutes.
 const LOOK_BACK_MINUTES: i64 = 60;
@@ -104,8 +105,12 @@ impl Queue {
         Ok(Series { step_minutes: step, points })
     }
 
-    /// House-keeping until stopped: writes this node's pace, folds counters, forgets old keys.
-    pub async fn keep_house(&self, stop: tokio_util::sync::CancellationToken) {
+    /// House-keeping until stopped: writes down who did what and this node's pace, folds counters, forgets old keys.
+    pub async fn keep_house(&self, stop: CancellationToken) {
+        tokio::join!(self.keep_pace(stop.clone()), self.inner.journal.keep(stop));
+    }
+
+    async fn keep_pace(&self, stop: CancellationToken) {
         for turn in 1_u64.. {
             let stopped = stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_none();
             self.write_pace().await;

@@ -3,7 +3,7 @@
 use super::{Error, Queue};
 use crate::fault;
 use crate::store::{self, Beat, Claim, Due, Held};
-use crate::task::{Event, Outcome, Scope, Task, Time};
+use crate::task::{Action, Event, Outcome, Scope, Task, Time};
 use crate::types::Input;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -147,6 +147,7 @@ impl Queue {
         let taken: Vec<Uuid> = rescued.into_iter().flatten().collect();
         if let Some(task) = taken.first() {
             tracing::warn!(tasks = taken.len(), first = %task, "took back tasks whose workers were lost");
+            self.inner.journal.happened(Action::TaskRescued, taken.len() as i64, None);
         }
         Ok(taken.len())
     }

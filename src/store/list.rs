@@ -294,8 +294,8 @@ fn range(query: &mut Statement, filter: &Filter, page: &Page, by: By) {
     }
 }
 
-/// No id of a task created at this time or later is below this one.
-fn first_id(time: Time) -> Uuid {
+/// No id made at this time or later is below this one.
+pub fn first_id(time: Time) -> Uuid {
     Uuid::from_u128((time.0.max(0) as u128) << 80)
 }
 
@@ -359,16 +359,19 @@ impl Dialect {
 }
 
 impl Statement {
-    fn new(dialect: &Dialect) -> Statement {
+    /// Nothing yet.
+    pub fn new(dialect: &Dialect) -> Statement {
         Statement { text: String::new(), values: Vec::new(), parameter: dialect.parameter }
     }
 
-    fn push(&mut self, text: &str) -> &mut Statement {
+    /// Adds a fixed piece.
+    pub fn push(&mut self, text: &str) -> &mut Statement {
         self.text.push_str(text);
         self
     }
 
-    fn bind(&mut self, value: Value) -> &mut Statement {
+    /// Adds a parameter.
+    pub fn bind(&mut self, value: Value) -> &mut Statement {
         self.values.push(value);
         self.text.push_str(&format!("{}{}", self.parameter, self.values.len()));
         self

@@ -4,6 +4,7 @@
 //! and moves the counters, or does none of it. Writes after a claim are by compare: a row that
 //! has moved on is left alone, and the answer says so.
 
+mod activity;
 mod file;
 mod inspect;
 mod keys;
@@ -27,6 +28,7 @@ use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use activity::{ActivityLog, ActivityPage, ActivityPiece, ActivityStore};
 pub use file::File;
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use keys::{Key, KeyStore, Session, SessionStore};
@@ -243,7 +245,7 @@ pub struct Due {
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
-pub trait Store: KeyStore + SessionStore + 'static {
+pub trait Store: KeyStore + SessionStore + ActivityStore + 'static {
     /// Which database it is.
     fn database(&self) -> Database;
 

@@ -3,6 +3,7 @@
 //! Everything here is decided from its arguments alone, so that both databases and every
 //! node answer alike, and a test needs nothing but values.
 
+pub mod activity;
 pub mod backoff;
 pub mod checkpoint;
 pub mod decide;
@@ -17,6 +18,7 @@ pub mod time;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub use activity::{Action, Activity, ActivityFilter, Ending};
 pub use backoff::Backoff;
 pub use checkpoint::Checkpoint;
 pub use decide::{Artifact, Change, Outcome};

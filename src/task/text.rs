@@ -60,6 +60,25 @@ pub fn clip(text: &str, max_bytes: usize) -> String {
     format!("{}…", &text[..end])
 }
 
+/// A text of somebody else's as a log may show it: at most `max_chars` of it, what could command a terminal,
+/// begin a line or reorder one as escapes (`\n`, `\u{202e}`), and so the backslash.
+pub fn escaped(text: &str, max_chars: usize) -> String {
+    let hidden = |c: char| c.is_control() || matches!(c, '\\' | '\u{2028}' | '\u{2029}' | '\u{feff}') || is_bidi(c);
+    let shown = text.chars().take(max_chars).fold(String::new(), |mut shown, c| {
+        match hidden(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+        shown
+    });
+    if text.chars().nth(max_chars).is_some() { shown + "…" } else { shown }
+}
+
+/// Whether it changes the direction of what stands beside it.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +99,13 @@ mod tests {
         for text in ["", ".", "..", "a/b", "a b", "é", &"x".repeat(101)] {
             assert!(file_name(text).is_some(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_escaped_commands_nothing_and_is_told_apart_from_what_was_sent_so() {
+        assert_eq!(escaped("a\r\n\t\0\u{1b}[2J\u{202e}é", 100), "a\\r\\n\\t\\u{0}\\u{1b}[2J\\u{202e}é");
+        assert_eq!(escaped("\\n", 100), "\\\\n");
+        assert_eq!(escaped("äöü", 2), "äö…");
     }
 
     #[test]

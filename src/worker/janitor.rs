@@ -1,5 +1,5 @@
 //! What every node does beside its tasks: takes lapsed leases back, makes due tasks ready, deletes
-//! files that nobody names and tasks that were kept long enough, follows the database's clock, hears other nodes.
+//! files that nobody names and what was kept long enough, follows the database's clock, hears other nodes.
 
 use crate::queue::{Progress, Queue, Retention};
 use crate::store::{Database, Wake};
@@ -90,6 +90,11 @@ async fn retain(queue: &Queue, retention: Retention) {
                 Ok(0) => {}
                 Ok(tasks) => tracing::info!(tasks, "deleted finished tasks that were kept long enough"),
                 Err(error) => error.tell("old tasks could not be deleted; trying again"),
+            }
+            if let Some(kept) = retention.activity
+                && let Err(error) = queue.prune_activity(kept).await
+            {
+                error.tell("old entries of who did what could not be deleted; trying again");
             }
             sleep(RETAIN).await;
         }

@@ -13,6 +13,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/api-examples.md",
     "docs/csv-filter.md",
     "docs/live.md",
+    "docs/activity.md",
 ];
 
 /// The folders whose paths, where a text names one, must be there.
@@ -37,6 +38,17 @@ fn the_table_of_types_is_the_list() {
     let types = errand::types::Types::builtin();
     let row = |entry: &errand::types::Entry| format!("| `{}` | {} |", entry.r#type.name(), entry.r#type.description());
     assert_eq!(told, types.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_words_of_who_did_what_are_those_of_the_code() {
+    let text = read("docs/activity.md");
+    let mut told = quoted(between(&text, "words"));
+    let mut known: Vec<&str> = errand::task::Action::ALL.iter().map(|(word, _)| *word).collect();
+    known.extend(errand::task::Ending::ALL.iter().map(|(word, _)| *word));
+    told.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(told, known);
 }
 
 #[test]

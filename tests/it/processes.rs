@@ -256,6 +256,40 @@ async fn to_listen_beyond_loopback_without_keys_ends_with_code_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_has_written_down_who_did_what_on_sqlite() {
+    writes_down_who_did_what(Home::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_has_written_down_who_did_what_on_postgres() {
+    writes_down_who_did_what(Home::postgres().await).await;
+}
+
+async fn writes_down_who_did_what(home: Home) {
+    let mut node = home.start(&["--workers", "0"]);
+    for _ in 0..3 {
+        node.submit(json!({ "type": "noop" })).await;
+    }
+    let id = node.submit(json!({ "type": "noop" })).await;
+    node.delete(&format!("/api/tasks/{id}")).await;
+    node.signal("TERM");
+    assert!(node.ended(PATIENCE).await.success());
+    let key = keys(&home, &["create", "--role", "admin", "--owner", "ops"]);
+    let of_key = key.split('_').nth(1).unwrap();
+    let mut raw = Raw::open(&home.database).await;
+    let told = "SELECT action || ' ' || coalesce(target, '-') || ' ' || CAST(count AS text) FROM activity";
+    let told = raw.texts(told).await;
+    let (cancelled, created) = (format!("task.cancelled {id} 1"), format!("key.created {of_key} 1"));
+    for expected in ["node.started - 1", "node.stopped - 1", &cancelled, &created] {
+        assert!(told.iter().any(|line| line == expected), "no {expected}: {told:?}");
+    }
+    let submitted = "SELECT CAST(sum(count) AS text) FROM activity WHERE action = 'task.submitted'";
+    assert_eq!(raw.texts(submitted).await, ["4"]);
+    let nodes = raw.texts("SELECT DISTINCT node FROM activity ORDER BY 1").await;
+    assert!(nodes.len() == 2 && nodes.contains(&"command line".to_owned()), "{nodes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_made_and_revoked_beside_a_running_node_is_so_within_five_seconds_on_sqlite() {
     keeps_keys_from_beside(Home::sqlite()).await;
 }
@@ -294,6 +328,8 @@ async fn keeps_keys_from_beside(home: Home) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     keys(&home, &["revoke", id]);
+    let told = "SELECT action FROM activity WHERE node = 'command line' ORDER BY id";
+    assert_eq!(Raw::open(&home.database).await.texts(told).await, ["key.created", "key.rotated", "key.revoked"]);
     let begun = Instant::now();
     while status(&new).await != 401 {
         assert!(begun.elapsed() < SOON, "it is not revoked");

@@ -5,6 +5,7 @@ use super::super::caller::{Caller, identify, key_of};
 use super::super::common::Peer;
 use super::super::problem::{Code, Problem, Result};
 use super::super::session;
+use super::super::trail::Trail;
 use crate::queue::keys::{Keys, Refused};
 use crate::task::Role;
 use axum::http::{HeaderMap, Method, header};
@@ -42,8 +43,24 @@ impl Signed {
 
 /// Lets somebody in by a key in a message, or by the request it began with: a key among its headers or
 /// the protocols it offers, or its session. `None` where it has shown nothing yet.
-pub async fn sign_in(api: &Api, peer: Option<Peer>, headers: &HeaderMap, key: Option<&str>) -> Result<Option<Signed>> {
+pub async fn sign_in(
+    api: &Api,
+    trail: &Trail,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+    key: Option<&str>,
+) -> Result<Option<Signed>> {
     let key = key.or_else(|| offered(headers));
+    let signed = look(api, peer, headers, key).await;
+    match &signed {
+        Ok(Some(signed)) => trail.is_of(signed.caller.identity()),
+        Ok(None) => {}
+        Err(_) => trail.claims(&api.keys, key.or_else(|| key_of(headers))).await,
+    }
+    signed
+}
+
+async fn look(api: &Api, peer: Option<Peer>, headers: &HeaderMap, key: Option<&str>) -> Result<Option<Signed>> {
     let (identity, by_key) = match (api.keys.anybody().await, key) {
         (Ok(anybody), _) => (anybody, true),
         (Err(_), Some(key)) => (api.guesses.look(peer, key, api.keys.caller_of(key)).await?, true),

@@ -5,6 +5,7 @@ use super::super::caller::{self, Caller};
 use super::super::common::Peer;
 use super::super::problem::{Code, Problem};
 use super::super::to_json;
+use super::super::trail::Trail;
 use super::asked::{self, Asked, Subscribe, Topic, What};
 use super::ends::{End, Over, understood};
 use super::follow::Stream;
@@ -15,7 +16,7 @@ use super::{Bounds, Place};
 use crate::queue;
 use crate::queue::feed::{Follower, Heard, Interest};
 use crate::queue::keys::Refused;
-use crate::task::{Filter, Role};
+use crate::task::{Action, Activity, Filter, Role};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use axum::http::HeaderMap;
 use serde_json::value::RawValue;
@@ -57,12 +58,14 @@ pub struct Socket {
     subscriptions: Rate,
     heard: Instant,
     pinged: Instant,
+    /// What the request it began with left.
+    trail: Trail,
     _place: Place,
 }
 
 impl Socket {
     /// One that has said nothing yet.
-    pub fn new(api: Api, socket: WebSocket, follower: Follower, place: Place) -> Socket {
+    pub fn new(api: Api, socket: WebSocket, follower: Follower, place: Place, trail: Trail) -> Socket {
         Socket {
             stream: Stream::new(api.queue.clone(), follower),
             api,
@@ -74,6 +77,7 @@ impl Socket {
             subscriptions: Rate::of(MAX_SUBSCRIPTIONS_A_SECOND),
             heard: Instant::now(),
             pinged: Instant::now(),
+            trail,
             _place: place,
         }
     }
@@ -139,7 +143,9 @@ impl Socket {
             let message = timeout_at(until, self.socket.recv()).await.map_err(|_| Over(Some(End::Unsigned)))?;
             let Message::Text(text) = understood(message)? else { continue };
             let shown = match asked::read(&text) {
-                Ok(Asked { what: Ok(What::Auth(key)), .. }) => sign_in(&self.api, peer, headers, Some(&key)).await,
+                Ok(Asked { what: Ok(What::Auth(key)), .. }) => {
+                    sign_in(&self.api, &self.trail, peer, headers, Some(&key)).await
+                }
                 Ok(Asked { what: Ok(What::Ping), .. }) => Ok(None),
                 _ => Err(Problem::new(Code::Unauthenticated, "send {\"type\": \"auth\", \"key\": …} first")),
             };
@@ -153,6 +159,7 @@ impl Socket {
 
     /// Says why it is not let in, or no more.
     async fn turn_away(&mut self, problem: &Problem) -> Result<Over, Over> {
+        self.note(self.trail.turned_away(problem));
         self.send(frames::error(None, problem)).await?;
         Ok(Over(Some(End::Unauthenticated)))
     }
@@ -201,9 +208,15 @@ impl Socket {
             _ => None,
         };
         if let Err(problem) = bucket.map_or(Ok(()), |bucket| bucket.take()) {
+            self.note(self.trail.turned_away(&problem));
             return self.send(frames::error(id, &problem)).await;
         }
         let (now, queue) = (self.api.now(), &self.api.queue);
+        let action = match what {
+            What::Cancel(task) => Some((Action::TaskCancelled, task)),
+            What::Retry(task) => Some((Action::TaskRetried, task)),
+            _ => None,
+        };
         let done = match what {
             What::Ping => return self.send(frames::pong(id)).await,
             What::Auth(_) => return self.send(to_json(&Ack::of(id))).await,
@@ -220,6 +233,7 @@ impl Socket {
             }
             What::Cancel(_) | What::Retry(_) if caller.role == Role::Read => {
                 let problem = Problem::new(Code::Forbidden, "a key with the role read may not do this");
+                self.note(self.trail.turned_away(&problem));
                 return self.send(frames::error(id, &problem)).await;
             }
             What::Status(None) | What::Cancel(None) | What::Retry(None) => Err(queue::Error::NotFound),
@@ -227,9 +241,14 @@ impl Socket {
             What::Cancel(Some(task)) => queue.cancel(&caller.scope, task, caller.by()).await,
             What::Retry(Some(task)) => queue.retry(&caller.scope, task, caller.by()).await,
         };
+        let done = done.map_err(Problem::from);
+        if let Some((action, task)) = action {
+            let task = task.map(|task| task.to_string());
+            self.note(self.trail.did(action, task, done.as_ref().err()));
+        }
         let answer = match done {
             Ok(task) => to_json(&Ack::with_task(id, &task, now)),
-            Err(error) => frames::error(id, &error.into()),
+            Err(problem) => frames::error(id, &problem),
         };
         self.send(answer).await
     }
@@ -254,6 +273,12 @@ impl Socket {
             false => Some([Some(self.id.clone()), client_id].into_iter().flatten().collect()),
         };
         self.stream.want(Interest { scope: caller.scope.clone(), clients, filter }, after_seq)
+    }
+
+    fn note(&self, entry: Option<Activity>) {
+        if let Some(entry) = entry {
+            self.api.queue.journal().note(entry);
+        }
     }
 
     async fn acknowledge(&mut self, ack: Ack<'_>) -> Result<(), Over> {

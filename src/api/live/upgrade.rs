@@ -6,6 +6,7 @@ use super::super::common::Peer;
 use super::super::problem::{Code, Problem, Result};
 use super::super::query::Query;
 use super::super::session;
+use super::super::trail::Trail;
 use super::sign::{PROTOCOL, sign_in};
 use super::socket::{Socket, Terms};
 use super::{MAX_MESSAGE, Place};
@@ -28,6 +29,7 @@ pub fn router() -> OpenApiRouter<Api> {
 }
 
 async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
+    let trail = Trail::on(&request).cloned().ok_or_else(|| Problem::internal("a request without a trail"))?;
     let (mut parts, _) = request.into_parts();
     check_origin(&parts.headers)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
@@ -41,7 +43,7 @@ async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     let (all, after) = (scope(&mut query), query.integer("after_seq", 0..=i64::MAX));
     query.done()?;
     let peer = parts.extensions.get::<Peer>().copied();
-    let signed = match sign_in(&api, peer, &parts.headers, None).await {
+    let signed = match sign_in(&api, &trail, peer, &parts.headers, None).await {
         // A browser's page sees no status of a refused socket: it is told in a frame.
         Err(problem) if problem.code().status() != StatusCode::UNAUTHORIZED => return Err(problem),
         signed => signed,
@@ -53,8 +55,9 @@ async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     let upgrade = upgrade.max_write_buffer_size(MAX_WRITE_BUFFER);
-    Ok(upgrade
-        .on_upgrade(move |socket| Box::pin(Socket::new(api, socket, follower, place).run(signed, headers, terms))))
+    Ok(upgrade.on_upgrade(move |socket| {
+        Box::pin(Socket::new(api, socket, follower, place, trail).run(signed, headers, terms))
+    }))
 }
 
 /// Whether all of the owner's tasks are asked for, and not only a client's.

@@ -56,6 +56,11 @@ pub fn read(text: &str) -> Option<(&str, Secret)> {
     (checksum(id, &secret) == check).then_some((id, secret))
 }
 
+/// The public id that this text begins with, were it a key.
+pub fn id(text: &str) -> Option<&str> {
+    text.strip_prefix(PREFIX)?.get(..ID_CHARS)
+}
+
 fn checksum(id: &str, secret: &Secret) -> [u8; CHECK_BYTES] {
     let mut hash = Sha256::new();
     hash.update(PREFIX);

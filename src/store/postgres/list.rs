@@ -9,7 +9,8 @@ use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
 use uuid::Uuid;
 
-const DIALECT: Dialect = Dialect {
+/// How this database spells it.
+pub const DIALECT: Dialect = Dialect {
     parameter: "$",
     // The collation makes lower() fold ASCII letters only, as SQLite does.
     holds: ["strpos(lower(", " COLLATE \"C\"), ", ") > 0"],
@@ -53,7 +54,8 @@ pub async fn unfinished(db: &mut PgConnection, as_of: Time, limit: i64) -> Resul
     Ok(n)
 }
 
-fn say<R>(statement: Statement) -> QueryAs<'static, Postgres, R, sqlx::postgres::PgArguments>
+/// A composed statement with its parameters.
+pub fn say<R>(statement: Statement) -> QueryAs<'static, Postgres, R, sqlx::postgres::PgArguments>
 where
     R: for<'r> FromRow<'r, <Postgres as sqlx::Database>::Row>,
 {

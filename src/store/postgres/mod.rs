@@ -99,7 +99,8 @@ macro_rules! write {
     };
 }
 
-mod keys; // below the macros, which it uses
+mod activity; // below the macros, which they use
+mod keys;
 
 /// How long and how often one call is tried.
 struct Tries {

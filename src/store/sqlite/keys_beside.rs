@@ -1,5 +1,5 @@
-//! Keys are changed beside a running process: the only thing that is ever written to a file that another
-//! process has.
+//! Keys are changed beside a running process: that, and that it was done, is all that is ever written to a
+//! file that another process has.
 //!
 //! SQLite itself lets several processes write, one after the other; the one that has the file waits for
 //! such a write as it does for its own. What that process keeps in memory of the rows does not include keys.
@@ -12,10 +12,11 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteSynchronous;
 use sqlx::{ConnectOptions, SqliteConnection};
 use std::mem::ManuallyDrop;
+use std::ops::DerefMut;
 use std::path::Path;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
-/// A connection that changes keys and nothing else. It is never closed, but ends with the process: the
+/// A connection that changes keys, writes down that it did, and nothing else. It is never closed, but ends with the process: the
 /// last one to close writes the log back and deletes it, and that is for the process that has the file.
 pub struct KeysBeside {
     db: Mutex<ManuallyDrop<SqliteConnection>>,
@@ -31,6 +32,13 @@ impl Sqlite {
         let mut db = options.pragma("wal_autocheckpoint", "0").connect().await.map_err(failed)?;
         check::is_known(&mut db, open::newest()).await?;
         Ok(KeysBeside { db: Mutex::new(ManuallyDrop::new(db)) })
+    }
+}
+
+impl KeysBeside {
+    /// The connection, outside of a transaction.
+    pub(super) async fn connection(&self) -> impl DerefMut<Target = SqliteConnection> + '_ {
+        MutexGuard::map(self.db.lock().await, |db| &mut **db)
     }
 }
 

@@ -9,7 +9,8 @@ use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, FromRow, Sqlite, SqlitePool};
 use uuid::Uuid;
 
-const DIALECT: Dialect = Dialect {
+/// How this database spells it.
+pub const DIALECT: Dialect = Dialect {
     parameter: "?",
     holds: ["instr(lower(", "), ", ") > 0"],
     tagged: ["EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ", ")"],
@@ -54,7 +55,8 @@ pub async fn unfinished(db: &SqlitePool, as_of: Time, limit: i64) -> Result<i64>
     Ok(n)
 }
 
-fn say<R>(statement: Statement) -> QueryAs<'static, Sqlite, R, sqlx::sqlite::SqliteArguments>
+/// A composed statement with its parameters.
+pub fn say<R>(statement: Statement) -> QueryAs<'static, Sqlite, R, sqlx::sqlite::SqliteArguments>
 where
     R: for<'r> FromRow<'r, <Sqlite as sqlx::Database>::Row>,
 {

@@ -4,6 +4,7 @@
 //! waited with it ([`writer`]), so `seq` is given out in commit order by construction. Batches travel as one JSON parameter, which costs about
 //! as much as one row does on its own.
 
+mod activity;
 mod anchor;
 mod ballast;
 mod beside;

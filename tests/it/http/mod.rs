@@ -1,6 +1,7 @@
 //! HTTP, as the contract has it: every call through the real router, on both databases.
 
 mod access; // every route, by every role and by nobody
+mod activity; // who did what
 mod cancel; // by one, in every state and for every type
 mod equal; // both databases answer the same
 mod files; // up, through a task, and down again

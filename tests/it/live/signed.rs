@@ -18,6 +18,7 @@ on_both_databases![
     an_owner_hears_nothing_of_another_while_that_one_is_busy,
     a_role_may_over_a_socket_what_it_may_by_a_request,
     what_is_asked_over_a_socket_counts_like_a_request,
+    what_is_done_and_what_is_denied_over_a_socket_stands_in_the_activity,
 ];
 
 async fn open_with(live: &Live, headers: &str) -> WebSocket {
@@ -218,4 +219,57 @@ async fn who_shows_no_key_in_time_is_closed_with_4408() {
     live.service.key(Role::Read, "alice").await;
     let mut socket = open_with(&live, "").await;
     assert_eq!(socket.next().await, Came::Closed(4408));
+}
+
+async fn what_is_done_and_what_is_denied_over_a_socket_stands_in_the_activity(live: Live) {
+    let admin = live.service.key(Role::Admin, "root").await;
+    let (made, alice) = live.service.keys.create(new_key(Role::Submit, "alice")).await.unwrap();
+    let (start, last) = alice.split_at(alice.len() - 1);
+    let wrong = format!("{start}{}", if last == "A" { "B" } else { "A" });
+    for headers in
+        [format!("authorization: Bearer {wrong}\r\n"), format!("sec-websocket-protocol: errand, {wrong}\r\n")]
+    {
+        turned_away(open_with(&live, &headers).await).await;
+    }
+    let mut socket = open_with(&live, "").await;
+    socket.ask(json!({ "type": "auth", "key": wrong })).await;
+    turned_away(socket).await;
+    let body = json!({ "type": "noop", "run_at": "2999-01-01T00:00:00Z" });
+    let id = live.service.call_as(&alice, "POST", "/api/tasks/submit", body).await.id();
+    let mut socket = open_with(&live, &format!("authorization: Bearer {alice}\r\n")).await;
+    socket.said_of("connection").await;
+    for kind in ["cancel", "retry", "retry"] {
+        socket.ask(json!({ "type": kind, "id": 1, "task_id": id })).await;
+        socket.answered().await;
+    }
+    let reader = live.service.key(Role::Read, "alice").await;
+    let mut socket = open_with(&live, &format!("authorization: Bearer {reader}\r\n")).await;
+    socket.said_of("connection").await;
+    socket.ask(json!({ "type": "cancel", "id": 1, "task_id": id })).await;
+    socket.answered().await;
+
+    assert!(live.service.queue.journal().settle().await);
+    let page = live.service.call_as(&admin, "GET", "/api/activity?q=ws", Value::Null).await.ok();
+    let entries = page["activity"].as_array().unwrap();
+    let mut told: Vec<_> = entries
+        .iter()
+        .map(|entry| {
+            assert_eq!((&entry["owner"], &entry["route"]), (&json!("alice"), &json!("GET /ws")), "{entry}");
+            assert_eq!(entry["address"], "127.0.0.1");
+            let mine = entry["key_id"] == made.id.as_str();
+            format!("{} {} {} {mine}", entry["action"].as_str().unwrap(), entry["status"], entry["count"])
+        })
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "access.denied 401 3 true",
+            "access.denied 403 1 false",
+            "task.cancelled 200 1 true",
+            "task.retried 200 1 true",
+            "task.retried 409 1 true",
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry["status"] == 401 || entry["status"] == 403 || entry["target"] == id));
 }

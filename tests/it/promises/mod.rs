@@ -1,5 +1,6 @@
 //! What the queue guarantees. Each test's name is the promise; each runs on both databases.
 
+mod activity;
 mod cancel;
 mod checkpoint;
 mod feed;

@@ -26,7 +26,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn days(success: Option<u32>, failed: Option<u32>, cancelled: Option<u32>) -> Retention {
     let [success, failed, cancelled] = [success, failed, cancelled].map(|days| days.map(|days| DAY * days));
-    Retention { success, failed, cancelled }
+    Retention { success, failed, cancelled, activity: None }
 }
 
 async fn prune(queue: &Queue, retention: &Retention) -> i64 {

@@ -28,6 +28,15 @@ impl Raw {
         }
     }
 
+    /// Whether the database refuses this.
+    pub async fn refuses(&mut self, sql: &str) -> bool {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Raw::Sqlite(db) => db.execute(sql).await.is_err(),
+            Raw::Postgres(db) => db.execute(sql).await.is_err(),
+        }
+    }
+
     /// The first column, which must be text.
     pub async fn texts(&mut self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
