@@ -109,6 +109,7 @@ impl Node {
             let files = Files::local(&folder.path().join("files")).unwrap();
             let queue = Queue::open(store, Clock::system(), Types::builtin(), files);
             let node = NodeInfo {
+                data_dir: ".".into(),
                 version: "0.0.0-bench",
                 started: Instant::now(),
                 workers: 0,

@@ -348,6 +348,7 @@ fn serve_api(
         version: env!("CARGO_PKG_VERSION"),
         started: Instant::now(),
         workers: config.workers,
+        data_dir: config.data_dir.clone(),
         page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
         max_file_bytes: config.max_file_bytes,
         rates: RateSettings { submit, write, read },

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod events;
 pub mod fault;
 pub mod files;
+pub mod machine;
 pub mod queue;
 pub mod store;
 pub mod task;

@@ -60,6 +60,7 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/events", READERS),
     // Whoever connects says who it is then, or is turned away.
     ("GET", "/ws", OPEN),
+    ("GET", "/ws/metrics", OPEN),
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
     ("GET", "/api/task/status", READERS),

@@ -55,9 +55,11 @@ use axum::routing::get;
 use guesses::Guesses;
 use known::Known;
 pub use live::Bounds;
+use live::Metrics;
 use problem::{Code, Problem, Result};
 use rates::Rates;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -84,6 +86,8 @@ pub struct NodeInfo {
     pub started: Instant,
     /// Tasks it runs at once.
     pub workers: usize,
+    /// The folder it writes to.
+    pub data_dir: PathBuf,
     /// What its page shows first: `all` or `mine`.
     pub page_scope: String,
     /// Larger uploads are refused.
@@ -106,6 +110,7 @@ pub struct Api {
     bounds: Bounds,
     guesses: Arc<Guesses>,
     rates: Arc<Rates>,
+    metrics: Arc<Metrics>,
 }
 
 impl Api {
@@ -123,6 +128,7 @@ impl Api {
             bounds: Bounds::default(),
             guesses: Arc::default(),
             rates,
+            metrics: Arc::default(),
         }
     }
 

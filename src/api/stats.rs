@@ -7,6 +7,7 @@ use super::{Api, json_response, to_json};
 use crate::queue::{Quantiles, Stats};
 use crate::store::Count;
 use crate::task::{Scope, Status, Time};
+use crate::types::Types;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
@@ -70,7 +71,7 @@ struct Throughput {
 /// Percentiles; null while there is nothing to say.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Quantiles)]
-struct QuantilesView {
+pub struct QuantilesView {
     p50: Option<f64>,
     p95: Option<f64>,
     p99: Option<f64>,
@@ -83,7 +84,7 @@ impl From<Quantiles> for QuantilesView {
 }
 
 /// Adds counts up under the key of each; all five states are always there.
-fn group<'a>(counts: &'a [Count], key: impl Fn(&'a Count) -> &'a str) -> BTreeMap<&'a str, ByStatus> {
+pub fn group<'a>(counts: &'a [Count], key: impl Fn(&'a Count) -> &'a str) -> BTreeMap<&'a str, ByStatus> {
     let mut groups: BTreeMap<&str, ByStatus> = BTreeMap::new();
     for count in counts {
         *groups.entry(key(count)).or_insert_with(none).entry(count.status.word()).or_default() += count.n;
@@ -100,6 +101,15 @@ pub fn by_status(counts: &[Count]) -> ByStatus {
     group(counts, |_| "").remove("").unwrap_or_else(none)
 }
 
+/// How many tasks of each type stand in each state, also of known types that have none.
+pub fn by_type<'a>(counts: &'a [Count], types: &'a Types) -> BTreeMap<&'a str, ByStatus> {
+    let mut by_type = group(counts, |count| &count.r#type);
+    for entry in types.iter() {
+        by_type.entry(entry.r#type.name()).or_insert_with(none);
+    }
+    by_type
+}
+
 /// Exact counts, without counting rows; pace and percentiles from the kept minutes.
 #[utoipa::path(
     get, path = "/api/stats", tag = "service",
@@ -111,13 +121,9 @@ pub fn by_status(counts: &[Count]) -> ByStatus {
 async fn stats(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Response> {
     query::none(&uri)?;
     let Stats { counts, per_second, last_hour, wait_ms, run_ms } = api.queue.stats(&caller.scope).await?;
-    let mut by_type = group(&counts, |count| &count.r#type);
-    for entry in api.queue.types().iter() {
-        by_type.entry(entry.r#type.name()).or_insert_with(none);
-    }
     let view = StatsView {
         by_status: by_status(&counts),
-        by_type,
+        by_type: by_type(&counts, api.queue.types()),
         by_queue: group(&counts, |count| &count.queue),
         throughput: Throughput {
             submitted_per_second: per_second.submitted,

@@ -148,6 +148,7 @@ impl Server {
             version: env!("CARGO_PKG_VERSION"),
             started: Instant::now(),
             workers: 0,
+            data_dir: ".".into(),
             page_scope: "all".to_owned(),
             max_file_bytes: 0,
             rates: Default::default(),

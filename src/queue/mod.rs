@@ -17,6 +17,7 @@ mod leftovers;
 mod list;
 mod operations;
 mod pace;
+pub mod present;
 mod quota;
 mod read;
 mod retain;
@@ -40,7 +41,7 @@ use operations::Look;
 use pace::Pace;
 use quota::Meters;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -140,6 +141,8 @@ struct Inner {
     journal: Journal,
     feed: Feed,
     fenced: AtomicU64,
+    /// Places of this node's pool that are taken.
+    busy: Arc<AtomicUsize>,
 }
 
 impl Queue {
@@ -240,6 +243,7 @@ impl Queue {
                 journal,
                 feed,
                 fenced: AtomicU64::new(0),
+                busy: Arc::default(),
             }),
         }
     }

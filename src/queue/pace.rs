@@ -59,6 +59,9 @@ impl Histogram {
     }
 }
 
+/// Tasks submitted, attempts begun, tasks that ended in `SUCCESS`, `FAILED`, `CANCELLED`.
+pub type Flow = [i64; 5];
+
 #[derive(Default)]
 struct Tally {
     submitted: i64,
@@ -109,6 +112,21 @@ impl Pace {
                 tally.runs.add(task.updated_at.since(started));
             }
         }
+    }
+
+    /// Which node this is.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// What is known so far in short: minute, owner and type of each, and what happened.
+    pub fn flows(&self) -> Vec<(i64, String, String, Flow)> {
+        let minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        let flow = |tally: &Tally| [tally.submitted, tally.started, tally.succeeded, tally.failed, tally.cancelled];
+        let one = |((minute, owner, r#type), tally): (&(i64, String, String), &Tally)| {
+            (*minute, owner.clone(), r#type.clone(), flow(tally))
+        };
+        minutes.iter().map(one).collect()
     }
 
     /// What is to be written now. Minutes before the last one are forgotten here: they are whole.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Percentiles look back this many minutes.
-const LOOK_BACK_MINUTES: i64 = 60;
+pub(super) const LOOK_BACK_MINUTES: i64 = 60;
 /// Charts reach back this many minutes: 7 days.
 const CHART_MINUTES: i64 = 7 * 24 * 60;
 /// A chart has at most this many points.
@@ -141,7 +141,7 @@ impl Queue {
     }
 
     /// The kept minutes, with this node's own as they stand in memory.
-    async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>, Error> {
+    pub(super) async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>, Error> {
         let mut minutes = self.inner.store.minutes(scope, since).await?;
         let own = self.inner.pace.peek();
         minutes.retain(|kept| !own.iter().any(|own| own.minute == kept.minute && own.node == kept.node));
@@ -156,7 +156,7 @@ fn add(pair: &mut Pair, minute: &Minute) {
     pair.finished += (minute.succeeded + minute.failed + minute.cancelled) as f64;
 }
 
-fn quantiles(histogram: &Histogram) -> Quantiles {
+pub(super) fn quantiles(histogram: &Histogram) -> Quantiles {
     let at = |q| histogram.quantile(q);
     Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }

@@ -11,6 +11,7 @@ mod keys;
 mod list;
 mod made;
 mod numbers;
+mod present;
 mod prune;
 mod row;
 mod tell;
@@ -36,6 +37,7 @@ pub use made::Made;
 pub use numbers::{Count, Group, Minute, Stamp, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{HeldSnapshot, Postgres, PostgresBeside};
+pub use present::{PresentStore, Submitter};
 pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, KeysBeside, Sqlite};
@@ -245,7 +247,7 @@ pub struct Due {
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
-pub trait Store: KeyStore + SessionStore + ActivityStore + 'static {
+pub trait Store: KeyStore + SessionStore + ActivityStore + PresentStore + 'static {
     /// Which database it is.
     fn database(&self) -> Database;
 

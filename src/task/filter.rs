@@ -4,7 +4,7 @@ use super::{Status, Task, Time};
 use uuid::Uuid;
 
 /// Whose tasks a query may see. It is part of every query, never a check afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// One owner's.
     Owner(String),

@@ -156,7 +156,7 @@ impl Pool {
             && let Ok(place) = self.places.clone().try_acquire_owned()
             && let Some(Claimed { task, at, .. }) = self.waiting.pop_front()
         {
-            let place = Place::new(place, self.reports.clone(), self.ahead.clone());
+            let place = Place::new(place, self.reports.clone(), self.ahead.clone(), self.queue.take_place());
             let (queue, running) = (self.queue.clone(), self.running.clone());
             self.attempts.spawn(run::attempt(queue, running, task, at, self.settings.lease, place));
         }

@@ -1,6 +1,7 @@
 //! A place in the pool.
 
 use super::ahead::Ahead;
+use crate::queue::present::Taken;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,12 +13,13 @@ pub struct Place {
     reports: Arc<Semaphore>,
     ahead: Arc<Ahead>,
     begun: Instant,
+    taken: Taken,
 }
 
 impl Place {
     /// A place that was free.
-    pub fn new(place: OwnedSemaphorePermit, reports: Arc<Semaphore>, ahead: Arc<Ahead>) -> Place {
-        Place { place, reports, ahead, begun: Instant::now() }
+    pub fn new(place: OwnedSemaphorePermit, reports: Arc<Semaphore>, ahead: Arc<Ahead>, taken: Taken) -> Place {
+        Place { place, reports, ahead, begun: Instant::now(), taken }
     }
 
     /// The handler has ended: leaves the place to the next one, once there is room for the report,
@@ -25,7 +27,7 @@ impl Place {
     pub async fn leave(self) -> Option<OwnedSemaphorePermit> {
         self.ahead.ended(self.begun.elapsed());
         let room = self.reports.acquire_owned().await.ok();
-        drop(self.place);
+        drop((self.place, self.taken));
         room
     }
 }

@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock", "disk", "task", "fault",
         ],
     ),
-    ("api", &["config", "queue", "store", "events", "types", "files", "clock", "task", "fault"]),
+    ("api", &["config", "queue", "store", "events", "types", "files", "clock", "machine", "task", "fault"]),
     ("worker", &["config", "queue", "store", "events", "types", "files", "clock", "task", "fault"]),
     ("bench", &["api", "worker", "config", "queue", "store", "events", "types", "files", "clock", "task"]),
     ("client", &["config", "task"]),
@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("events", &["clock", "task"]),
     ("files", &["disk", "task", "fault"]),
     ("clock", &["task"]),
+    ("machine", &["disk"]),
     ("disk", &[]),
     ("task", &[]),
     ("fault", &[]), // where a test has the process die

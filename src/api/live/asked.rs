@@ -19,21 +19,26 @@ const MAX_KEY: usize = 1000;
 /// What one may subscribe to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
+    /// What happens to tasks.
     Tasks,
+    /// How node and tasks are doing, once a second.
+    Metrics,
 }
 
 impl Topic {
     /// Each.
-    pub const ALL: [Topic; 1] = [Topic::Tasks];
+    pub const ALL: [Topic; 2] = [Topic::Tasks, Topic::Metrics];
 
     /// The word on the wire.
     pub fn word(self) -> &'static str {
         match self {
             Topic::Tasks => "tasks",
+            Topic::Metrics => "metrics",
         }
     }
 
-    fn of_word(word: &str) -> Option<Topic> {
+    /// The topic of this word.
+    pub fn of_word(word: &str) -> Option<Topic> {
         Topic::ALL.into_iter().find(|topic| topic.word() == word)
     }
 }
@@ -191,12 +196,12 @@ mod tests {
 
     #[test]
     fn a_subscription_is_read_with_all_its_members() {
-        let text = r#"{"type":"subscribe","id":7,"topics":["tasks"],"filter":{"status":"FAILED","tag":"x"},
+        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics"],"filter":{"status":"FAILED","tag":"x"},
                       "client_id":"c","after_seq":12}"#;
         let asked = read(text).unwrap();
         assert_eq!(asked.id.unwrap().get(), "7");
         let Ok(What::Subscribe(subscribe)) = asked.what else { panic!("no subscription") };
-        assert_eq!(subscribe.topics, [Topic::Tasks]);
+        assert_eq!(subscribe.topics, Topic::ALL);
         assert_eq!((subscribe.client_id.as_deref(), subscribe.after_seq), (Some("c"), Some(12)));
         assert_eq!(subscribe.filter.tag.as_deref(), Some("x"));
     }

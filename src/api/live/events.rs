@@ -6,7 +6,9 @@ use super::super::filter;
 use super::super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::super::query::Query;
 use super::super::stream::Patience;
+use super::asked::Topic;
 use super::follow::Stream;
+use super::metrics::{self, Listener};
 use super::sign::Signed;
 use super::{Place, frames, upgrade};
 use crate::queue::feed::{Heard, Interest};
@@ -36,10 +38,12 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// What happens, as it happens: `connection` first, then `taskQueued`, `taskProgress` and `taskFinished`, each
 /// with the number of the change log as its id and the JSON of the same frame of the WebSocket as its data.
+/// With the topic `metrics`, every second also how this node and the caller's tasks are doing, without an id.
 /// `resync`: something is missing, read the list again. `goodbye`: this node shuts down.
 #[utoipa::path(
     get, path = "/api/events", tag = "live",
     params(
+        ("topics" = Option<Vec<String>>, Query, description = "`tasks`, `metrics` or both; `tasks` if none is named"),
         ("scope" = Option<String>, Query, description = "`owner`: all of the owner's tasks, whatever a client header says"),
         ("client_id" = Option<String>, Query, max_length = 200, description = "Only tasks of this client; else a client header says it, else all of the owner's are meant"),
         ("status" = Option<Vec<super::super::wire::StatusView>>, Query, description = "Tasks that are one of these right after what happened"),
@@ -69,6 +73,7 @@ async fn events(
     let mut filter = filter::of_query(&mut query);
     let all = upgrade::scope(&mut query);
     let after = query.integer("after_seq", 0..=i64::MAX);
+    let topics = topics(&mut query);
     query.done()?;
     let after = last_event_id(&headers)?.or(after);
     if !all && filter.client_id.is_none() {
@@ -79,11 +84,15 @@ async fn events(
         patience.set(api.bounds.stalled);
     }
     let mut stream = Stream::new(api.queue.clone(), api.queue.follow().await?);
-    let seq = stream.want(Interest { scope: caller.scope.clone(), clients: None, filter }, after);
+    let seq = match topics.contains(&Topic::Tasks) {
+        true => stream.want(Interest { scope: caller.scope.clone(), clients: None, filter }, after),
+        false => stream.position(),
+    };
+    let metrics = topics.contains(&Topic::Metrics).then(|| api.listen(&caller.scope));
     let connection = frames::connection(&Uuid::new_v4().to_string(), &caller.owner, seq, api.now());
     let unwelcome = Signed::of(caller, &headers).ended(api.keys.clone());
     let first = format!("retry: {}\n{}", RETRY.as_millis(), event("connection", Some(seq), &connection));
-    let told = Telling { api, stream, first: Some(first), ended: false, unwelcome, _place: place };
+    let told = Telling { api, stream, metrics, first: Some(first), ended: false, unwelcome, _place: place };
     let told = unfold(told, |mut told| async { told.next().await.map(|text| (Ok::<_, Infallible>(text), told)) });
     let mut response = Response::new(Body::from_stream(told));
     let headers = response.headers_mut();
@@ -92,6 +101,19 @@ async fn events(
     // A proxy that gathers an answer before it sends it on would hold all of it back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// What is to be told: each word may be a parameter of its own, or stand between commas.
+fn topics(query: &mut Query) -> Vec<Topic> {
+    let given = query.all("topics");
+    let mut topics = Vec::new();
+    for word in given.iter().flat_map(|given| given.split(',')) {
+        match Topic::of_word(word) {
+            Some(topic) => topics.push(topic),
+            None => query.fail("topics", format!("must be of {}", Topic::ALL.map(Topic::word).join(", "))),
+        }
+    }
+    if given.is_empty() { vec![Topic::Tasks] } else { topics }
 }
 
 /// The number of the last event that a browser got.
@@ -108,6 +130,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
 struct Telling {
     api: Api,
     stream: Stream,
+    metrics: Option<Listener>,
     first: Option<String>,
     ended: bool,
     /// Ends once its caller would be let in no more.
@@ -131,6 +154,7 @@ impl Telling {
                 event("goodbye", None, &frames::goodbye())
             }
             _ = &mut self.unwelcome => return None,
+            frame = metrics::next(&mut self.metrics) => event("metrics", None, &frame),
             heard = timeout(keep_alive, self.stream.next()) => match heard {
                 Ok(Heard::News(news)) => {
                     let data = frames::news(&news);

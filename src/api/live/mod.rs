@@ -5,6 +5,8 @@ mod ends;
 mod events;
 mod follow;
 mod frames;
+mod measured;
+mod metrics;
 mod rate;
 mod sign;
 mod socket;
@@ -12,6 +14,7 @@ mod upgrade;
 
 use super::Api;
 use super::problem::{Code, Problem, Result};
+pub use metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -10,6 +10,7 @@ use super::asked::{self, Asked, Subscribe, Topic, What};
 use super::ends::{End, Over, understood};
 use super::follow::Stream;
 use super::frames::{self, Ack};
+use super::metrics::{self, Listener};
 use super::rate::Rate;
 use super::sign::{Signed, sign_in};
 use super::{Bounds, Place};
@@ -38,6 +39,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub struct Terms {
     /// Where it came from.
     pub peer: Option<Peer>,
+    /// What it is subscribed to at first.
+    pub topic: Topic,
     /// The client whose tasks are wanted beside the socket's own.
     pub client_id: Option<String>,
     /// Whether all of the owner's tasks are wanted.
@@ -53,6 +56,8 @@ pub struct Socket {
     stream: Stream,
     id: String,
     topics: Vec<Topic>,
+    /// There while it is subscribed to them.
+    metrics: Option<Listener>,
     garbage: u8,
     messages: Rate,
     subscriptions: Rate,
@@ -71,7 +76,8 @@ impl Socket {
             api,
             socket,
             id: Uuid::new_v4().to_string(),
-            topics: vec![Topic::Tasks],
+            topics: Vec::new(),
+            metrics: None,
             garbage: 0,
             messages: Rate::of(MAX_MESSAGES_A_SECOND),
             subscriptions: Rate::of(MAX_SUBSCRIPTIONS_A_SECOND),
@@ -106,8 +112,13 @@ impl Socket {
         let mine = [Some(self.id.clone()), terms.client_id.clone()].into_iter().flatten().collect();
         let clients = if terms.all { None } else { Some(mine) };
         let filter = Filter { client_id: terms.client_id.filter(|_| terms.all), ..Filter::default() };
-        let seq = self.stream.want(Interest { scope: caller.scope.clone(), clients, filter }, terms.after);
+        self.topics = vec![terms.topic];
+        let seq = match terms.topic {
+            Topic::Tasks => self.stream.want(Interest { scope: caller.scope.clone(), clients, filter }, terms.after),
+            Topic::Metrics => self.stream.position(),
+        };
         self.send(frames::connection(&self.id, &caller.owner, seq, self.api.now())).await?;
+        self.listen(&caller);
 
         let Bounds { look, .. } = self.api.bounds;
         // Sockets that were opened together do not look together.
@@ -131,6 +142,7 @@ impl Socket {
                 }
                 message = self.socket.recv() => self.hear(message, &caller, terms.all).await?,
                 heard = self.stream.next() => self.tell(heard).await?,
+                frame = metrics::next(&mut self.metrics) => self.send(frame).await?,
                 _ = looks.tick() => self.look().await?,
             }
         }
@@ -229,6 +241,7 @@ impl Socket {
                 if !self.topics.contains(&Topic::Tasks) {
                     self.stream.want_nothing();
                 }
+                self.listen(caller);
                 return self.acknowledge(Ack::of(id)).await;
             }
             What::Cancel(_) | What::Retry(_) if caller.role == Role::Read => {
@@ -262,6 +275,7 @@ impl Socket {
                 self.topics.push(topic);
             }
         }
+        self.listen(caller);
         if !tasks {
             return self.stream.position();
         }
@@ -278,6 +292,15 @@ impl Socket {
     fn note(&self, entry: Option<Activity>) {
         if let Some(entry) = entry {
             self.api.queue.journal().note(entry);
+        }
+    }
+
+    /// Listens to the metrics, or no more, as it is subscribed.
+    fn listen(&mut self, caller: &Caller) {
+        match (self.topics.contains(&Topic::Metrics), &self.metrics) {
+            (true, None) => self.metrics = Some(self.api.listen(&caller.scope)),
+            (false, Some(_)) => self.metrics = None,
+            _ => {}
         }
     }
 

@@ -7,6 +7,7 @@ use super::super::problem::{Code, Problem, Result};
 use super::super::query::Query;
 use super::super::session;
 use super::super::trail::Trail;
+use super::asked::Topic;
 use super::sign::{PROTOCOL, sign_in};
 use super::socket::{Socket, Terms};
 use super::{MAX_MESSAGE, Place};
@@ -25,10 +26,12 @@ const MAX_WRITE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().route("/ws", get(upgrade))
+    let to = |topic| get(move |State(api): State<Api>, request: Request| upgrade(api, request, topic));
+    OpenApiRouter::new().route("/ws", to(Topic::Tasks)).route("/ws/metrics", to(Topic::Metrics))
 }
 
-async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
+/// A socket that is subscribed to this topic.
+async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
     let trail = Trail::on(&request).cloned().ok_or_else(|| Problem::internal("a request without a trail"))?;
     let (mut parts, _) = request.into_parts();
     check_origin(&parts.headers)?;
@@ -40,7 +43,8 @@ async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     let client_id = query.read("client_id", format!("must be 1 to {MAX_CLIENT_ID} plain characters"), |id| {
         text::label(id, MAX_CLIENT_ID).is_none().then(|| id.to_owned())
     });
-    let (all, after) = (scope(&mut query), query.integer("after_seq", 0..=i64::MAX));
+    let all = scope(&mut query);
+    let after = (topic == Topic::Tasks).then(|| query.integer("after_seq", 0..=i64::MAX)).flatten();
     query.done()?;
     let peer = parts.extensions.get::<Peer>().copied();
     let signed = match sign_in(&api, &trail, peer, &parts.headers, None).await {
@@ -51,7 +55,7 @@ async fn upgrade(State(api): State<Api>, request: Request) -> Result<Response> {
     let place = Place::take(&api)?;
     let follower = api.queue.follow().await?;
     let headers = parts.headers;
-    let terms = Terms { peer, client_id, all, after };
+    let terms = Terms { peer, topic, client_id, all, after };
     let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     let upgrade = upgrade.max_write_buffer_size(MAX_WRITE_BUFFER);

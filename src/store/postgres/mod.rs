@@ -101,6 +101,7 @@ macro_rules! write {
 
 mod activity; // below the macros, which they use
 mod keys;
+mod present;
 
 /// How long and how often one call is tried.
 struct Tries {

@@ -18,6 +18,7 @@ mod keys;
 mod keys_beside;
 mod list;
 mod open;
+mod present;
 mod prune;
 mod read;
 mod watch;

@@ -146,9 +146,24 @@ async fn what_is_wrong_with_a_stream_of_events_is_said_before_it_begins() {
         let refused = live.service.call("GET", "/api/events", &[("last-event-id", id)], "").await;
         refused.is_problem(400, "bad_header", id);
     }
-    for query in ["after_seq=x", "scope=all", "status=DONE", "nope=1", "key=x"] {
+    for query in ["after_seq=x", "scope=all", "status=DONE", "topics=tasks,activity", "nope=1", "key=x"] {
         live.service.get(&format!("/api/events?{query}")).await.is_problem(422, "invalid_filter", query);
     }
+}
+
+#[tokio::test]
+async fn a_stream_of_events_tells_the_topics_that_are_asked_for() {
+    let live = Live::sqlite().await;
+    let mut metrics = Events::open(&live, "?topics=metrics", "").await;
+    let mut both = Events::open(&live, "?topics=tasks,metrics", "").await;
+    live.submit("x").await;
+    assert_eq!(metrics.next().await.unwrap().name, "connection");
+    for _ in 0..2 {
+        let event = metrics.next().await.unwrap();
+        assert_eq!((event.name.as_str(), &event.data["type"], event.id), ("metrics", &json!("metrics"), None));
+    }
+    assert_eq!(both.named("taskQueued").await.id, Some(1));
+    assert!(both.named("metrics").await.data["node"].is_object());
 }
 
 #[tokio::test]

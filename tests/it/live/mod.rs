@@ -3,6 +3,7 @@
 mod bounds; // what no socket may do, and what none can do to the others
 mod events; // Server-Sent Events
 mod hostile; // the list of bad inputs, section J
+mod metrics; // how node and tasks are doing, once a second
 mod missed; // replay: nothing missing, nothing twice
 mod nodes; // another node, and the end of one
 mod signed; // who is at a socket, and until when

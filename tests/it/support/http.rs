@@ -273,6 +273,7 @@ pub fn node() -> NodeInfo {
         version: "0.0.0-test",
         started: Instant::now(),
         workers: 4,
+        data_dir: ".".into(),
         page_scope: "all".to_owned(),
         max_file_bytes: MAX_FILE_BYTES,
         rates: RateSettings::default(),
