@@ -55,7 +55,7 @@ use axum::routing::get;
 use guesses::Guesses;
 use known::Known;
 pub use live::Bounds;
-use live::Metrics;
+use live::Listeners;
 use problem::{Code, Problem, Result};
 use rates::Rates;
 use serde::Serialize;
@@ -110,7 +110,7 @@ pub struct Api {
     bounds: Bounds,
     guesses: Arc<Guesses>,
     rates: Arc<Rates>,
-    metrics: Arc<Metrics>,
+    listeners: Arc<Listeners>,
 }
 
 impl Api {
@@ -128,7 +128,7 @@ impl Api {
             bounds: Bounds::default(),
             guesses: Arc::default(),
             rates,
-            metrics: Arc::default(),
+            listeners: Arc::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::queue::{Attempt, Reason};
 use crate::store::{Entry, StoredLine, Transition};
-use crate::task::{Artifact, Progress, Task, TaskError, Time};
+use crate::task::{Artifact, Metrics, Progress, Task, TaskError, Time};
 use crate::types::Types;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -36,6 +36,9 @@ pub struct TaskView<'a> {
     result: Option<Option<&'a RawValue>>,
     error: Option<TaskErrorView<'a>>,
     progress: ProgressView<'a>,
+    /// What the running or last attempt measured of its work, as it said last.
+    #[schema(value_type = std::collections::BTreeMap<String, f64>)]
+    metrics: &'a Metrics,
     /// How often it was claimed.
     attempt: i64,
     /// How many failures end it.
@@ -145,6 +148,7 @@ impl<'a> TaskView<'a> {
             result: None,
             error: task.error.as_ref().map(TaskErrorView::from),
             progress: ProgressView::from(&task.progress),
+            metrics: &task.progress.metrics,
             attempt: task.attempt,
             max_attempts: task.max_attempts,
             timeout_seconds: task.timeout_seconds,
@@ -180,7 +184,7 @@ impl<'a> From<&'a TaskError> for TaskErrorView<'a> {
 
 impl<'a> From<&'a Progress> for ProgressView<'a> {
     fn from(progress: &'a Progress) -> ProgressView<'a> {
-        let Progress { percent, step, processed, total, eta_seconds } = progress;
+        let Progress { percent, step, processed, total, eta_seconds, .. } = progress;
         let (step, processed, total) = (step.as_deref(), *processed, *total);
         ProgressView { percent: *percent, step, processed, total, eta_seconds: *eta_seconds }
     }

@@ -1,5 +1,6 @@
 //! How far an attempt is.
 
+use super::Metrics;
 use serde::{Deserialize, Serialize};
 
 /// Where an attempt stands, as its handler last said it. Kept on the task's row; not in the
@@ -17,6 +18,9 @@ pub struct Progress {
     pub total: Option<i64>,
     /// Seconds to go at the pace so far; `None` while nothing can be said.
     pub eta_seconds: Option<f64>,
+    /// What it measured, as it said last.
+    #[serde(skip_serializing_if = "Metrics::is_empty")]
+    pub metrics: Metrics,
 }
 
 impl Progress {
@@ -35,6 +39,7 @@ impl Progress {
             processed: Some(processed),
             total: Some(total),
             eta_seconds: (by_this > 0.0).then(|| round(elapsed_seconds * (1.0 - done) / by_this)),
+            metrics: Metrics::default(),
         }
     }
 
@@ -88,7 +93,8 @@ mod tests {
             done in any::<i64>(), total in any::<i64>(), seconds in any::<f64>(),
             step in proptest::option::of(any::<String>()), text in any::<String>(),
         ) {
-            let progress = Progress::of(done, total, step, seconds.abs());
+            let mut progress = Progress::of(done, total, step, seconds.abs());
+            progress.metrics.set("done", (done % 1000) as f64).unwrap();
             prop_assert!((0.0..=100.0).contains(&progress.percent));
             let kept = Progress::from_json(Some(&progress.to_json()));
             // JSON knows no infinity: what cannot be said is not said.

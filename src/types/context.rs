@@ -11,7 +11,7 @@ pub(in crate::types) mod trial;
 use super::Secrets;
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::task::{Artifact, Checkpoint, Progress, Task, Time, text};
+use crate::task::{Artifact, Checkpoint, Metrics, Progress, Task, Time, text};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,6 +135,9 @@ struct Inner {
 struct Said {
     progress: Progress,
     progress_is_new: bool,
+    metrics: Metrics,
+    /// Whether the log says that a metric was not kept.
+    metric_refused: bool,
     lines: Vec<LogLine>,
     lines_total: usize,
     /// How much earlier attempts did of it.
@@ -142,6 +145,13 @@ struct Said {
     /// Files begun, and those that become artifacts.
     begun: usize,
     outputs: Vec<Artifact>,
+}
+
+impl Said {
+    /// With what was measured.
+    fn progress(&self) -> Progress {
+        Progress { metrics: self.metrics.clone(), ..self.progress.clone() }
+    }
 }
 
 impl Context {
@@ -180,6 +190,25 @@ impl Context {
         let progress = Progress::since(said.done_before, processed, total, step, elapsed);
         said.progress_is_new |= said.progress != progress;
         said.progress = progress;
+    }
+
+    /// Keeps the last value of something that the type measures, for people and programs to see with the task. It goes
+    /// with the progress: call it as often as you like. At most 20 names, each 1 to 64 of `a-z 0-9 _ .`; another name, or a value that is not
+    /// finite, is not kept, and the log says so once.
+    pub fn metric(&self, name: &str, value: f64) {
+        let name = self.secrets().mask(name);
+        let mut said = self.said();
+        match said.metrics.set(&name, value) {
+            Ok(new) => said.progress_is_new |= new,
+            Err(why) if !std::mem::replace(&mut said.metric_refused, true) => {
+                drop(said);
+                self.log(
+                    Level::Warn,
+                    format!("the metric {:?} {why}: it is not kept", text::clip(&name, MAX_STEP_BYTES)),
+                );
+            }
+            Err(_) => {}
+        }
     }
 
     /// Writes a line to the task's log. Lines beyond the limit are dropped, and a last line says so.
@@ -234,7 +263,7 @@ impl Context {
     /// For the worker: progress and log lines said since the last call.
     pub fn take_said(&self) -> (Option<Progress>, Vec<LogLine>) {
         let mut said = self.said();
-        let progress = std::mem::take(&mut said.progress_is_new).then(|| said.progress.clone());
+        let progress = std::mem::take(&mut said.progress_is_new).then(|| said.progress());
         (progress, std::mem::take(&mut said.lines))
     }
 
@@ -265,7 +294,7 @@ impl Context {
 
     /// For the worker: the progress as last said.
     pub fn last_progress(&self) -> Progress {
-        self.said().progress.clone()
+        self.said().progress()
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {

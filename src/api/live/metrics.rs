@@ -20,7 +20,7 @@ const APART: Duration = Duration::from_secs(1);
 
 /// Who listens at this node, and the newest frame of each scope: no other one waits for anybody.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub struct Listeners {
     state: Mutex<State>,
     /// Somebody has left.
     left: Notify,
@@ -42,7 +42,7 @@ pub struct Listener {
 }
 
 #[derive(Debug)]
-struct Leaves(Arc<Metrics>);
+struct Leaves(Arc<Listeners>);
 
 impl Drop for Leaves {
     fn drop(&mut self) {
@@ -64,12 +64,12 @@ pub async fn next(listener: &mut Option<Listener>) -> Utf8Bytes {
 impl Api {
     /// Whether anything is measured for anybody.
     pub fn is_measured(&self) -> bool {
-        self.metrics.lock().is_measured
+        self.listeners.lock().is_measured
     }
 
     /// Somebody who may see this: the first one has the measuring begin. What is known already comes at once.
     pub(super) fn listen(&self, scope: &Scope) -> Listener {
-        let (listener, is_first) = self.metrics.clone().join(scope);
+        let (listener, is_first) = self.listeners.clone().join(scope);
         if is_first {
             tokio::spawn(produce(self.clone()));
         }
@@ -77,7 +77,7 @@ impl Api {
     }
 }
 
-impl Metrics {
+impl Listeners {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,14 +128,14 @@ async fn measure(api: &Api) {
     loop {
         tokio::select! {
             biased;
-            () = api.draining.cancelled() => return api.metrics.end(),
-            () = api.metrics.left.notified() => match api.metrics.listened().is_empty() {
+            () = api.draining.cancelled() => return api.listeners.end(),
+            () = api.listeners.left.notified() => match api.listeners.listened().is_empty() {
                 true => return,
                 false => continue,
             },
             _ = turns.tick() => {}
         }
-        let scopes = api.metrics.listened();
+        let scopes = api.listeners.listened();
         if scopes.is_empty() {
             return;
         }
@@ -149,7 +149,7 @@ async fn measure(api: &Api) {
             if let Err(error) = &moment {
                 error.tell("what those who watch are told could not be read; it is tried again in a moment");
             }
-            api.metrics.tell(&scope, measured::frame(api, &usage, moment.as_ref().ok()));
+            api.listeners.tell(&scope, measured::frame(api, &usage, moment.as_ref().ok()));
         }
     }
 }
@@ -170,26 +170,26 @@ mod tests {
 
     #[test]
     fn of_many_frames_the_newest_waits_and_no_other() {
-        let (metrics, scope) = (Arc::new(Metrics::default()), Scope::Owner("a".to_owned()));
-        let mut slow = Some(metrics.clone().join(&scope).0);
+        let (listeners, scope) = (Arc::new(Listeners::default()), Scope::Owner("a".to_owned()));
+        let mut slow = Some(listeners.clone().join(&scope).0);
         assert_eq!(told(&mut slow), None);
-        (0..1000).for_each(|n| metrics.tell(&scope, n.to_string()));
-        metrics.tell(&Scope::Everyone, "nobody's".to_owned());
+        (0..1000).for_each(|n| listeners.tell(&scope, n.to_string()));
+        listeners.tell(&Scope::Everyone, "nobody's".to_owned());
         assert_eq!((told(&mut slow).as_deref(), told(&mut slow)), (Some("999"), None));
-        let mut late = Some(metrics.clone().join(&scope).0);
+        let mut late = Some(listeners.clone().join(&scope).0);
         assert_eq!(told(&mut late).as_deref(), Some("999"), "what is known comes at once");
     }
 
     #[test]
     fn one_producer_is_needed_until_the_last_has_left() {
-        let (metrics, scope) = (Arc::new(Metrics::default()), Scope::Everyone);
-        let (first, is_first) = metrics.clone().join(&scope);
-        let (second, another) = metrics.clone().join(&Scope::Owner("a".to_owned()));
-        assert_eq!((is_first, another, metrics.listened().len()), (true, false, 2));
+        let (listeners, scope) = (Arc::new(Listeners::default()), Scope::Everyone);
+        let (first, is_first) = listeners.clone().join(&scope);
+        let (second, another) = listeners.clone().join(&Scope::Owner("a".to_owned()));
+        assert_eq!((is_first, another, listeners.listened().len()), (true, false, 2));
         drop(first);
-        assert_eq!(metrics.listened(), [Scope::Owner("a".to_owned())]);
+        assert_eq!(listeners.listened(), [Scope::Owner("a".to_owned())]);
         drop(second);
-        assert!(metrics.left.notified().now_or_never().is_some() && metrics.listened().is_empty());
-        assert!(metrics.clone().join(&scope).1, "whoever comes next needs a new one");
+        assert!(listeners.left.notified().now_or_never().is_some() && listeners.listened().is_empty());
+        assert!(listeners.clone().join(&scope).1, "whoever comes next needs a new one");
     }
 }

@@ -14,7 +14,7 @@ mod upgrade;
 
 use super::Api;
 use super::problem::{Code, Problem, Result};
-pub use metrics::Metrics;
+pub use metrics::Listeners;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -92,3 +92,28 @@ async fn the_pace_of_earlier_attempts_is_not_this_ones() {
     assert_eq!((ctx.last_progress().percent, ctx.last_progress().eta_seconds), (50.0, None));
     assert_eq!(ctx.take_said().1[0].message, "going on from item 51 of 100");
 }
+
+#[tokio::test]
+async fn what_is_measured_goes_with_the_progress_and_only_when_it_is_new() {
+    let ctx = Trial::new().attempt();
+    ctx.metric("rows", 1.0);
+    ctx.metric("rows", 2.0);
+    ctx.progress(1, 4, None);
+    let said = ctx.take_said().0.unwrap();
+    assert_eq!((said.percent, said.metrics.get("rows")), (25.0, Some(2.0)));
+    ctx.metric("rows", 2.0);
+    assert!(ctx.take_said().0.is_none());
+    ctx.progress(2, 4, None);
+    assert_eq!(ctx.take_said().0.unwrap().metrics, ctx.last_progress().metrics);
+}
+
+#[tokio::test]
+async fn a_metric_that_is_not_kept_is_told_once() {
+    let ctx = Trial::new().attempt();
+    (0..30).for_each(|n| ctx.metric(&format!("n{n}"), 0.0));
+    ctx.metric("No", f64::NAN);
+    let (progress, lines) = ctx.take_said();
+    assert!(progress.unwrap().metrics.get("n19").is_some());
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].message, "the metric \"n20\" is one more than the 20 an attempt may have: it is not kept");
+}

@@ -13,9 +13,12 @@ use crate::types::{Context, Failure, Level, Output};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
+use std::time::Instant;
 
 /// As many warnings are listed.
 const MAX_WARNINGS: usize = 100;
+/// How fast it goes is said anew after so many rows.
+const ROWS_A_METRIC: u64 = 4096;
 /// A longer column name is cut.
 const NAME_BYTES: usize = 200;
 /// The part of the result that lists columns; the file `statistics.json` lists all of them.
@@ -44,10 +47,14 @@ pub fn process(
         None => begin(own, Source::open(input, total, encoding, ctx)?, output)?,
     };
     let width = rows.state.header.len();
+    let (began, before) = (Instant::now(), rows.state.rows_read());
     while more && !rows.full() {
         match bad_reason(&records, width) {
             Some(reason) => rows.state.add_bad(&records, reason, own)?,
             None => rows.add(records.lines().0, |i| records.cell(i))?,
+        }
+        if rows.state.rows_read() % ROWS_A_METRIC == 0 {
+            measure(ctx, rows.state.rows_read(), before, began);
         }
         if saver.is_due(rows.state.rows_read(), records.source().read())?
             && let Some(mark) = rows.mark()?
@@ -58,6 +65,7 @@ pub fn process(
         more = records.next()?;
     }
     let (state, columns, mut warnings) = rows.finish(ctx)?;
+    measure(ctx, state.rows_read(), before, began);
     let encoding = tell_encoding(&records, &mut warnings);
     warnings.truncate(MAX_WARNINGS);
     warnings.iter().for_each(|warning| ctx.log(Level::Warn, warning));
@@ -74,6 +82,12 @@ pub fn process(
         result["duplicates"] = json!(counts.duplicates);
     }
     Ok(result)
+}
+
+/// Says how many rows were read, and how many of them each second by this attempt.
+fn measure(ctx: &Context, rows: u64, before: u64, began: Instant) {
+    ctx.metric("rows_read", rows as f64);
+    ctx.metric("rows_per_second", ((rows - before) as f64 / began.elapsed().as_secs_f64().max(1e-3)).round());
 }
 
 /// The records, the rows with the header written, and whether the first row is read.

@@ -12,6 +12,7 @@ on_both_databases!(
     a_failed_task_is_retried_and_keeps_its_attempts,
     a_cancelled_task_is_retried_and_a_success_is_not,
     progress_is_told_while_it_runs,
+    what_a_task_measures_of_its_work_is_shown_with_it,
     a_wait_for_change_ends_with_the_change_or_with_the_time,
     a_submit_that_waits_answers_the_finished_task,
 );
@@ -101,6 +102,18 @@ async fn progress_is_told_while_it_runs(service: Service) {
     assert!(progress["eta_seconds"].as_f64() > Some(0.0), "{progress}");
     let done = service.finished(&id).await;
     assert_eq!((&done["status"], done["progress"]["percent"].as_f64()), (&json!("SUCCESS"), Some(100.0)));
+}
+
+async fn what_a_task_measures_of_its_work_is_shown_with_it(service: Service) {
+    service.work();
+    let table = json!({ "type": "csv_processing", "params": { "data": "n\n1\n2\n3\n" } });
+    let task = service.run(table).await;
+    assert_eq!((&task["status"], &task["metrics"]["rows_read"]), (&json!("SUCCESS"), &json!(3.0)));
+    assert!(task["metrics"]["rows_per_second"].as_f64() > Some(0.0), "{task}");
+    assert_eq!(service.get("/api/tasks/").await.ok()["tasks"][0]["metrics"], task["metrics"]);
+    let changes = service.get("/api/tasks/changes").await.ok();
+    let told: Vec<_> = changes["changes"].as_array().unwrap().iter().map(|change| &change["task"]["metrics"]).collect();
+    assert_eq!(told, [&json!({}), &json!({}), &task["metrics"]]);
 }
 
 async fn a_wait_for_change_ends_with_the_change_or_with_the_time(service: Service) {

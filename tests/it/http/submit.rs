@@ -58,7 +58,7 @@ async fn a_submitted_task_has_the_members_of_the_contract(service: Service) {
     let fresh = json!({ "status": "PENDING", "phase": "ready", "queue": "default", "priority": 0, "tags": [],
         "params": {}, "result": null, "error": null, "attempt": 0, "max_attempts": 1, "owner": "default",
         "progress": { "percent": 0.0, "step": null, "processed": null, "total": null, "eta_seconds": null },
-        "version": 1, "links": { "self": format!("/api/tasks/{id}"), "cancel": format!("/api/tasks/{id}") } });
+        "metrics": {}, "version": 1, "links": { "self": format!("/api/tasks/{id}"), "cancel": format!("/api/tasks/{id}") } });
     for (member, value) in fresh.as_object().unwrap() {
         assert_eq!(&task[member], value, "{member}");
     }

@@ -85,7 +85,9 @@ async fn progress_is_told_four_times_a_second_at_most_and_the_last_always(bed: B
     let began = Instant::now();
     let saying = async {
         for percent in 1..=100 {
-            let progress = Some(Progress { percent: f64::from(percent), ..Progress::default() });
+            let mut progress = Progress { percent: f64::from(percent), ..Progress::default() };
+            progress.metrics.set("percents", f64::from(percent)).unwrap();
+            let progress = Some(progress);
             bed.queue.beat(&[Beat { progress, ..beat(&task) }], 30_000).await.unwrap();
         }
     };
@@ -94,6 +96,7 @@ async fn progress_is_told_four_times_a_second_at_most_and_the_last_always(bed: B
         while told.last() != Some(&100.0) {
             let news = news(&follower).await;
             assert_eq!((news.event, news.seq), (None, follower.position()));
+            assert_eq!(news.task.progress.metrics.get("percents"), Some(news.task.progress.percent));
             told.push(news.task.progress.percent);
         }
         told
