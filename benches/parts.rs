@@ -116,6 +116,7 @@ impl Node {
                 page_scope: "all".to_owned(),
                 max_file_bytes: 0,
                 rates: Default::default(),
+                cost_per_hour: Default::default(),
                 log_lines_dropped: Arc::default(),
             };
             let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);

@@ -352,6 +352,7 @@ fn serve_api(
         page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
         max_file_bytes: config.max_file_bytes,
         rates: RateSettings { submit, write, read },
+        cost_per_hour: config.cost_per_hour.clone(),
         log_lines_dropped: log.dropped(),
     };
     drop(routers.send_replace(api::router(Api::new(queue.clone(), keys, node, stop))));

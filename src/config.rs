@@ -9,7 +9,7 @@ mod settings;
 mod show;
 
 use crate::task::Role;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -53,6 +53,8 @@ pub struct Config {
     pub quota_tasks: Option<u64>,
     /// Bytes of uploads an owner may have; `None` is any number.
     pub quota_bytes: Option<u64>,
+    /// What an hour of run time costs, by type.
+    pub cost_per_hour: BTreeMap<String, f64>,
     /// Directives of tracing's filter; they parse.
     pub log: String,
     /// How to write the log.
@@ -228,6 +230,7 @@ impl Config {
             ],
             quota_tasks: reader.read(&settings::QUOTA_TASKS, parse::quota),
             quota_bytes: reader.read(&settings::QUOTA_BYTES, parse::quota),
+            cost_per_hour: reader.read(&settings::COST_PER_HOUR, parse::costs),
             log: reader.read(&settings::LOG, parse::log),
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),
             page_scope: reader.read(&settings::PAGE_SCOPE, parse::page_scope),

@@ -63,6 +63,7 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/ws/metrics", OPEN),
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
+    ("GET", "/api/costs", READERS),
     ("GET", "/api/task/status", READERS),
     // Numbers of all owners together.
     ("GET", "/metrics", ADMINS),

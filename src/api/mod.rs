@@ -9,6 +9,7 @@ mod body;
 mod bulk;
 mod caller;
 mod common;
+mod costs;
 mod cursor;
 mod download;
 mod draft;
@@ -59,6 +60,7 @@ use live::Listeners;
 use problem::{Code, Problem, Result};
 use rates::Rates;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -94,6 +96,8 @@ pub struct NodeInfo {
     pub max_file_bytes: u64,
     /// More than that of one key is refused.
     pub rates: RateSettings,
+    /// What an hour of run time costs, by type.
+    pub cost_per_hour: BTreeMap<String, f64>,
     /// Lines of its log that nobody took.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
@@ -180,6 +184,7 @@ pub fn router(api: Api) -> Router {
         .merge(task_types::router())
         .merge(stats::router())
         .merge(activity::router())
+        .merge(costs::router())
         .merge(service::router())
         .merge(keys::router())
         .merge(session::router())

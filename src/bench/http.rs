@@ -152,6 +152,7 @@ impl Server {
             page_scope: "all".to_owned(),
             max_file_bytes: 0,
             rates: Default::default(),
+            cost_per_hour: Default::default(),
             log_lines_dropped: Arc::default(),
         };
         let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);

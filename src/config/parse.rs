@@ -3,6 +3,7 @@
 use super::{ApiKey, DatabaseUrl, LogFormat, PageScope, SecretText};
 use crate::task::{Role, text};
 use reqwest::Url;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ pub(super) fn bind(text: &str) -> Result<SocketAddr, String> {
 
 /// The shortest key that may be made by hand: what `errand keys create` makes is far longer.
 const MIN_KEY_CHARS: usize = 16;
+
+/// What an hour may cost.
+const MAX_RATE: f64 = 1e9;
 
 /// An error tells which one, not what it says.
 pub(super) fn api_keys(text: &str) -> Result<Vec<ApiKey>, String> {
@@ -113,6 +117,21 @@ pub(super) fn quota(text: &str) -> Result<Option<u64>, String> {
 pub(super) fn kept_days(text: &str) -> Result<Option<Duration>, String> {
     let days = whole(0..=36_500)(text)?;
     Ok((days > 0).then(|| Duration::from_secs(days * 24 * 3600)))
+}
+
+/// Rates by type; each type once.
+pub(super) fn costs(text: &str) -> Result<BTreeMap<String, f64>, String> {
+    let mut rates = BTreeMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (name, rate) = part.split_once('=').unwrap_or((part, ""));
+        let rate = rate.trim().parse().ok().filter(|rate| (0.0..=MAX_RATE).contains(rate));
+        let name = Some(name.trim()).filter(|name| text::label(name, 100).is_none());
+        let pair = name.zip(rate).filter(|(name, _)| !rates.contains_key(*name));
+        let problem = || "must be TYPE=RATE, …: each type once, each rate a number from 0 to 1000000000";
+        let (name, rate) = pair.ok_or_else(problem)?;
+        rates.insert(name.to_owned(), rate);
+    }
+    Ok(rates)
 }
 
 pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
@@ -218,6 +237,16 @@ mod tests {
         assert_eq!(queues(" mails, ,reports "), Ok(vec!["mails".to_owned(), "reports".to_owned()]));
         assert_eq!(queues(""), Ok(Vec::new()));
         assert!(queues("a\u{1b}[31m").is_err());
+    }
+
+    #[test]
+    fn each_type_has_one_rate_that_is_a_number() {
+        let rates = costs(" csv_processing=0.5, demo = 2,").unwrap();
+        assert_eq!((rates["csv_processing"], rates["demo"], rates.len()), (0.5, 2.0, 2));
+        assert_eq!(costs(""), Ok(BTreeMap::new()));
+        for bad in ["demo", "demo=", "demo=x", "demo=-1", "demo=NaN", "demo=inf", "demo=1e10", "=1", "demo=1,demo=1"] {
+            assert!(costs(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -159,6 +159,16 @@ pub static QUOTA_BYTES: Setting = Setting {
     secret: Secret::No,
 };
 
+/// What run time costs.
+pub static COST_PER_HOUR: Setting = Setting {
+    name: "ERRAND_COST_PER_HOUR",
+    flag: "cost-per-hour",
+    placeholder: "TYPE=RATE,…",
+    default: "",
+    help: "What an hour of run time costs, for each task type that costs anything, as csv_processing=0.5,demo=2; in whatever money",
+    secret: Secret::No,
+};
+
 /// What is logged.
 pub static LOG: Setting = Setting {
     name: "ERRAND_LOG",
@@ -280,7 +290,7 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 23] = [
+pub static SETTINGS: [&Setting; 24] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
@@ -299,6 +309,7 @@ pub static SETTINGS: [&Setting; 23] = [
     &RETAIN_FAILED_HOURS,
     &RETAIN_CANCELLED_HOURS,
     &RETAIN_ACTIVITY_DAYS,
+    &COST_PER_HOUR,
     &LOG,
     &LOG_FORMAT,
     &PAGE_SCOPE,

@@ -7,6 +7,7 @@ mod activity;
 mod batch;
 mod bulk;
 mod checkpoint;
+pub mod costs;
 mod explain;
 pub mod feed;
 mod health;
@@ -34,6 +35,7 @@ use crate::store::{self, Save, Saved, Stamp, Store, Submission, Submitted};
 use crate::task::{Change, Event, Scope, Status, Task, Time};
 use crate::types::Types;
 use batch::Batch;
+use costs::RunTime;
 use feed::Feed;
 use health::Health;
 use ids::Ids;
@@ -129,6 +131,7 @@ struct Inner {
     /// When this process began to use the database.
     began: Time,
     pace: Arc<Pace>,
+    run_time: Arc<RunTime>,
     /// Of the submits, of the transitions.
     health: [Arc<Health>; 2],
     submits: Batch<Submission, Submitted>,
@@ -155,6 +158,7 @@ impl Queue {
     pub fn open_with(store: Arc<dyn Store>, clock: Clock, types: Types, files: Files, quotas: Quotas) -> Queue {
         let events = Events::default();
         let pace = Arc::new(Pace::new(Uuid::now_v7().to_string()));
+        let run_time = Arc::<RunTime>::default();
         let health = ["submit", "transition"].map(|kind| Arc::new(Health::of(kind)));
         let submits = Batch::start(WRITE_WEIGHT, {
             let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health[0].clone());
@@ -176,9 +180,11 @@ impl Queue {
             }
         });
         let changes = Batch::start(WRITE_WEIGHT, {
-            let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health[1].clone());
+            let (store, events, health) = (store.clone(), events.clone(), health[1].clone());
+            let (pace, run_time) = (pace.clone(), run_time.clone());
             move |operations: Vec<Change>| {
-                let (store, events, pace, health) = (store.clone(), events.clone(), pace.clone(), health.clone());
+                let (store, events, health) = (store.clone(), events.clone(), health.clone());
+                let (pace, run_time) = (pace.clone(), run_time.clone());
                 async move {
                     if let Err(failure) = fault::fails("change_taken").await {
                         return (operations, Err(failure.into()));
@@ -189,6 +195,7 @@ impl Queue {
                     if let Ok(tasks) = &written {
                         let pairs = operations.iter().zip(tasks);
                         let happened = pairs.filter_map(|(change, task)| Some((change.event, task.as_ref()?)));
+                        run_time.happened(happened.clone());
                         announce(&*store, &events, &pace, happened);
                     }
                     fault::point("change_announced").await;
@@ -233,6 +240,7 @@ impl Queue {
                 files,
                 began,
                 pace,
+                run_time,
                 health,
                 submits,
                 changes,

@@ -2,6 +2,7 @@
 //!
 //! A [`Present`] is one scope's. It reads nothing by itself: whoever looks at it pays for the look.
 
+use super::costs::Month;
 use super::pace::{Flow, Histogram, minute_of};
 use super::stats::{LOOK_BACK_MINUTES, Quantiles, quantiles};
 use super::{Error, Queue};
@@ -64,12 +65,15 @@ pub struct Moment {
     pub owners: Vec<(String, i64)>,
     /// Who submitted the last 1,000 tasks, of whomever.
     pub submitters: Vec<Submitter>,
+    /// How long tasks ran this month, where that is asked for.
+    pub month: Option<Month>,
 }
 
 /// What one scope is told, look by look.
 pub struct Present {
     queue: Queue,
     scope: Scope,
+    with_month: bool,
     flows: Flows,
     samples: VecDeque<(Instant, HashMap<String, Flow>)>,
     slow: Option<(Instant, Slow)>,
@@ -83,16 +87,17 @@ struct Slow {
     workers: Vec<(String, i64)>,
     owners: Vec<(String, i64)>,
     submitters: Vec<Submitter>,
+    month: Option<Month>,
 }
 
 /// Waits and runs.
 type Pair = (Quantiles, Quantiles);
 
 impl Queue {
-    /// What is so within a scope, from the next look on.
-    pub fn present(&self, scope: Scope) -> Present {
+    /// What is so within a scope, from the next look on; if `with_month`, also how long tasks ran.
+    pub fn present(&self, scope: Scope, with_month: bool) -> Present {
         let (flows, samples) = (Flows::default(), VecDeque::new());
-        Present { queue: self.clone(), scope, flows, samples, slow: None }
+        Present { queue: self.clone(), scope, with_month, flows, samples, slow: None }
     }
 
     /// Which node this is: another one with each start.
@@ -158,6 +163,7 @@ impl Present {
             workers: slow.workers,
             owners: slow.owners,
             submitters: slow.submitters,
+            month: slow.month,
         }
     }
 
@@ -175,7 +181,8 @@ impl Present {
         let store = &queue.inner.store;
         let workers = store.at_work(scope, MAX_RUNNING).await?;
         let submitters = store.submitters(scope, LAST_TASKS, MAX_SUBMITTERS as i64).await?;
-        Ok(Slow { workers, submitters, ..hour(&minutes) })
+        let month = if self.with_month { Some(queue.month(scope).await?) } else { None };
+        Ok(Slow { workers, submitters, month, ..hour(&minutes) })
     }
 }
 

@@ -105,7 +105,7 @@ impl Queue {
         Ok(Series { step_minutes: step, points })
     }
 
-    /// House-keeping until stopped: writes down who did what and this node's pace, folds counters, forgets old keys.
+    /// House-keeping until stopped: writes down who did what and this node's pace and run times, folds counters, forgets old keys.
     pub async fn keep_house(&self, stop: CancellationToken) {
         tokio::join!(self.keep_pace(stop.clone()), self.inner.journal.keep(stop));
     }
@@ -114,6 +114,7 @@ impl Queue {
         for turn in 1_u64.. {
             let stopped = stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_none();
             self.write_pace().await;
+            self.write_run_time().await;
             if stopped {
                 return;
             }

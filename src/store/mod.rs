@@ -5,6 +5,7 @@
 //! has moved on is left alone, and the answer says so.
 
 mod activity;
+mod days;
 mod file;
 mod inspect;
 mod keys;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use activity::{ActivityLog, ActivityPage, ActivityPiece, ActivityStore};
+pub use days::{Day, DayStore};
 pub use file::File;
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use keys::{Key, KeyStore, Session, SessionStore};
@@ -247,7 +249,7 @@ pub struct Due {
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
-pub trait Store: KeyStore + SessionStore + ActivityStore + PresentStore + 'static {
+pub trait Store: KeyStore + SessionStore + ActivityStore + PresentStore + DayStore + 'static {
     /// Which database it is.
     fn database(&self) -> Database;
 

@@ -1,6 +1,6 @@
 //! Instants: milliseconds since 1970 in UTC, RFC 3339 on the wire.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveTime, SecondsFormat, Utc};
 
 /// An instant by the shared clock, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -20,6 +20,14 @@ impl Time {
     /// Milliseconds from `earlier` to this instant; 0 if it is not earlier.
     pub fn since(self, earlier: Time) -> i64 {
         (self.0 - earlier.0).max(0)
+    }
+
+    /// When this month began and when it ends, in UTC.
+    pub fn month(self) -> (Time, Time) {
+        let day = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default().date_naive();
+        let first = day.with_day(1).unwrap_or(day);
+        let time = |day: chrono::NaiveDate| Time(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+        (time(first), time(first + Months::new(1)))
     }
 
     /// Reads RFC 3339 with any offset, between 1970 and 2999. Fractions beyond milliseconds are cut.
@@ -55,6 +63,18 @@ mod tests {
     fn an_instant_is_written_in_utc_with_milliseconds() {
         let time = Time::parse("2026-01-31T13:00:00.1239+01:00").unwrap();
         assert_eq!(time.to_string(), "2026-01-31T12:00:00.123Z");
+    }
+
+    #[test]
+    fn a_month_is_as_long_as_the_calendar_says() {
+        for (at, since, until) in [
+            ("2026-12-31T23:59:59.999Z", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+            ("2028-02-29T12:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"),
+            ("2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"),
+        ] {
+            let [at, since, until] = [at, since, until].map(|text| Time::parse(text).unwrap());
+            assert_eq!(at.month(), (since, until));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The frame of the topic `metrics`: how this node is doing, and how the tasks are that its listener may see.
 
+use super::super::costs::CostsView;
 use super::super::stats::{self, ByStatus, QuantilesView};
 use super::super::{Api, to_json};
 use crate::machine::Usage;
@@ -49,6 +50,8 @@ struct TasksView<'a> {
     workers: Vec<WorkerView<'a>>,
     owners: Vec<OwnerView<'a>>,
     clients: Vec<ClientView<'a>>,
+    /// None while no type has a rate.
+    costs: Option<CostsView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +135,7 @@ fn tasks<'a>(api: &'a Api, moment: &'a Moment) -> TasksView<'a> {
         workers: moment.workers.iter().map(worker).collect(),
         owners: moment.owners.iter().map(owner).collect(),
         clients: clients.collect(),
+        costs: moment.month.as_ref().map(|month| CostsView::of(month, &api.node.cost_per_hour)),
     }
 }
 

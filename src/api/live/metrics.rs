@@ -144,7 +144,9 @@ async fn measure(api: &Api) {
         meter = read;
         // One after the other: however many owners listen, the database has one question of them at a time.
         for scope in scopes {
-            let present = presents.entry(scope.clone()).or_insert_with(|| api.queue.present(scope.clone()));
+            let with_month = !api.node.cost_per_hour.is_empty();
+            let present = || api.queue.present(scope.clone(), with_month);
+            let present = presents.entry(scope.clone()).or_insert_with(present);
             let moment = present.look().await;
             if let Err(error) = &moment {
                 error.tell("what those who watch are told could not be read; it is tried again in a moment");

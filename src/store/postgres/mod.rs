@@ -100,6 +100,7 @@ macro_rules! write {
 }
 
 mod activity; // below the macros, which they use
+mod days;
 mod keys;
 mod present;
 

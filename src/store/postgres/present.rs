@@ -21,7 +21,7 @@ async fn at_work(db: &mut PgConnection, scope: &Scope, limit: i64) -> Result<Vec
     let owner = scope.owner();
     let rows = sqlx::query!(
         r#"SELECT coalesce(worker, '') AS "worker!", count(*) AS "n!" FROM
-             (SELECT worker, owner FROM tasks WHERE status = 1 LIMIT $2) AS running
+             (SELECT worker, owner FROM tasks WHERE status = 1 ORDER BY lease_until LIMIT $2) AS running
            WHERE $1::text IS NULL OR owner = $1 GROUP BY worker ORDER BY worker COLLATE "C""#,
         owner,
         limit

@@ -9,6 +9,7 @@ mod anchor;
 mod ballast;
 mod beside;
 mod check;
+mod days;
 mod fill;
 mod guard;
 mod inspect;

@@ -5,7 +5,7 @@ use crate::promises::{beat, failure, line_query, page, report, success};
 use crate::support::bed::{Bed, noop, noop_of, raw};
 use crate::support::on_both_databases;
 use crate::support::raw::Raw;
-use errand::store::{Beat, Claim, File, Minute, Way};
+use errand::store::{Beat, Claim, Day, File, Minute, Way};
 use errand::task::{Artifact, Change, Draft, Filter, Outcome, Scope, Sort, Status};
 use errand::types::{Level, LogLine};
 use uuid::Uuid;
@@ -126,6 +126,9 @@ async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
     let (task, now) = (bed.claim(1).await.remove(0), bed.clock.now());
     let lines = vec![LogLine { at: now, level: Level::Info, message: "said".into() }];
     bed.queue.beat(&[Beat { lines, ..beat(&task) }], 30_000).await.unwrap();
+    for (owner, rows) in [("anna", 1), ("berta", 0)] {
+        assert_eq!(store.at_work(&Scope::Owner(owner.into()), 10).await.unwrap().len(), rows, "{owner}: at_work");
+    }
     report(&bed, &task, Outcome::Success(raw("{}"), vec![artifact()])).await;
     let file = File {
         id: Uuid::now_v7(),
@@ -140,11 +143,16 @@ async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
     store.add_file(&file).await.unwrap();
     store.put_minutes(&[Minute { owner: "anna".into(), node: "n".into(), ..Minute::default() }]).await.unwrap();
 
+    let day = Day { day: 1, node: "n".into(), owner: "anna".into(), r#type: "noop".into(), run_ms: 1 };
+    store.put_days(&[day], 0).await.unwrap();
+
     for (owner, rows) in [("anna", 1), ("berta", 0)] {
         let scope = Scope::Owner(owner.into());
         assert_eq!(store.get(&scope, id).await.unwrap().iter().len(), rows, "{owner}: get");
         let listed = store.list(&scope, &Filter::default(), &page(Sort::CreatedDesc, 10), &Way::Walk(100)).await;
         assert_eq!(listed.unwrap().tasks.len(), rows, "{owner}: list");
+        assert_eq!(store.run_time(&scope, 0).await.unwrap().len(), rows, "{owner}: run_time");
+        assert_eq!(store.submitters(&scope, 10, 10).await.unwrap().len(), rows, "{owner}: submitters");
         assert_eq!(store.changes(&scope, 0, 10).await.unwrap().len(), 3 * rows, "{owner}: changes");
         assert_eq!(store.transitions(&scope, id).await.unwrap().len(), 3 * rows, "{owner}: transitions");
         assert_eq!(store.lines(&scope, id, &line_query()).await.unwrap().len(), rows, "{owner}: lines");

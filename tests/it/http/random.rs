@@ -139,6 +139,7 @@ fn address(ids: &Ids) -> impl Strategy<Value = String> + use<> {
         "/api/task-types/{}",
         "/api/stats",
         "/api/stats/timeseries",
+        "/api/costs",
         "/api/task/start",
         "/api/task/status",
         "/api/tasks",

@@ -15,6 +15,7 @@ on_both_databases!(
     the_short_form_starts_a_demo,
     stats_count_exactly,
     charts_are_bounded,
+    costs_are_those_of_the_month_at_the_rates_that_are_set,
     metrics_name_no_owner_and_no_id,
     the_document_is_openapi_3_1_and_has_every_route,
     the_words_of_the_document_are_taken_and_no_others,
@@ -171,6 +172,22 @@ async fn charts_are_bounded(service: Service) {
     }
 }
 
+async fn costs_are_those_of_the_month_at_the_rates_that_are_set(service: Service) {
+    service.work();
+    service.run(json!({ "type": "noop" })).await;
+    service.run(json!({ "type": "demo", "params": { "name": "x", "duration": 1000, "steps": 1 } })).await;
+    let stopped = tokio_util::sync::CancellationToken::new();
+    stopped.cancel();
+    service.queue.keep_house(stopped).await;
+    let costs = service.get("/api/costs").await.ok();
+    let (demo, noop) = (&costs["types"]["demo"], &costs["types"]["noop"]);
+    assert_eq!((&demo["rate_per_hour"], &demo["cost"]), (&json!(3600.0), &demo["run_seconds"]));
+    assert!(demo["cost"].as_f64() >= Some(1.0) && costs["projected"].as_f64() >= costs["cost"].as_f64(), "{costs}");
+    assert_eq!((&noop["rate_per_hour"], &noop["cost"], &costs["cost"]), (&json!(null), &json!(null), &demo["cost"]));
+    assert!(costs["since"].as_str() < costs["until"].as_str());
+    service.get("/api/costs?nope=1").await.is_problem(422, "invalid_request", "unknown parameter");
+}
+
 async fn metrics_name_no_owner_and_no_id(service: Service) {
     let id = service.submit(json!({ "type": "noop", "client_id": "anna" })).await;
     let metrics = service.get("/metrics").await;
@@ -246,7 +263,7 @@ const ROUTES: &str = "post /api/tasks/submit post /api/tasks/batch get /api/task
     post /api/tasks/{id}/retry post /api/tasks/{id}/clone post /api/tasks/cancel post /api/tasks/retry get /api/tasks/changes
     get /api/tasks/{id}/timeline get /api/tasks/{id}/attempts get /api/tasks/{id}/logs get /api/tasks/{id}/artifacts
     get /api/tasks/{id}/artifacts/{name} get /api/tasks/{id}/explain get /api/tasks/export get /api/task-types
-    post /api/files get /api/files/{id} delete /api/files/{id} get /api/stats get /api/stats/timeseries get /health
+    post /api/files get /api/files/{id} delete /api/files/{id} get /api/stats get /api/stats/timeseries get /api/costs get /health
     get /api/health get /api/ready get /api/live get /metrics get /api/version post /api/task/start get /api/task/status
     get /api/events";
 

@@ -62,6 +62,8 @@ async fn who_listens_is_told_how_node_and_tasks_are_doing(live: Live) {
     for member in ["machine_cpu_percent", "rss_bytes", "memory_total_bytes", "received_bytes_per_second"] {
         assert!(of_node[member].is_number(), "{member}: {of_node}");
     }
+    let costs = live.service.get("/api/costs").await.ok();
+    assert_eq!(second["tasks"]["costs"]["types"], costs["types"]);
     assert!(first["at"].as_str() < second["at"].as_str());
 }
 

@@ -3,6 +3,7 @@
 mod activity;
 mod cancel;
 mod checkpoint;
+mod costs;
 mod feed;
 mod keys;
 mod lease;

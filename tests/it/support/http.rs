@@ -277,6 +277,8 @@ pub fn node() -> NodeInfo {
         page_scope: "all".to_owned(),
         max_file_bytes: MAX_FILE_BYTES,
         rates: RateSettings::default(),
+        // One a second.
+        cost_per_hour: [("demo".to_owned(), 3600.0)].into(),
         log_lines_dropped: Arc::default(),
     }
 }
