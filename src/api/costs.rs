@@ -64,7 +64,8 @@ impl<'a> CostsView<'a> {
             (r#type.as_str(), view)
         };
         let types: BTreeMap<_, _> = month.run_ms.keys().chain(rates.keys()).map(of_type).collect();
-        let cost = types.values().filter_map(|of_type| of_type.cost).sum();
+        // The sum of nothing is -0.0.
+        let cost = types.values().filter_map(|of_type| of_type.cost).fold(0.0, |sum, cost| sum + cost);
         CostsView { since: month.since, until: month.until, cost, projected: month.projected(cost), types }
     }
 }
@@ -103,5 +104,8 @@ mod tests {
             "c": { "run_seconds": 0.0, "rate_per_hour": 9.0, "cost": 0.0, "projected": 0.0 },
         });
         assert_eq!(told["types"], types);
+        let nothing = Month { run_ms: BTreeMap::new(), ..month.clone() };
+        let told = to_json(&CostsView::of(&nothing, &BTreeMap::new()));
+        assert!(told.contains(r#""cost":0.0,"projected":0.0"#), "{told}");
     }
 }
