@@ -175,8 +175,8 @@ impl Callers {
             Answer::Ok(200 | 202, task) if cancel => {
                 if task["status"] == "CANCELLED" {
                     self.history.cancelled(&id);
-                    self.ended.lock().unwrap().push(id);
                 }
+                self.ended.lock().unwrap().push(id);
             }
             Answer::Ok(200, _) => self.history.retried(&id),
             Answer::Ok(409, _) | Answer::NotNow(_) | Answer::Unknown(_) => {}

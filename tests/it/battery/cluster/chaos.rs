@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// After the last fault everything is finished; meanwhile, something is within this. How long it takes
 /// depends on how much was submitted while the nodes were down.
 const CALM: Duration = Duration::from_secs(90);
+/// So often at most, as chance may leave something out that has to happen.
+const ROUNDS: u64 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Fault {
@@ -107,9 +109,39 @@ async fn run(cluster: Arc<Cluster>, deck: &[Fault], time: Duration, at_least: u6
         slot.start().await;
     }
     let callers = Arc::new(Callers::new(cluster.nodes.iter().map(Slot::url).collect()));
+    let mut faults = 0;
+    for round in 0.. {
+        faults += strike_at_random(&cluster, &callers, deck, time, &mut draw, round * CALLERS).await;
+        let url = &callers.urls[0];
+        until_all_ended(&callers, url).await;
+
+        let changes = callers.changes(url).await;
+        let mut verdict = callers.history.check(&changes);
+        verdict.add("replayed", callers.replayed.load(Relaxed));
+        verdict.add("replies lost", cluster.nodes.iter().filter_map(|slot| Some(slot.proxy.as_ref()?.lost())).sum());
+        verdict.add("faults", faults);
+        eprintln!("seed {seed}: {faults} faults, {} acknowledged, {} changes", callers.acknowledged(), changes.len());
+        if round + 1 == ROUNDS || verdict.never(happened).is_empty() && faults >= at_least {
+            verdict.is_clean(happened);
+            break;
+        }
+    }
+    assert!(faults >= at_least, "only {faults} faults");
+}
+
+/// Faults out of this deck for `time`, while clients submit and change; how many. The clients have this
+/// number and the next ones.
+async fn strike_at_random(
+    cluster: &Arc<Cluster>,
+    callers: &Arc<Callers>,
+    deck: &[Fault],
+    time: Duration,
+    draw: &mut StdRng,
+    first: u64,
+) -> u64 {
     let stop = CancellationToken::new();
-    let mut clients = JoinSet::new();
-    for number in 0..CALLERS {
+    let (mut clients, seed) = (JoinSet::new(), draw.random());
+    for number in first..first + CALLERS {
         clients.spawn(call(callers.clone(), seed, number, stop.clone()));
     }
     let watch = tokio::spawn(watch_running(callers.clone(), stop.clone()));
@@ -119,10 +151,10 @@ async fn run(cluster: Arc<Cluster>, deck: &[Fault], time: Duration, at_least: u6
     while begun.elapsed() < time {
         if hand.is_empty() {
             hand = deck.to_vec();
-            hand.shuffle(&mut draw);
+            hand.shuffle(draw);
         }
         let fault = hand.pop().unwrap();
-        let victim = cluster.free(&mut draw);
+        let victim = cluster.free(draw);
         eprintln!("{:>6.1} s {fault:?} {victim}", begun.elapsed().as_secs_f32());
         match fault {
             // Goes on beside the next faults.
@@ -135,7 +167,7 @@ async fn run(cluster: Arc<Cluster>, deck: &[Fault], time: Duration, at_least: u6
                 }
             }
             Fault::Pause => continue,
-            fault => cluster.strike(fault, victim, &mut draw).await,
+            fault => cluster.strike(fault, victim, draw).await,
         }
         faults += 1;
         while paused.try_join_next().is_some() {}
@@ -148,17 +180,7 @@ async fn run(cluster: Arc<Cluster>, deck: &[Fault], time: Duration, at_least: u6
     }
     watch.await.unwrap();
     eprintln!("{:>6.1} s calm", begun.elapsed().as_secs_f32());
-    let url = &callers.urls[0];
-    until_all_ended(&callers, url).await;
-
-    let changes = callers.changes(url).await;
-    let mut verdict = callers.history.check(&changes);
-    verdict.add("replayed", callers.replayed.load(Relaxed));
-    verdict.add("replies lost", cluster.nodes.iter().filter_map(|slot| Some(slot.proxy.as_ref()?.lost())).sum());
-    verdict.add("faults", faults);
-    eprintln!("seed {seed}: {faults} faults, {} acknowledged, {} changes", callers.acknowledged(), changes.len());
-    verdict.is_clean(happened);
-    assert!(faults >= at_least, "only {faults} faults");
+    faults
 }
 
 impl Slot {

@@ -147,8 +147,13 @@ impl Verdict {
         eprintln!("{:?}", self.seen);
         let n = self.broken.len();
         assert!(n == 0, "{n} promises are broken:\n{}", self.broken[..n.min(20)].join("\n"));
-        let never: Vec<_> = had_to_happen.iter().filter(|what| self.seen.get(**what).is_none_or(|n| *n == 0)).collect();
+        let never = self.never(had_to_happen);
         assert!(never.is_empty(), "this run proves nothing: {never:?} never happened");
+    }
+
+    /// Which of these never happened.
+    pub fn never<'a>(&self, had_to_happen: &[&'a str]) -> Vec<&'a str> {
+        had_to_happen.iter().copied().filter(|what| self.seen.get(*what).is_none_or(|n| *n == 0)).collect()
     }
 }
 
