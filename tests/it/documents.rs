@@ -97,6 +97,34 @@ fn every_path_and_every_test_that_is_named_exists() {
 }
 
 #[test]
+fn each_guard_that_can_be_taken_away_is_there_and_so_is_its_test() {
+    let (mut faults, mut guards, mut file) = (Vec::new(), 0, "");
+    let code = ["src", "tests/it"].map(|folder| rust_files(Path::new(folder))).concat();
+    let list = read("tests/guards.txt");
+    for (key, value) in list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')) {
+        let known = match key {
+            "guard" => !value.is_empty(),
+            "in" => {
+                file = value;
+                rooted(Path::new(value)).exists()
+            }
+            "take" => read(file).matches(value).count() == 1,
+            "give" => true,
+            "red" => {
+                guards += 1;
+                let name = value.trim_start_matches("sqlite ").trim_start_matches("postgres ");
+                code.iter().any(|(_, text)| text.contains(&format!("fn {name}(")))
+            }
+            _ => false,
+        };
+        if !known {
+            faults.push(format!("{file}: {key} {value}"));
+        }
+    }
+    assert!(faults.is_empty() && guards > 0, "\n{}\n", faults.join("\n"));
+}
+
+#[test]
 fn every_setting_that_is_named_exists() {
     let known: BTreeSet<&str> = errand::config::SETTINGS.iter().map(|setting| setting.name).collect();
     let mut faults = Vec::new();
@@ -163,18 +191,26 @@ fn headings(text: &str) -> BTreeSet<String> {
 /// Every function below `tests/it`, with the topic it stands in: its file, or that file's folder.
 fn tests() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
-    let mut folders = vec![rooted(Path::new("tests/it"))];
+    for (path, text) in rust_files(Path::new("tests/it")) {
+        let topic = path.strip_prefix(rooted(Path::new("tests/it"))).expect("it lies there");
+        let topic = topic.components().next().expect("it has a name").as_os_str().to_string_lossy();
+        let names = text.split("fn ").skip(1).filter_map(|rest| Some(rest.split_once('(')?.0.to_owned()));
+        found.extend(names.map(|name| (topic.trim_end_matches(".rs").to_owned(), name)));
+    }
+    found
+}
+
+/// The code below a folder, each file with its path.
+fn rust_files(below: &Path) -> Vec<(PathBuf, String)> {
+    let (mut found, mut folders) = (Vec::new(), vec![rooted(below)]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("it can be read") {
             let path = entry.expect("it can be read").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let topic = path.strip_prefix(rooted(Path::new("tests/it"))).expect("it lies there");
-                let topic = topic.components().next().expect("it has a name").as_os_str().to_string_lossy();
                 let text = fs::read_to_string(&path).expect("it can be read");
-                let names = text.split("fn ").skip(1).filter_map(|rest| Some(rest.split_once('(')?.0.to_owned()));
-                found.extend(names.map(|name| (topic.trim_end_matches(".rs").to_owned(), name)));
+                found.push((path, text));
             }
         }
     }
