@@ -58,7 +58,7 @@ impl<'a> CostsView<'a> {
     pub fn of(month: &'a Month, rates: &'a BTreeMap<String, f64>) -> CostsView<'a> {
         let of_type = |r#type: &'a String| {
             let (run_ms, rate) = (month.run_ms.get(r#type).copied().unwrap_or_default() as f64, rates.get(r#type));
-            let cost = rate.map(|rate| run_ms / MS_AN_HOUR * rate);
+            let cost = rate.map(|rate| run_ms * rate / MS_AN_HOUR);
             let projected = cost.map(|cost| month.projected(cost));
             let view = CostView { run_seconds: run_ms / 1000.0, rate_per_hour: rate.copied(), cost, projected };
             (r#type.as_str(), view)
@@ -104,6 +104,9 @@ mod tests {
             "c": { "run_seconds": 0.0, "rate_per_hour": 9.0, "cost": 0.0, "projected": 0.0 },
         });
         assert_eq!(told["types"], types);
+        let second = Month { run_ms: [("a".to_owned(), 1_009)].into(), ..month.clone() };
+        let told = to_json(&CostsView::of(&second, &[("a".to_owned(), 3600.0)].into()));
+        assert!(told.contains(r#""run_seconds":1.009,"rate_per_hour":3600.0,"cost":1.009,"#), "{told}");
         let nothing = Month { run_ms: BTreeMap::new(), ..month.clone() };
         let told = to_json(&CostsView::of(&nothing, &BTreeMap::new()));
         assert!(told.contains(r#""cost":0.0,"projected":0.0"#), "{told}");

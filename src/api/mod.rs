@@ -102,43 +102,44 @@ pub struct NodeInfo {
     pub log_lines_dropped: Arc<AtomicU64>,
 }
 
-/// What handlers work with. Cheap to clone.
+/// What handlers work with. Every layer and handler of a request has one: to clone it is one count.
 #[derive(Clone)]
-pub struct Api {
+pub struct Api(Arc<Parts>);
+
+/// What they have of it.
+pub struct Parts {
     queue: Queue,
     keys: Keys,
-    node: Arc<NodeInfo>,
+    node: NodeInfo,
     draining: CancellationToken,
     sockets: Arc<AtomicUsize>,
-    known: Arc<Known>,
+    known: Known,
     bounds: Bounds,
-    guesses: Arc<Guesses>,
-    rates: Arc<Rates>,
+    guesses: Guesses,
+    rates: Rates,
     listeners: Arc<Listeners>,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Api {
     /// An API in front of this door, for whoever has one of these keys. Once `draining` is cancelled, `ready` says so, nothing more is
     /// taken in, and whoever waits for a task is answered at once.
     pub fn new(queue: Queue, keys: Keys, node: NodeInfo, draining: CancellationToken) -> Api {
-        let rates = Arc::new(Rates::new(node.rates));
-        Api {
-            queue,
-            keys,
-            node: Arc::new(node),
-            draining,
-            sockets: Arc::default(),
-            known: Arc::default(),
-            bounds: Bounds::default(),
-            guesses: Arc::default(),
-            rates,
-            listeners: Arc::default(),
-        }
+        Api::bounded(queue, keys, node, draining, Bounds::default())
     }
 
     /// The same with other bounds for sockets.
-    pub fn with_bounds(self, bounds: Bounds) -> Api {
-        Api { bounds, ..self }
+    pub fn bounded(queue: Queue, keys: Keys, node: NodeInfo, draining: CancellationToken, bounds: Bounds) -> Api {
+        let rates = Rates::new(node.rates);
+        let (sockets, known, guesses, listeners) = Default::default();
+        Api(Arc::new(Parts { queue, keys, node, draining, sockets, known, bounds, guesses, rates, listeners }))
     }
 
     fn now(&self) -> Time {
@@ -188,8 +189,7 @@ pub fn router(api: Api) -> Router {
         .merge(service::router())
         .merge(keys::router())
         .merge(session::router())
-        .route_layer(middleware::from_fn(takes_json))
-        .route_layer(middleware::from_fn(in_time));
+        .route_layer(middleware::from_fn(json_in_time));
     let others = OpenApiRouter::new()
         .merge(artifacts::downloads())
         .merge(files::router())
@@ -218,30 +218,30 @@ pub fn starting() -> Router {
     Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer))
 }
 
-/// Refuses (406) who accepts neither JSON nor anything: these routes have nothing else.
-async fn takes_json(request: Request, next: Next) -> Response {
+/// Refuses (406) who accepts neither JSON nor anything: these routes have nothing else. Gives up on an answer that
+/// does not begin.
+async fn json_in_time(request: Request, next: Next) -> Response {
+    if !takes_json(&request) {
+        return Problem::new(Code::NotAcceptable, "this address answers application/json").into_response();
+    }
+    match tokio::time::timeout(OVERALL, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::Unavailable, "the answer took too long").into_response(),
+    }
+}
+
+fn takes_json(request: &Request) -> bool {
     let accepts = |accept: &HeaderValue| {
         let accept = accept.to_str().unwrap_or("*/*").to_ascii_lowercase();
         accept.trim().is_empty() || accept.split(',').any(|media| is_json(media.split(';').next().unwrap_or_default()))
     };
     let mut sent = request.headers().get_all(header::ACCEPT).iter().peekable();
-    if sent.peek().is_some() && !sent.any(accepts) {
-        return Problem::new(Code::NotAcceptable, "this address answers application/json").into_response();
-    }
-    next.run(request).await
+    sent.peek().is_none() || sent.any(accepts)
 }
 
 fn is_json(media: &str) -> bool {
     let media = media.trim();
     matches!(media, "*/*" | "application/*" | "application/json") || media.ends_with("+json")
-}
-
-/// Gives up on an answer that does not begin.
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(OVERALL, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(Code::Unavailable, "the answer took too long").into_response(),
-    }
 }
 
 /// JSON of a shape of ours.

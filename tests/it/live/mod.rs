@@ -88,7 +88,7 @@ impl Live {
 
 /// Serves a node's door on an address of its own.
 pub fn served(queue: &Queue, keys: &Keys, bounds: Bounds, stop: CancellationToken) -> (Router, SocketAddr) {
-    let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node(), stop.clone()).with_bounds(bounds));
+    let router = errand::api::router(Api::bounded(queue.clone(), keys.clone(), node(), stop.clone(), bounds));
     let address = listening(router.clone(), stop);
     (router, address)
 }
