@@ -15,8 +15,11 @@ const CHART_MINUTES: i64 = 7 * 24 * 60;
 const MAX_POINTS: i64 = 500;
 /// How often what this node did is written.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-/// Counters are folded and old keys forgotten with every sixth of those writes: twice a minute.
+/// Counters are folded and old keys forgotten with every sixth of those writes, twice a minute, if something
+/// happened here since.
 const TIDY_EVERY: u64 = 6;
+/// Once an hour also if nothing did.
+const TIDY_ANYWAY: u64 = 720;
 /// Idempotency keys are kept this long: 24 h and some.
 const KEEP_KEYS_MS: i64 = 25 * 3_600_000;
 
@@ -111,26 +114,32 @@ impl Queue {
     }
 
     async fn keep_pace(&self, stop: CancellationToken) {
+        // What a process before this one left.
+        let mut happened = true;
         for turn in 1_u64.. {
             let stopped = stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_none();
-            self.write_pace().await;
+            happened |= self.write_pace().await;
             self.write_run_time().await;
             if stopped {
                 return;
             }
-            if turn % TIDY_EVERY == 0 {
+            if (happened && turn % TIDY_EVERY == 0) || turn % TIDY_ANYWAY == 0 {
                 self.tidy().await;
+                happened = false;
             }
         }
     }
 
-    async fn write_pace(&self) {
+    /// Whether something happened here since the last one.
+    async fn write_pace(&self) -> bool {
         let minutes = self.inner.pace.take(self.inner.clock.now());
-        if !minutes.is_empty()
-            && let Err(error) = self.inner.store.put_minutes(&minutes).await
-        {
+        if minutes.is_empty() {
+            return false;
+        }
+        if let Err(error) = self.inner.store.put_minutes(&minutes).await {
             error.tell("the pace could not be written; it is tried again in a moment");
         }
+        true
     }
 
     async fn tidy(&self) {

@@ -22,7 +22,7 @@ const APART: Duration = Duration::from_millis(50);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// A session that heard nothing for so long is asked whether it is still there, because one that was
 /// cut off in silence hears nothing either.
-const BEAT: Duration = Duration::from_secs(8);
+const BEAT: Duration = Duration::from_secs(10);
 /// One that does not answer in this time is given up.
 const ANSWER: Duration = Duration::from_secs(3);
 

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 /// A task starts within this whatever becomes of the signals: a poll and a little.
 const STARTS: Duration = Duration::from_secs(2);
 /// A session that hears nothing is made anew within this.
-const REMADE: Duration = Duration::from_secs(15);
+const REMADE: Duration = Duration::from_secs(18);
 const LONGEST_CALL: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
