@@ -149,7 +149,7 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), log.clone())?;
     let fallen = CancellationToken::new();
-    let (routers, current_router) = watch::channel(api::starting());
+    let (routers, current_router) = watch::channel(api::starting(&config.allowed_origins));
     let (mut server, mut address) = (None, None);
     if api {
         let no_listener = |error| Failure::Other(format!("{}: {error}", config.bind));
@@ -351,6 +351,7 @@ fn serve_api(
         data_dir: config.data_dir.clone(),
         page_scope: if config.page_scope == PageScope::Mine { "mine" } else { "all" }.to_owned(),
         max_file_bytes: config.max_file_bytes,
+        allowed_origins: config.allowed_origins.clone(),
         rates: RateSettings { submit, write, read },
         cost_per_hour: config.cost_per_hour.clone(),
         log_lines_dropped: log.dropped(),

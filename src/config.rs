@@ -31,6 +31,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Keys that may call, beside those of the database.
     pub api_keys: Vec<ApiKey>,
+    /// Origins whose pages may call, as browsers say them.
+    pub allowed_origins: Vec<String>,
     /// Where tasks are kept.
     pub database: DatabaseUrl,
     /// Tasks run at once, 0 to 1024; 0 is API only.
@@ -210,6 +212,7 @@ impl Config {
         let config = Config {
             bind: reader.read(&settings::BIND, parse::bind),
             api_keys: reader.read(&settings::API_KEYS, parse::api_keys),
+            allowed_origins: reader.read(&settings::ALLOWED_ORIGINS, parse::origins),
             data_dir,
             database: reader.read_or(&settings::DATABASE_URL, own_url, DatabaseUrl::Sqlite(own_file), parse::database),
             workers: reader.read_or(&settings::WORKERS, two_a_core.to_string(), two_a_core, parse::workers),

@@ -1,5 +1,6 @@
 //! What every request passes on its way in and every answer on its way out.
 
+use super::cors::Listed;
 use super::page;
 use super::problem::{Code, Problem};
 use super::trail::Trail;
@@ -60,7 +61,8 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn request_id(request: &Request) -> HeaderValue {
+/// By which id a request is found again: its own, if it is a sane one.
+pub fn request_id(request: &Request) -> HeaderValue {
     let sane = |id: &&HeaderValue| {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.as_bytes().iter().all(plain)
@@ -93,7 +95,8 @@ fn check(request: &Request) -> Result<(), Problem> {
     }
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if changes && matches!(site, Some(b"cross-site" | b"same-site")) {
+    let listed = request.extensions().get::<Listed>().is_some();
+    if changes && !listed && matches!(site, Some(b"cross-site" | b"same-site")) {
         return Err(Problem::new(Code::Forbidden, "a page of another origin may not change anything here"));
     }
     Ok(())
@@ -150,7 +153,7 @@ fn write_problem(response: &mut Response, request_id: &str) {
 }
 
 /// The headers of every answer; no body where none belongs.
-fn dress(response: &mut Response, method: &Method, id: HeaderValue, api: bool) {
+pub fn dress(response: &mut Response, method: &Method, id: HeaderValue, api: bool) {
     let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless || method == Method::HEAD {
         *response.body_mut() = Body::empty();

@@ -9,6 +9,7 @@ mod body;
 mod bulk;
 mod caller;
 mod common;
+mod cors;
 mod costs;
 mod cursor;
 mod download;
@@ -94,6 +95,8 @@ pub struct NodeInfo {
     pub page_scope: String,
     /// Larger uploads are refused.
     pub max_file_bytes: u64,
+    /// Pages of these origins may call.
+    pub allowed_origins: Vec<String>,
     /// More than that of one key is refused.
     pub rates: RateSettings,
     /// What an hour of run time costs, by type.
@@ -205,17 +208,24 @@ pub fn router(api: Api) -> Router {
     // Outermost of what belongs to a route, and around every one.
     let guard = middleware::from_fn_with_state(api.clone(), access::guard);
     let left = middleware::from_fn_with_state(api.clone(), trail::layer);
+    let origins = api.node.allowed_origins.clone();
     let routes = routes.route_layer(guard).with_state(api);
-    // As a fallback of an empty router it is routed after the layer has made the address plain.
-    Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer)).layer(left)
+    outermost(routes, &origins).layer(left)
 }
 
 /// What a node answers before its database has answered it: that it lives, and that it cannot do
 /// anything yet.
-pub fn starting() -> Router {
+pub fn starting(allowed_origins: &[String]) -> Router {
     let not_yet = async || Problem::new(Code::Starting, "this node waits for its database; try again in a moment");
     let routes = Router::new().route("/api/live", get(service::live)).fallback(not_yet);
-    Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer))
+    outermost(routes, allowed_origins)
+}
+
+/// These routes within what every request passes.
+fn outermost(routes: Router, allowed_origins: &[String]) -> Router {
+    // As a fallback of an empty router they are routed after the layer has made the address plain.
+    let routes = Router::new().fallback_service(routes).layer(middleware::from_fn(common::layer));
+    cors::around(routes, allowed_origins)
 }
 
 /// Refuses (406) who accepts neither JSON nor anything: these routes have nothing else. Gives up on an answer that

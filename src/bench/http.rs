@@ -151,6 +151,7 @@ impl Server {
             data_dir: ".".into(),
             page_scope: "all".to_owned(),
             max_file_bytes: 0,
+            allowed_origins: Default::default(),
             rates: Default::default(),
             cost_per_hour: Default::default(),
             log_lines_dropped: Arc::default(),

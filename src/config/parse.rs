@@ -42,6 +42,24 @@ pub(super) fn api_keys(text: &str) -> Result<Vec<ApiKey>, String> {
     (1..).zip(parts).map(one).collect()
 }
 
+/// Each as a browser says it, so that nothing has to be made of what one says: it is equal, or another.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    let one = |part: &str| {
+        let wrong =
+            |why: String| Err(format!("must be origins as https://app.example.org, separated by commas; {why}"));
+        if part.contains('*') {
+            return wrong(format!("{part:?} would be any of many: name each one"));
+        }
+        let url = Url::parse(part).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        match url.map(|url| url.origin().ascii_serialization()) {
+            None => wrong(format!("{part:?} is none")),
+            Some(origin) if origin != part => wrong(format!("write {origin} in the place of {part:?}")),
+            Some(origin) => Ok(origin),
+        }
+    };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(one).collect()
+}
+
 pub(super) fn key(text: &str) -> Result<Option<SecretText>, String> {
     match text.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok((!text.is_empty()).then(|| SecretText(text.to_owned()))),
@@ -215,6 +233,32 @@ mod tests {
             assert!(error.contains("number 2") && !error.contains("0123456789"), "{error}");
         }
         assert_eq!((api_keys(""), key("")), (Ok(vec![]), Ok(None)));
+    }
+
+    #[test]
+    fn an_origin_stands_as_a_browser_says_it_and_nothing_stands_for_many() {
+        let given = "https://app.example.org, http://localhost:3000,http://[::1]:8081,";
+        assert_eq!(origins(given).unwrap(), ["https://app.example.org", "http://localhost:3000", "http://[::1]:8081"]);
+        assert_eq!(origins(""), Ok(Vec::new()));
+        for (bad, word) in [
+            ("*", "name each one"),
+            ("https://*.example.org", "name each one"),
+            ("null", "\"null\" is none"),
+            ("app.example.org", "is none"),
+            ("ftp://app.example.org", "is none"),
+            ("chrome-extension://abc", "is none"),
+            ("file:///", "is none"),
+            ("https://", "is none"),
+            ("https://app.example.org/", "write https://app.example.org in the place"),
+            ("https://app.example.org/page", "write https://app.example.org in the place"),
+            ("https://App.example.org:443", "write https://app.example.org in the place"),
+            ("https://me@app.example.org", "write https://app.example.org in the place"),
+            ("https://äpp.example.org", "write https://xn--pp-uia.example.org in the place"),
+            ("http://a b", "is none"),
+        ] {
+            let error = origins(&format!("http://localhost:3000,{bad}")).expect_err(bad);
+            assert!(error.contains(word), "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -259,6 +259,16 @@ pub static API_KEYS: Setting = Setting {
     secret: Secret::Whole,
 };
 
+/// Which pages may call.
+pub static ALLOWED_ORIGINS: Setting = Setting {
+    name: "ERRAND_ALLOWED_ORIGINS",
+    flag: "allowed-origins",
+    placeholder: "ORIGIN,…",
+    default: "",
+    help: "Origins whose pages may call from a browser, with a key and never by a cookie, as https://app.example.org, separated by commas; empty is none but Errand's own page",
+    secret: Secret::No,
+};
+
 /// The key of the client's subcommands.
 pub static KEY: Setting = Setting {
     name: "ERRAND_KEY",
@@ -290,10 +300,11 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
 }
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 24] = [
+pub static SETTINGS: [&Setting; 25] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
+    &ALLOWED_ORIGINS,
     &DATA_DIR,
     &WORKERS,
     &QUEUES,

@@ -255,6 +255,18 @@ async fn to_listen_beyond_loopback_without_keys_ends_with_code_2() {
     assert!(said.contains("0.0.0.0:0 can be reached") && said.contains("errand keys create"), "{said}");
 }
 
+#[tokio::test]
+async fn an_origin_that_is_none_ends_with_code_2_and_how_to_write_it() {
+    let home = Home::sqlite();
+    for (origin, word) in [("*", "name each one"), ("https://app.example.org/", "write https://app.example.org in")] {
+        let Err((status, said)) = Node::try_start(home.command(&["--allowed-origins", origin])) else {
+            panic!("it listens")
+        };
+        assert_eq!(status.code(), Some(2), "{said}");
+        assert!(said.contains("ERRAND_ALLOWED_ORIGINS") && said.contains(word), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_told_to_stop_has_written_down_who_did_what_on_sqlite() {
     writes_down_who_did_what(Home::sqlite()).await;

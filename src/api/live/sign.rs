@@ -68,7 +68,7 @@ async fn look(api: &Api, peer: Option<Peer>, headers: &HeaderMap, key: Option<&s
         (Err(_), None) if key_of(headers).is_some() => (identify(api, peer, &Method::GET, headers).await?, true),
         (Err(_), None) if session::token_of(headers).is_none() => return Ok(None),
         // A browser sends its cookie for any page; which one it is for, it says.
-        (Err(_), None) if headers.get(header::ORIGIN).is_none() => return Err(session::foreign()),
+        (Err(_), None) if !session::is_of_this_host(headers) => return Err(session::foreign()),
         (Err(_), None) => (identify(api, peer, &Method::GET, headers).await?, false),
     };
     if identity.role == Role::Worker {

@@ -3,6 +3,7 @@
 use super::super::Api;
 use super::super::caller::MAX_CLIENT_ID;
 use super::super::common::Peer;
+use super::super::cors::Listed;
 use super::super::problem::{Code, Problem, Result};
 use super::super::query::Query;
 use super::super::session;
@@ -14,7 +15,8 @@ use super::{MAX_MESSAGE, Place};
 use crate::task::text;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,7 +36,7 @@ pub fn router() -> OpenApiRouter<Api> {
 async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
     let trail = Trail::on(&request).cloned().ok_or_else(|| Problem::internal("a request without a trail"))?;
     let (mut parts, _) = request.into_parts();
-    check_origin(&parts.headers)?;
+    check_origin(&parts)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
     let upgrade = upgrade.map_err(|wrong: WebSocketUpgradeRejection| {
         Problem::new(Code::BadRequest, format!("this address is for WebSockets: {wrong}"))
@@ -70,8 +72,10 @@ pub fn scope(query: &mut Query) -> bool {
 }
 
 /// Refuses pages of other sites: a browser would lend them what it keeps for this one.
-fn check_origin(headers: &HeaderMap) -> Result<()> {
-    match !headers.contains_key(header::ORIGIN) || session::is_of_this_host(headers) {
+/// Of a listed origin no cookie comes to here.
+fn check_origin(parts: &Parts) -> Result<()> {
+    let (headers, listed) = (&parts.headers, parts.extensions.get::<Listed>().is_some());
+    match !headers.contains_key(header::ORIGIN) || session::is_of_this_host(headers) || listed {
         true => Ok(()),
         false => Err(Problem::new(Code::Forbidden, "a page of another origin may not connect here")),
     }

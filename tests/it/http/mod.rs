@@ -3,6 +3,7 @@
 mod access; // every route, by every role and by nobody
 mod activity; // who did what
 mod cancel; // by one, in every state and for every type
+mod cors; // pages of other origins
 mod equal; // both databases answer the same
 mod files; // up, through a task, and down again
 mod guesses; // wrong keys, and from where

@@ -13,7 +13,7 @@ use crate::support::bed::DatabaseUrl;
 use crate::support::http::{Service, node};
 use crate::support::web_socket::WebSocket;
 use errand::api::server::{listen, serve};
-use errand::api::{Api, Bounds, RateSettings, Router};
+use errand::api::{Api, Bounds, NodeInfo, RateSettings, Router};
 use errand::queue::Queue;
 use errand::queue::keys::Keys;
 use serde_json::{Value, json};
@@ -44,7 +44,12 @@ impl Live {
 
     /// Where no key may send more than this.
     pub fn limited(self, rates: RateSettings) -> Live {
-        let service = self.service.limited(rates);
+        self.with_node(NodeInfo { rates, ..node() })
+    }
+
+    /// The same node with other settings.
+    pub fn with_node(self, node: NodeInfo) -> Live {
+        let service = self.service.with_node(node);
         let address = listening(service.router.clone(), service.stop.clone());
         Live { service, address }
     }

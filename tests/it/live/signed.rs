@@ -2,10 +2,10 @@
 
 use super::Live;
 use crate::promises::new_key;
-use crate::support::http::Service;
+use crate::support::http::{Service, node};
 use crate::support::on_both_databases;
 use crate::support::web_socket::{Came, WebSocket};
-use errand::api::{Bounds, RateSettings};
+use errand::api::{Bounds, NodeInfo, RateSettings};
 use errand::task::Role;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ on_both_databases![
     a_role_may_over_a_socket_what_it_may_by_a_request,
     what_is_asked_over_a_socket_counts_like_a_request,
     what_is_done_and_what_is_denied_over_a_socket_stands_in_the_activity,
+    a_page_of_a_listed_origin_connects_with_a_key_and_never_by_a_cookie,
 ];
 
 async fn open_with(live: &Live, headers: &str) -> WebSocket {
@@ -272,4 +273,24 @@ async fn what_is_done_and_what_is_denied_over_a_socket_stands_in_the_activity(li
         ]
     );
     assert!(entries.iter().all(|entry| entry["status"] == 401 || entry["status"] == 403 || entry["target"] == id));
+}
+
+async fn a_page_of_a_listed_origin_connects_with_a_key_and_never_by_a_cookie(live: Live) {
+    const LISTED: &str = "origin: https://app.example.org\r\n";
+    let refused = WebSocket::try_open(live.address, "/ws", LISTED).await.err().unwrap();
+    assert!(refused.starts_with("HTTP/1.1 403 "), "nothing is listed: {refused}");
+    let allowed_origins = vec!["https://app.example.org".to_owned()];
+    let live = live.with_node(NodeInfo { allowed_origins, ..node() });
+    let key = live.service.key(Role::Read, "alice").await;
+    let cookie = page(&live, &key).await;
+    let mut socket = open_with(&live, &format!("{cookie}{LISTED}")).await;
+    // The cookie is none here: it has to say who it is, like anybody.
+    socket.ask(json!({ "type": "auth", "key": key })).await;
+    assert_eq!(socket.said().await["owner"], "alice");
+    let mut socket = open_with(&live, &format!("sec-websocket-protocol: errand, {key}\r\n{LISTED}")).await;
+    assert_eq!(socket.said().await["owner"], "alice");
+    for other in ["http://app.example.org", "null", "https://app.example.org.evil.example"] {
+        let refused = WebSocket::try_open(live.address, "/ws", &format!("origin: {other}\r\n")).await.err().unwrap();
+        assert!(refused.starts_with("HTTP/1.1 403 "), "{other}: {refused}");
+    }
 }

@@ -82,8 +82,13 @@ impl Service {
     }
 
     /// The same where no key may send more than this.
-    pub fn limited(mut self, rates: RateSettings) -> Service {
-        let api = Api::new(self.queue.clone(), self.keys.clone(), NodeInfo { rates, ..node() }, self.stop.clone());
+    pub fn limited(self, rates: RateSettings) -> Service {
+        self.with_node(NodeInfo { rates, ..node() })
+    }
+
+    /// The same node with other settings.
+    pub fn with_node(mut self, node: NodeInfo) -> Service {
+        let api = Api::new(self.queue.clone(), self.keys.clone(), node, self.stop.clone());
         self.router = errand::api::router(api);
         self
     }
@@ -276,6 +281,7 @@ pub fn node() -> NodeInfo {
         data_dir: ".".into(),
         page_scope: "all".to_owned(),
         max_file_bytes: MAX_FILE_BYTES,
+        allowed_origins: Default::default(),
         rates: RateSettings::default(),
         // One a second.
         cost_per_hour: [("demo".to_owned(), 3600.0)].into(),
