@@ -5,6 +5,7 @@ use super::caller;
 use super::common::Peer;
 use super::problem::{Code, Problem, Result};
 use super::rates::Bucket;
+use super::tickets;
 use super::trail::Trail;
 use crate::queue::keys::Identity;
 use crate::task::Role;
@@ -74,6 +75,8 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("POST", "/api/keys", ADMINS),
     ("DELETE", "/api/keys/{id}", ADMINS),
     ("POST", "/api/keys/{id}/rotate", ADMINS),
+    // It opens what readers may follow.
+    ("POST", "/api/tickets", READERS),
     ("GET", "/api/me", KEYS),
     // It looks at the key in its body.
     ("POST", "/api/session", OPEN),
@@ -151,8 +154,17 @@ async fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Identity>>
     match lines.iter().find(|(known, _)| known == method).map(|(_, access)| access) {
         Some(Access::Open) => Ok(None),
         Some(Access::Only(roles)) => {
-            let peer = request.extensions().get::<Peer>().copied();
-            let identity = caller::identify(api, peer, request.method(), request.headers()).await;
+            let ticket = path.and_then(|path| tickets::of(path.as_str(), request.uri()));
+            let identity = match ticket {
+                Some(ticket) => tickets::holder(api, &ticket).await.map(|holder| {
+                    request.extensions_mut().insert(holder.clone());
+                    holder.identity
+                }),
+                None => {
+                    let peer = request.extensions().get::<Peer>().copied();
+                    caller::identify(api, peer, request.method(), request.headers()).await
+                }
+            };
             if let Some(trail) = Trail::on(request) {
                 match &identity {
                     Ok(identity) => trail.is_of(identity),

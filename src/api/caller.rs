@@ -4,7 +4,7 @@ use super::Api;
 use super::common::Peer;
 use super::problem::{Code, Problem, Result};
 use super::session::{self, Token};
-use crate::queue::keys::{Identity, Refused};
+use crate::queue::keys::{Identity, Refused, SessionId};
 use crate::task::text;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -116,6 +116,12 @@ pub async fn identify(api: &Api, peer: Option<Peer>, method: &Method, headers: &
         return Err(session::foreign());
     }
     Ok(identity)
+}
+
+/// The session by which a caller was let in; `None` where by a key, or where none was needed.
+pub fn session_of(identity: &Identity, headers: &HeaderMap) -> Option<SessionId> {
+    let token = session::token_of(headers).filter(|_| identity.key_id.is_some() && key_of(headers).is_none())?;
+    SessionId::of(token.token)
 }
 
 /// The key a request brings; an empty one, which is nobody's, for one that is no text. Another scheme of

@@ -42,6 +42,7 @@ mod stream;
 mod submit;
 mod task_types;
 mod tasks;
+mod tickets;
 mod trail;
 mod wire;
 
@@ -192,6 +193,7 @@ pub fn router(api: Api) -> Router {
         .merge(service::router())
         .merge(keys::router())
         .merge(session::router())
+        .merge(tickets::router())
         .route_layer(middleware::from_fn(json_in_time));
     let others = OpenApiRouter::new()
         .merge(artifacts::downloads())

@@ -110,10 +110,12 @@ fn secure(document: &mut Value) {
     document["components"]["securitySchemes"] = json!({
         "key": { "type": "http", "scheme": "bearer", "bearerFormat": "errand_<id>_<secret>" },
         "key_header": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+        "ticket": { "type": "apiKey", "in": "query", "name": "ticket", "description": "Of `POST /api/tickets`: once, within 30 s" },
         "session": { "type": "apiKey", "in": "cookie", "name": "errand",
             "description": "Set by `POST /api/session`; `__Host-errand` where the page came over TLS. It changes things from pages of this origin only." },
     });
     let any = json!([{ "key": [] }, { "key_header": [] }, { "session": [] }]);
+    let ticketed = json!([{ "key": [] }, { "key_header": [] }, { "session": [] }, { "ticket": [] }]);
     for (method, path, access) in super::TABLE {
         let path = if *path == "/api/tasks" { "/api/tasks/" } else { path };
         let operation = document["paths"].get_mut(path).and_then(|item| item.get_mut(method.to_ascii_lowercase()));
@@ -126,7 +128,7 @@ fn secure(document: &mut Value) {
             continue;
         };
         let words: Vec<_> = roles.iter().map(|role| role.word()).collect();
-        operation["security"] = any.clone();
+        operation["security"] = if path == "/api/events" { ticketed.clone() } else { any.clone() };
         operation["x-roles"] = json!(words);
         operation["responses"]["401"] = problem("No key, or none that is valid".to_owned());
         operation["responses"]["403"] = problem(format!("The key's role is none of: {}", words.join(", ")));

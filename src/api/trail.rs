@@ -33,6 +33,7 @@ pub const ACTIONS: &[(&str, &str, Action)] = &[
     ("POST", "/api/keys/{id}/rotate", Action::KeyRotated),
     ("POST", "/api/session", Action::SessionOpened),
     ("DELETE", "/api/session", Action::SessionClosed),
+    ("POST", "/api/tickets", Action::TicketCreated),
 ];
 
 /// What becomes known of a request on its way. Cheap to clone.

@@ -10,6 +10,7 @@ mod change;
 mod form;
 mod memory;
 mod session;
+mod ticket;
 
 use super::read::own;
 use crate::clock::Clock;
@@ -23,7 +24,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub use change::{KeyError, NewKey, create, revoke, rotate};
-pub use session::SESSION_HOURS;
+pub use session::{SESSION_HOURS, SessionId};
+pub use ticket::{Holder, TICKET_SECONDS};
 
 /// The owner of everything while there are no keys.
 const DEFAULT_OWNER: &str = "default";

@@ -16,6 +16,7 @@ mod present;
 mod prune;
 mod row;
 mod tell;
+mod tickets;
 mod work;
 
 #[cfg(feature = "postgres")]
@@ -43,6 +44,7 @@ pub use present::{PresentStore, Submitter};
 pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, KeysBeside, Sqlite};
+pub use tickets::{Ticket, TicketStore};
 pub use work::{Beat, Claim, Held, Save, Saved};
 
 /// What is kept out of the log: what a server says to every session that it ends would be told once
@@ -249,7 +251,7 @@ pub struct Due {
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
-pub trait Store: KeyStore + SessionStore + ActivityStore + PresentStore + DayStore + 'static {
+pub trait Store: KeyStore + SessionStore + TicketStore + ActivityStore + PresentStore + DayStore + 'static {
     /// Which database it is.
     fn database(&self) -> Database;
 

@@ -50,6 +50,8 @@ words! {
         SessionClosed "session.closed",
         /// A browser was not let in.
         SessionRefused "session.refused",
+        /// To open a socket or a stream of events with.
+        TicketCreated "ticket.created",
         /// Whatever it was for: no key, a wrong one, a role that may not, too much of it.
         AccessDenied "access.denied",
         /// A process began to work.
@@ -169,10 +171,11 @@ impl Activity {
         self.action.split('.').next().unwrap_or_default()
     }
 
-    /// With which others it may become one: submits, and whatever was not done. The rest stands alone.
+    /// With which others it may become one: submits, tickets, and whatever was not done. The rest stands alone.
     pub fn same(&self) -> Option<Same> {
         let done = self.outcome == Ending::Done.word();
-        let many = !done || self.action == Action::TaskSubmitted.word();
+        let in_numbers = [Action::TaskSubmitted, Action::TicketCreated].map(Action::word);
+        let many = !done || in_numbers.contains(&&*self.action);
         many.then(|| Same {
             action: self.action.clone(),
             outcome: self.outcome.clone(),
@@ -234,7 +237,7 @@ mod tests {
     fn every_word_is_found_where_it_stands_and_every_category_once() {
         assert!(Action::ALL.iter().all(|(word, action)| action.word() == *word));
         assert!(Ending::ALL.iter().all(|(word, ending)| ending.word() == *word));
-        assert_eq!(Action::categories(), ["task", "file", "key", "session", "access", "node", "activity"]);
+        assert_eq!(Action::categories(), ["task", "file", "key", "session", "ticket", "access", "node", "activity"]);
     }
 
     #[test]

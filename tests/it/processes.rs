@@ -2,6 +2,7 @@
 
 use crate::support::node::{Home, Node};
 use crate::support::raw::Raw;
+use crate::support::web_socket::WebSocket;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
@@ -299,6 +300,42 @@ async fn writes_down_who_did_what(home: Home) {
     assert_eq!(raw.texts(submitted).await, ["4"]);
     let nodes = raw.texts("SELECT DISTINCT node FROM activity ORDER BY 1").await;
     assert!(nodes.len() == 2 && nodes.contains(&"command line".to_owned()), "{nodes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_in_an_address_stands_in_no_line_of_the_log_on_sqlite() {
+    logs_no_ticket(Home::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_in_an_address_stands_in_no_line_of_the_log_on_postgres() {
+    logs_no_ticket(Home::postgres().await).await;
+}
+
+async fn logs_no_ticket(home: Home) {
+    let mut node = home.start(&["--log", "trace"]);
+    let (_, key) = node.post("/api/keys", json!({ "role": "admin", "owner": "ops" })).await.unwrap();
+    let key = key["key"].as_str().unwrap();
+    let mut tickets = Vec::new();
+    for opened in ["/api/events", "/ws", "/api/me"] {
+        let asked = node.http.post(format!("{}/api/tickets", node.url)).bearer_auth(key).send().await.unwrap();
+        let ticket = asked.json::<Value>().await.unwrap()["ticket"].as_str().unwrap().to_owned();
+        let path = format!("{opened}?ticket={ticket}");
+        match opened {
+            "/ws" => {
+                let address = node.url.strip_prefix("http://").unwrap().parse().unwrap();
+                WebSocket::open(address, &path).await.said_of("connection").await;
+            }
+            _ => assert_eq!(node.status(&path).await, if opened == "/api/events" { 200 } else { 401 }),
+        }
+        assert_eq!(node.status(&path).await, if opened == "/ws" { 400 } else { 401 });
+        tickets.push(ticket);
+    }
+    node.signal("TERM");
+    node.ended(PATIENCE).await;
+    let log = node.log();
+    assert!(log.contains("/api/events") && log.contains("TRACE"), "{log}");
+    assert!(tickets.iter().all(|ticket| !log.contains(ticket)), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use super::metrics::{self, Listener};
 use super::sign::Signed;
 use super::{Place, frames, upgrade};
 use crate::queue::feed::{Heard, Interest};
-use crate::queue::keys::Refused;
+use crate::queue::keys::{Holder, Refused};
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -55,6 +55,7 @@ pub fn router() -> OpenApiRouter<Api> {
         ("created_after" = Option<String>, Query, format = DateTime, description = "Inclusive"),
         ("created_before" = Option<String>, Query, format = DateTime, description = "Exclusive"),
         ("after_seq" = Option<i64>, Query, minimum = 0, description = "What happened behind this number too"),
+        ("ticket" = Option<String>, Query, description = "Of `POST /api/tickets`, in the place of a key"),
         ("last-event-id" = Option<i64>, Header, description = "The same, as a browser sends it when it connects again"),
     ),
     responses(
@@ -68,12 +69,14 @@ async fn events(
     uri: Uri,
     headers: HeaderMap,
     patience: Option<Extension<Patience>>,
+    ticket: Option<Extension<Holder>>,
 ) -> Result<Response> {
     let mut query = Query::of(&uri, Code::InvalidFilter)?;
     let mut filter = filter::of_query(&mut query);
     let all = upgrade::scope(&mut query);
     let after = query.integer("after_seq", 0..=i64::MAX);
     let topics = topics(&mut query);
+    query.all("ticket"); // it has let the caller in
     query.done()?;
     let after = last_event_id(&headers)?.or(after);
     if !all && filter.client_id.is_none() {
@@ -90,7 +93,7 @@ async fn events(
     };
     let metrics = topics.contains(&Topic::Metrics).then(|| api.listen(&caller.scope));
     let connection = frames::connection(&Uuid::new_v4().to_string(), &caller.owner, seq, api.now());
-    let unwelcome = Signed::of(caller, &headers).ended(api.keys.clone());
+    let unwelcome = Signed::of(caller, &headers, ticket.map(|Extension(holder)| holder)).ended(api.keys.clone());
     let first = format!("retry: {}\n{}", RETRY.as_millis(), event("connection", Some(seq), &connection));
     let told = Telling { api, stream, metrics, first: Some(first), ended: false, unwelcome, _place: place };
     let told = unfold(told, |mut told| async { told.next().await.map(|text| (Ok::<_, Infallible>(text), told)) });

@@ -1,15 +1,16 @@
 //! Who is at a socket: the one place where what a client shows becomes a caller.
 
 use super::super::Api;
-use super::super::caller::{Caller, identify, key_of};
+use super::super::caller::{Caller, identify, key_of, session_of};
 use super::super::common::Peer;
 use super::super::problem::{Code, Problem, Result};
-use super::super::session;
 use super::super::trail::Trail;
-use crate::queue::keys::{Keys, Refused};
+use super::super::{session, tickets};
+use crate::queue::keys::{Holder, Identity, Keys, Refused, SessionId};
 use crate::task::Role;
 use axum::http::{HeaderMap, Method, header};
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// What a client that shows its key as a protocol also offers, and gets.
 pub const PROTOCOL: &str = "errand";
@@ -19,14 +20,17 @@ pub struct Signed {
     /// Who it is.
     pub caller: Caller,
     /// The session it has that by.
-    session: Option<String>,
+    session: Option<SessionId>,
 }
 
 impl Signed {
-    /// The sender of a request that the table of routes let in.
-    pub fn of(caller: Caller, headers: &HeaderMap) -> Signed {
-        let session = session::token_of(headers).filter(|_| caller.key_id.is_some() && key_of(headers).is_none());
-        Signed { caller, session: session.map(|token| token.token.to_owned()) }
+    /// The sender of a request that the table of routes let in, by a ticket if there was one.
+    pub fn of(caller: Caller, headers: &HeaderMap, ticket: Option<Holder>) -> Signed {
+        let session = match ticket {
+            Some(holder) => holder.session,
+            None => session_of(caller.identity(), headers),
+        };
+        Signed { caller, session }
     }
 
     /// Ends once it would be let in no more.
@@ -34,7 +38,7 @@ impl Signed {
         let (caller, session) = (self.caller.clone(), self.session.clone());
         Box::pin(async move {
             match session {
-                Some(token) => keys.session_ended(&token).await,
+                Some(session) => keys.session_ended(&session).await,
                 None => keys.ended(&caller).await,
             }
         })
@@ -60,6 +64,13 @@ pub async fn sign_in(
     signed
 }
 
+/// Lets somebody in by a ticket, whatever else comes with the request. The ticket is used up by that.
+pub async fn sign_in_by_ticket(api: &Api, trail: &Trail, headers: &HeaderMap, ticket: &str) -> Result<Option<Signed>> {
+    let Holder { identity, session } = tickets::holder(api, ticket).await?;
+    trail.is_of(&identity);
+    admit(identity, session, headers)
+}
+
 async fn look(api: &Api, peer: Option<Peer>, headers: &HeaderMap, key: Option<&str>) -> Result<Option<Signed>> {
     let (identity, by_key) = match (api.keys.anybody().await, key) {
         (Ok(anybody), _) => (anybody, true),
@@ -71,12 +82,15 @@ async fn look(api: &Api, peer: Option<Peer>, headers: &HeaderMap, key: Option<&s
         (Err(_), None) if !session::is_of_this_host(headers) => return Err(session::foreign()),
         (Err(_), None) => (identify(api, peer, &Method::GET, headers).await?, false),
     };
+    let session = session::token_of(headers).filter(|_| !by_key).and_then(|token| SessionId::of(token.token));
+    admit(identity, session, headers)
+}
+
+fn admit(identity: Arc<Identity>, session: Option<SessionId>, headers: &HeaderMap) -> Result<Option<Signed>> {
     if identity.role == Role::Worker {
         return Err(Problem::new(Code::Forbidden, "a key with the role worker may not do this"));
     }
-    let caller = Caller::of(identity, headers)?;
-    let session = session::token_of(headers).filter(|_| !by_key).map(|token| token.token.to_owned());
-    Ok(Some(Signed { caller, session }))
+    Ok(Some(Signed { caller: Caller::of(identity, headers)?, session }))
 }
 
 /// The key among the protocols that are offered.

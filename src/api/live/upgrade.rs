@@ -9,7 +9,7 @@ use super::super::query::Query;
 use super::super::session;
 use super::super::trail::Trail;
 use super::asked::Topic;
-use super::sign::{PROTOCOL, sign_in};
+use super::sign::{PROTOCOL, sign_in, sign_in_by_ticket};
 use super::socket::{Socket, Terms};
 use super::{MAX_MESSAGE, Place};
 use crate::task::text;
@@ -47,9 +47,14 @@ async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
     });
     let all = scope(&mut query);
     let after = (topic == Topic::Tasks).then(|| query.integer("after_seq", 0..=i64::MAX)).flatten();
+    let ticket = query.one("ticket");
     query.done()?;
     let peer = parts.extensions.get::<Peer>().copied();
-    let signed = match sign_in(&api, &trail, peer, &parts.headers, None).await {
+    let signed = match &ticket {
+        Some(ticket) => sign_in_by_ticket(&api, &trail, &parts.headers, ticket).await,
+        None => sign_in(&api, &trail, peer, &parts.headers, None).await,
+    };
+    let signed = match signed {
         // A browser's page sees no status of a refused socket: it is told in a frame.
         Err(problem) if problem.code().status() != StatusCode::UNAUTHORIZED => return Err(problem),
         signed => signed,

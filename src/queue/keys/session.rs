@@ -19,6 +19,26 @@ const MOST: usize = 10_000;
 /// Characters of a token: 256 bits in base64.
 const TOKEN_CHARS: usize = 43;
 
+/// Which session: the hash of its token, by which the database knows it and which opens nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// Of this token; `None` where it is none.
+    pub fn of(token: &str) -> Option<SessionId> {
+        (token.len() == TOKEN_CHARS).then(|| SessionId(hex(&form::hash(token.as_bytes()))))
+    }
+
+    /// As the database has it.
+    pub(super) fn of_text(text: String) -> SessionId {
+        SessionId(text)
+    }
+
+    pub(super) fn as_text(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Sessions as they were read, by the hash of their token; `None`: ended here.
 #[derive(Default)]
 pub struct Sessions {
@@ -64,8 +84,13 @@ impl Keys {
     /// Whose session this is: the key's it was begun with, for as long as that is valid with the secret
     /// it had then. The database is asked at most every 4 s for each.
     pub async fn caller_of_session(&self, token: &str) -> Result<Arc<Identity>, Refused> {
+        self.caller_within(&SessionId::of(token).ok_or(Refused::Unknown)?).await
+    }
+
+    /// The same, by its id.
+    pub(super) async fn caller_within(&self, session: &SessionId) -> Result<Arc<Identity>, Refused> {
         let known = self.inner.memory.known().await?;
-        let session = self.session(token).await?.ok_or(Refused::Unknown)?;
+        let session = self.session(session).await?.ok_or(Refused::Unknown)?;
         if session.expires_at <= self.inner.clock.now() {
             return Err(Refused::Unknown);
         }
@@ -75,10 +100,10 @@ impl Keys {
     }
 
     /// As [`Keys::ended`], for who was let in by a session: it ends with a sign-out too.
-    pub async fn session_ended(&self, token: &str) -> Refused {
+    pub async fn session_ended(&self, session: &SessionId) -> Refused {
         let mut moved = self.inner.memory.moved();
         loop {
-            if let Err(refused) = self.caller_of_session(token).await {
+            if let Err(refused) = self.caller_within(session).await {
                 return refused;
             }
             let _ = timeout(FRESH, moved.changed()).await;
@@ -97,24 +122,20 @@ impl Keys {
         .await
     }
 
-    async fn session(&self, token: &str) -> Result<Option<Session>, Refused> {
-        if token.len() != TOKEN_CHARS {
-            return Ok(None);
-        }
-        let hash = hex(&form::hash(token.as_bytes()));
-        match self.inner.sessions.seen().get(&hash) {
+    async fn session(&self, SessionId(hash): &SessionId) -> Result<Option<Session>, Refused> {
+        match self.inner.sessions.seen().get(hash) {
             Some(None) => return Ok(None),
             Some(Some((asked, session))) if asked.elapsed() < STALE => return Ok(Some(session.clone())),
             _ => {}
         }
         let asked = Instant::now();
-        let session = self.inner.store.session(&hash).await?;
+        let session = self.inner.store.session(hash).await?;
         match &session {
             Some(session) => self.inner.sessions.remember(asked, session),
-            None => drop(self.inner.sessions.seen().remove(&hash)),
+            None => drop(self.inner.sessions.seen().remove(hash)),
         }
         // Ended meanwhile, here: what was read is from before.
-        let ended = matches!(self.inner.sessions.seen().get(&hash), Some(None));
+        let ended = matches!(self.inner.sessions.seen().get(hash), Some(None));
         Ok(session.filter(|_| !ended))
     }
 }

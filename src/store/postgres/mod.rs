@@ -103,6 +103,7 @@ mod activity; // below the macros, which they use
 mod days;
 mod keys;
 mod present;
+mod tickets;
 
 /// How long and how often one call is tried.
 struct Tries {

@@ -63,7 +63,8 @@ impl SessionStore for Sqlite {
 }
 
 impl Sqlite {
-    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
+    /// A connection to read by.
+    pub(super) async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
         self.readers.acquire().await.map_err(failed)
     }
 }

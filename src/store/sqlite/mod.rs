@@ -22,6 +22,7 @@ mod open;
 mod present;
 mod prune;
 mod read;
+mod tickets;
 mod watch;
 mod write;
 mod writer;

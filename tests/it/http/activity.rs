@@ -81,6 +81,10 @@ async fn each_change_leaves_who_did_what_to_which_and_how_it_ended(service: Serv
     let cookie = service.post("/api/session", json!({ "key": alice })).await.header("set-cookie").to_owned();
     let cookie = cookie.split(';').next().unwrap();
     service.call("DELETE", "/api/session", &[("cookie", cookie), ("sec-fetch-site", "same-origin")], "").await;
+    assert!(service.queue.journal().settle().await);
+    for _ in 0..3 {
+        kept.call(&alice, "POST", "/api/tickets", Value::Null).await;
+    }
     let expected = [
         "task.submitted done 201 1",
         "task.submitted refused 422 1",
@@ -98,6 +102,7 @@ async fn each_change_leaves_who_did_what_to_which_and_how_it_ended(service: Serv
         "key.revoked done 200 1",
         "session.opened done 204 1",
         "session.closed done 204 1",
+        "ticket.created done 201 3",
     ];
     assert_eq!(kept.told().await, expected);
     let mut seen = kept.seen(&kept.admin, "").await;

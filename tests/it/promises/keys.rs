@@ -4,7 +4,7 @@ use super::new_key;
 use crate::support::bed::{Bed, DatabaseUrl};
 use crate::support::on_both_databases;
 use errand::queue::Queue;
-use errand::queue::keys::{Configured, Identity, KeyError, Keys, NewKey, Refused};
+use errand::queue::keys::{Configured, Identity, KeyError, Keys, NewKey, Refused, SessionId};
 use errand::store::Database;
 use errand::task::{Role, Scope};
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
@@ -27,12 +27,12 @@ on_both_databases![
 /// As promised for all nodes.
 const SOON: Duration = Duration::from_secs(5);
 
-fn keys_of(queue: &Queue) -> Keys {
+pub fn keys_of(queue: &Queue) -> Keys {
     Keys::new(queue.store().clone(), queue.clock().clone(), &[], true)
 }
 
 /// Another node's; on SQLite there is none, but another memory.
-async fn other_node(bed: &Bed) -> Keys {
+pub async fn other_node(bed: &Bed) -> Keys {
     match bed.queue.store().database() {
         Database::Sqlite => keys_of(&bed.queue),
         Database::Postgres => keys_of(&bed.another_node().await),
@@ -173,7 +173,8 @@ async fn a_session_is_one_until_its_browser_signs_out_or_its_time_is_over(bed: B
     for keys in [&here, &there] {
         assert_eq!(keys.caller_of_session(&token).await.unwrap(), identity);
     }
-    let (told, _) = tokio::join!(tokio::time::timeout(SOON, there.session_ended(&token)), here.sign_out(&token));
+    let session = SessionId::of(&token).unwrap();
+    let (told, _) = tokio::join!(tokio::time::timeout(SOON, there.session_ended(&session)), here.sign_out(&token));
     assert!(matches!(told, Ok(Refused::Unknown)), "{told:?}");
     assert!(matches!(here.caller_of_session(&token).await, Err(Refused::Unknown)));
     until(async || there.caller_of_session(&token).await.err()).await;
@@ -215,7 +216,7 @@ async fn when_a_key_was_used_is_written_down_once_a_minute(bed: Bed) {
     }
 }
 
-async fn execute(bed: &Bed, statement: &'static str) {
+pub async fn execute(bed: &Bed, statement: &'static str) {
     match &bed.url {
         DatabaseUrl::Sqlite(path) => {
             let mut db = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();

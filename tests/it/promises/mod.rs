@@ -13,6 +13,7 @@ mod quota;
 mod read;
 mod retention;
 mod submit;
+mod tickets;
 
 use crate::support::bed::{BEGIN, Bed, raw};
 use errand::queue::Reported;

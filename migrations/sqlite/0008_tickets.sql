@@ -1,0 +1,11 @@
+-- What opens a socket, or a stream of events, in the place of a key.
+
+-- One row a ticket that nobody has used. It goes with its use, or with a later ticket once its time is over.
+CREATE TABLE tickets (
+    token      TEXT    NOT NULL PRIMARY KEY,                    -- SHA-256 of the ticket, in hex
+    key_id     TEXT,                                            -- null: no key was needed
+    secret     TEXT    NOT NULL,                                -- the key's at that time: another one ends the ticket
+    session    TEXT,                                            -- the token in `sessions` of who asked for it by one
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tickets_expiry ON tickets (expires_at);
