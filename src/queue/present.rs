@@ -63,17 +63,26 @@ pub struct Moment {
     pub workers: Vec<(String, i64)>,
     /// How much each owner submitted in the last hour, the 20 with the most.
     pub owners: Vec<(String, i64)>,
-    /// Who submitted the last 1,000 tasks, of whomever.
-    pub submitters: Vec<Submitter>,
+    /// Who submitted the last 1,000 tasks, of whomever, where that is asked for.
+    pub submitters: Option<Vec<Submitter>>,
     /// How long tasks ran this month, where that is asked for.
     pub month: Option<Month>,
+}
+
+/// What is looked for beside all else.
+#[derive(Debug, Clone, Copy)]
+pub struct Extras {
+    /// How long tasks ran this month.
+    pub month: bool,
+    /// Who submitted lately. It is counted among the tasks of all owners, so it tells how busy others are.
+    pub submitters: bool,
 }
 
 /// What one scope is told, look by look.
 pub struct Present {
     queue: Queue,
     scope: Scope,
-    with_month: bool,
+    extras: Extras,
     flows: Flows,
     samples: VecDeque<(Instant, HashMap<String, Flow>)>,
     slow: Option<(Instant, Slow)>,
@@ -86,7 +95,7 @@ struct Slow {
     types: HashMap<String, Pair>,
     workers: Vec<(String, i64)>,
     owners: Vec<(String, i64)>,
-    submitters: Vec<Submitter>,
+    submitters: Option<Vec<Submitter>>,
     month: Option<Month>,
 }
 
@@ -94,10 +103,10 @@ struct Slow {
 type Pair = (Quantiles, Quantiles);
 
 impl Queue {
-    /// What is so within a scope, from the next look on; if `with_month`, also how long tasks ran.
-    pub fn present(&self, scope: Scope, with_month: bool) -> Present {
+    /// What is so within a scope, from the next look on.
+    pub fn present(&self, scope: Scope, extras: Extras) -> Present {
         let (flows, samples) = (Flows::default(), VecDeque::new());
-        Present { queue: self.clone(), scope, with_month, flows, samples, slow: None }
+        Present { queue: self.clone(), scope, extras, flows, samples, slow: None }
     }
 
     /// Which node this is: another one with each start.
@@ -180,8 +189,11 @@ impl Present {
         }));
         let store = &queue.inner.store;
         let workers = store.at_work(scope, MAX_RUNNING).await?;
-        let submitters = store.submitters(scope, LAST_TASKS, MAX_SUBMITTERS as i64).await?;
-        let month = if self.with_month { Some(queue.month(scope).await?) } else { None };
+        let submitters = match self.extras.submitters {
+            true => Some(store.submitters(scope, LAST_TASKS, MAX_SUBMITTERS as i64).await?),
+            false => None,
+        };
+        let month = if self.extras.month { Some(queue.month(scope).await?) } else { None };
         Ok(Slow { workers, submitters, month, ..hour(&minutes) })
     }
 }

@@ -91,7 +91,7 @@ async fn events(
         true => stream.want(Interest { scope: caller.scope.clone(), clients: None, filter }, after),
         false => stream.position(),
     };
-    let metrics = topics.contains(&Topic::Metrics).then(|| api.listen(&caller.scope));
+    let metrics = topics.contains(&Topic::Metrics).then(|| api.listen(&caller));
     let connection = frames::connection(&Uuid::new_v4().to_string(), &caller.owner, seq, api.now());
     let unwelcome = Signed::of(caller, &headers, ticket.map(|Extension(holder)| holder)).ended(api.keys.clone());
     let first = format!("retry: {}\n{}", RETRY.as_millis(), event("connection", Some(seq), &connection));

@@ -5,6 +5,7 @@ use super::super::stats::{self, ByStatus, QuantilesView};
 use super::super::{Api, to_json};
 use crate::machine::Usage;
 use crate::queue::present::{Going, Moment, PerSecond};
+use crate::store::Submitter;
 use crate::task::Time;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -49,7 +50,9 @@ struct TasksView<'a> {
     types: BTreeMap<&'a str, GoingView>,
     workers: Vec<WorkerView<'a>>,
     owners: Vec<OwnerView<'a>>,
-    clients: Vec<ClientView<'a>>,
+    /// None but for admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clients: Option<Vec<ClientView<'a>>>,
     /// None while no type has a rate.
     costs: Option<CostsView<'a>>,
 }
@@ -121,11 +124,11 @@ fn node<'a>(api: &'a Api, usage: &Usage) -> NodeView<'a> {
 fn tasks<'a>(api: &'a Api, moment: &'a Moment) -> TasksView<'a> {
     let worker = |(worker, running): &'a (String, i64)| WorkerView { worker, running: *running };
     let owner = |(owner, n): &'a (String, i64)| OwnerView { owner, submitted_last_hour: *n };
-    let clients = moment.submitters.iter().map(|submitter| ClientView {
+    let client = |submitter: &'a Submitter| ClientView {
         owner: &submitter.owner,
         client_id: &submitter.client_id,
         submitted_lately: submitter.n,
-    });
+    };
     TasksView {
         by_status: stats::by_status(&moment.counts),
         by_type: stats::by_type(&moment.counts, api.queue.types()),
@@ -134,7 +137,7 @@ fn tasks<'a>(api: &'a Api, moment: &'a Moment) -> TasksView<'a> {
         types: moment.types.iter().map(|(r#type, going)| (r#type.as_str(), GoingView::from(going))).collect(),
         workers: moment.workers.iter().map(worker).collect(),
         owners: moment.owners.iter().map(owner).collect(),
-        clients: clients.collect(),
+        clients: moment.submitters.as_ref().map(|submitters| submitters.iter().map(client).collect()),
         costs: moment.month.as_ref().map(|month| CostsView::of(month, &api.node.cost_per_hour)),
     }
 }

@@ -1,10 +1,11 @@
 //! The topic `metrics`: one producer a node, and that only while somebody listens.
 
 use super::super::Api;
+use super::super::caller::Caller;
 use super::measured;
 use crate::machine::{Meter, Usage};
-use crate::queue::present::Present;
-use crate::task::Scope;
+use crate::queue::present::{Extras, Present};
+use crate::task::{Role, Scope};
 use axum::extract::ws::Utf8Bytes;
 use futures_util::FutureExt;
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 /// Frames are made so far apart; further where the database takes longer than that.
 const APART: Duration = Duration::from_secs(1);
 
-/// Who listens at this node, and the newest frame of each scope: no other one waits for anybody.
+/// Who listens at this node, and the newest frame of each view: no other one waits for anybody.
 #[derive(Debug, Default)]
 pub struct Listeners {
     state: Mutex<State>,
@@ -30,7 +31,21 @@ pub struct Listeners {
 struct State {
     /// Whether there is a producer.
     is_measured: bool,
-    newest: HashMap<Scope, watch::Sender<Option<Utf8Bytes>>>,
+    newest: HashMap<View, watch::Sender<Option<Utf8Bytes>>>,
+}
+
+/// What a listener may see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct View {
+    scope: Scope,
+    /// Also who submits, which tells of everybody: an admin's business, and everybody's while no key is needed.
+    with_submitters: bool,
+}
+
+impl View {
+    fn of(caller: &Caller) -> View {
+        View { scope: caller.scope.clone(), with_submitters: caller.role == Role::Admin }
+    }
 }
 
 /// One that listens; until dropped.
@@ -67,9 +82,9 @@ impl Api {
         self.listeners.lock().is_measured
     }
 
-    /// Somebody who may see this: the first one has the measuring begin. What is known already comes at once.
-    pub(super) fn listen(&self, scope: &Scope) -> Listener {
-        let (listener, is_first) = self.listeners.clone().join(scope);
+    /// One more listener: the first one has the measuring begin. What is known already comes at once.
+    pub(super) fn listen(&self, caller: &Caller) -> Listener {
+        let (listener, is_first) = self.listeners.clone().join(&View::of(caller));
         if is_first {
             tokio::spawn(produce(self.clone()));
         }
@@ -83,9 +98,9 @@ impl Listeners {
     }
 
     /// One more listener, and whether it needs a producer.
-    fn join(self: Arc<Self>, scope: &Scope) -> (Listener, bool) {
+    fn join(self: Arc<Self>, view: &View) -> (Listener, bool) {
         let mut state = self.lock();
-        let mut newest = state.newest.entry(scope.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe();
+        let mut newest = state.newest.entry(view.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe();
         newest.mark_changed();
         let is_first = !std::mem::replace(&mut state.is_measured, true);
         drop(state);
@@ -93,15 +108,15 @@ impl Listeners {
     }
 
     /// Of what somebody listens. Nobody listens to anything: then whoever comes next needs a new producer.
-    fn listened(&self) -> Vec<Scope> {
+    fn listened(&self) -> Vec<View> {
         let mut state = self.lock();
         state.newest.retain(|_, newest| newest.receiver_count() > 0);
         state.is_measured = !state.newest.is_empty();
         state.newest.keys().cloned().collect()
     }
 
-    fn tell(&self, scope: &Scope, frame: String) {
-        if let Some(newest) = self.lock().newest.get(scope) {
+    fn tell(&self, view: &View, frame: String) {
+        if let Some(newest) = self.lock().newest.get(view) {
             newest.send_replace(Some(frame.into()));
         }
     }
@@ -122,7 +137,7 @@ async fn produce(api: Api) {
 
 async fn measure(api: &Api) {
     let mut meter = Meter::new(api.node.data_dir.clone());
-    let mut presents: HashMap<Scope, Present> = HashMap::new();
+    let mut presents: HashMap<View, Present> = HashMap::new();
     let mut turns = interval(APART);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -135,23 +150,23 @@ async fn measure(api: &Api) {
             },
             _ = turns.tick() => {}
         }
-        let scopes = api.listeners.listened();
-        if scopes.is_empty() {
+        let views = api.listeners.listened();
+        if views.is_empty() {
             return;
         }
-        presents.retain(|scope, _| scopes.contains(scope));
+        presents.retain(|view, _| views.contains(view));
         let (usage, read) = read(meter).await;
         meter = read;
         // One after the other: however many owners listen, the database has one question of them at a time.
-        for scope in scopes {
-            let with_month = !api.node.cost_per_hour.is_empty();
-            let present = || api.queue.present(scope.clone(), with_month);
-            let present = presents.entry(scope.clone()).or_insert_with(present);
+        for view in views {
+            let extras = Extras { month: !api.node.cost_per_hour.is_empty(), submitters: view.with_submitters };
+            let present = || api.queue.present(view.scope.clone(), extras);
+            let present = presents.entry(view.clone()).or_insert_with(present);
             let moment = present.look().await;
             if let Err(error) = &moment {
                 error.tell("what those who watch are told could not be read; it is tried again in a moment");
             }
-            api.listeners.tell(&scope, measured::frame(api, &usage, moment.as_ref().ok()));
+            api.listeners.tell(&view, measured::frame(api, &usage, moment.as_ref().ok()));
         }
     }
 }
@@ -170,28 +185,33 @@ mod tests {
         next(listener).now_or_never().map(|frame| frame.to_string())
     }
 
+    fn of_owner(owner: &str) -> View {
+        View { scope: Scope::Owner(owner.to_owned()), with_submitters: false }
+    }
+
     #[test]
     fn of_many_frames_the_newest_waits_and_no_other() {
-        let (listeners, scope) = (Arc::new(Listeners::default()), Scope::Owner("a".to_owned()));
-        let mut slow = Some(listeners.clone().join(&scope).0);
+        let (listeners, view) = (Arc::new(Listeners::default()), of_owner("a"));
+        let mut slow = Some(listeners.clone().join(&view).0);
         assert_eq!(told(&mut slow), None);
-        (0..1000).for_each(|n| listeners.tell(&scope, n.to_string()));
-        listeners.tell(&Scope::Everyone, "nobody's".to_owned());
+        (0..1000).for_each(|n| listeners.tell(&view, n.to_string()));
+        listeners.tell(&View { with_submitters: true, ..view.clone() }, "an admin's".to_owned());
+        listeners.tell(&of_owner("b"), "nobody's".to_owned());
         assert_eq!((told(&mut slow).as_deref(), told(&mut slow)), (Some("999"), None));
-        let mut late = Some(listeners.clone().join(&scope).0);
+        let mut late = Some(listeners.clone().join(&view).0);
         assert_eq!(told(&mut late).as_deref(), Some("999"), "what is known comes at once");
     }
 
     #[test]
     fn one_producer_is_needed_until_the_last_has_left() {
-        let (listeners, scope) = (Arc::new(Listeners::default()), Scope::Everyone);
-        let (first, is_first) = listeners.clone().join(&scope);
-        let (second, another) = listeners.clone().join(&Scope::Owner("a".to_owned()));
+        let (listeners, view) = (Arc::new(Listeners::default()), of_owner("b"));
+        let (first, is_first) = listeners.clone().join(&view);
+        let (second, another) = listeners.clone().join(&of_owner("a"));
         assert_eq!((is_first, another, listeners.listened().len()), (true, false, 2));
         drop(first);
-        assert_eq!(listeners.listened(), [Scope::Owner("a".to_owned())]);
+        assert_eq!(listeners.listened(), [of_owner("a")]);
         drop(second);
         assert!(listeners.left.notified().now_or_never().is_some() && listeners.listened().is_empty());
-        assert!(listeners.clone().join(&scope).1, "whoever comes next needs a new one");
+        assert!(listeners.clone().join(&view).1, "whoever comes next needs a new one");
     }
 }

@@ -298,7 +298,7 @@ impl Socket {
     /// Listens to the metrics, or no more, as it is subscribed.
     fn listen(&mut self, caller: &Caller) {
         match (self.topics.contains(&Topic::Metrics), &self.metrics) {
-            (true, None) => self.metrics = Some(self.api.listen(&caller.scope)),
+            (true, None) => self.metrics = Some(self.api.listen(caller)),
             (false, Some(_)) => self.metrics = None,
             _ => {}
         }

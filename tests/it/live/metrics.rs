@@ -14,6 +14,7 @@ on_both_databases![
     throughput_and_who_works_and_submits_are_told,
     while_nobody_listens_nothing_is_measured,
     an_owner_is_told_the_numbers_of_its_own_tasks_and_of_the_node,
+    who_submits_is_told_to_admins_and_nothing_of_it_to_others,
     a_socket_takes_metrics_in_and_leaves_them,
 ];
 
@@ -130,13 +131,51 @@ async fn an_owner_is_told_the_numbers_of_its_own_tasks_and_of_the_node(live: Liv
         let tasks = frame.remove("tasks").unwrap();
         assert_eq!(tasks["by_queue"].as_object().unwrap().keys().collect::<Vec<_>>(), queues);
         assert_eq!(tasks["by_status"]["PENDING"], if queues.len() == 1 { 1 } else { 3 });
-        for member in ["owners", "clients"] {
-            let named = tasks[member].as_array().unwrap().iter();
-            let mut named: Vec<_> = named.map(|one| one["owner"].as_str().unwrap()).collect();
-            named.sort_unstable();
-            assert_eq!(named, queues, "{member}");
-        }
+        assert_eq!(owners(&tasks["owners"]), queues);
         assert!(queues.len() > 1 || !tasks.to_string().contains("bob"));
+    }
+}
+
+/// Whose these are, sorted.
+fn owners(named: &Value) -> Vec<&str> {
+    let mut owners: Vec<_> = named.as_array().unwrap().iter().map(|one| one["owner"].as_str().unwrap()).collect();
+    owners.sort_unstable();
+    owners
+}
+
+/// However busy another owner is, an owner's frame is the same but for its time and the node.
+async fn who_submits_is_told_to_admins_and_nothing_of_it_to_others(live: Live) {
+    let [alice, bob] = [live.service.key(Role::Submit, "alice").await, live.service.key(Role::Submit, "bob").await];
+    let reader = live.service.key(Role::Read, "alice").await;
+    let admin = live.service.key(Role::Admin, "root").await;
+    let submit = async |key: &str, n: usize| {
+        let tasks = vec![json!({ "type": "noop", "client_id": "me" }); n];
+        assert_eq!(live.service.call_as(key, "POST", "/api/tasks/batch", json!({ "tasks": tasks })).await.status, 201);
+    };
+    // The first frame of a producer: rates are null there, and nothing is a look old.
+    let first = async |key: &str| {
+        let header = format!("authorization: Bearer {key}\r\n");
+        let mut socket = WebSocket::try_open(live.address, "/ws/metrics", &header).await.unwrap();
+        let frame = measured(&mut socket).await["tasks"].take();
+        drop(socket);
+        frame
+    };
+    submit(&alice, 3).await;
+    let before = [first(&alice).await, first(&reader).await];
+    assert!(before.iter().all(|tasks| tasks.get("clients").is_none()), "{before:?}");
+    // More than who submits is told of.
+    submit(&bob, 1_000).await;
+    let clients = first(&admin).await["clients"].take();
+    assert_eq!(clients, json!([{ "owner": "bob", "client_id": "me", "submitted_lately": 1_000 }]));
+    for (key, before) in [&alice, &reader].into_iter().zip(before) {
+        let mut after = first(key).await;
+        for tasks in [&before, &after] {
+            assert_eq!(owners(&tasks["owners"]), ["alice"]);
+        }
+        for member in ["per_second", "types"] {
+            after[member] = before[member].clone();
+        }
+        assert_eq!(after, before);
     }
 }
 
