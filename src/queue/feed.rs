@@ -208,6 +208,11 @@ impl Queue {
     pub async fn follow(&self) -> Result<Follower, Error> {
         self.inner.feed.follow().await
     }
+
+    /// Whether the change log is read for anybody.
+    pub fn is_followed(&self) -> bool {
+        self.inner.feed.hub.lock().is_read
+    }
 }
 
 /// Where news are looked for: by the client that sent the task, by its owner, or all.

@@ -101,6 +101,12 @@ impl Queue {
         self.changes(scope, after, limit, Duration::ZERO).await
     }
 
+    /// The number of the change log's newest entry.
+    pub async fn log_end(&self) -> Result<i64, Error> {
+        let (start, end) = self.inner.store.log_bounds().await?;
+        Ok(end.max(start))
+    }
+
     /// Where the change log begins and ends; an error if it does not reach back to `after`.
     async fn reach(&self, after: i64) -> Result<(i64, i64), Error> {
         let (start, end) = self.inner.store.log_bounds().await?;

@@ -86,10 +86,10 @@ async fn events(
     if let Some(Extension(patience)) = patience {
         patience.set(api.bounds.stalled);
     }
-    let mut stream = Stream::new(api.queue.clone(), api.queue.follow().await?);
+    let mut stream = Stream::new(api.queue.clone(), None);
     let seq = match topics.contains(&Topic::Tasks) {
-        true => stream.want(Interest { scope: caller.scope.clone(), clients: None, filter }, after),
-        false => stream.position(),
+        true => stream.want(Interest { scope: caller.scope.clone(), clients: None, filter }, after).await?,
+        false => stream.look().await?,
     };
     let metrics = topics.contains(&Topic::Metrics).then(|| api.listen(&caller));
     let connection = frames::connection(&Uuid::new_v4().to_string(), &caller.owner, seq, api.now());

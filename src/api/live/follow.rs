@@ -4,14 +4,24 @@ use crate::queue::feed::{Follower, Heard, Interest, Loss, News};
 use crate::queue::{ChangePage, Error, Queue};
 use crate::task::Scope;
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinHandle};
 
 /// Entries read at once.
 const PAGE: i64 = 100;
 
-/// What a follower is told, in order.
+/// What is told of tasks, in order; nothing until [`Stream::want`].
 pub struct Stream {
+    queue: Queue,
+    /// There while anything is wanted: the log is read for nobody who wants nothing of it.
+    following: Option<Following>,
+    /// The last number known, while nothing is wanted.
+    at: i64,
+}
+
+/// One that follows.
+struct Following {
     queue: Queue,
     follower: Follower,
     replay: Option<Replay>,
@@ -34,13 +44,53 @@ struct Replay {
 }
 
 impl Stream {
-    /// One that tells nothing until [`Stream::want`].
-    pub fn new(queue: Queue, follower: Follower) -> Stream {
-        Stream { queue, follower, replay: None, interest: None, told: 0 }
+    /// One that tells nothing; with a follower, it is ready to.
+    pub fn new(queue: Queue, follower: Option<Follower>) -> Stream {
+        let following = follower.map(|follower| Following::new(queue.clone(), follower));
+        Stream { queue, following, at: 0 }
     }
 
     /// Tells these news from now on, or from those behind `after` on. Answers the number behind which they come.
-    pub fn want(&mut self, interest: Interest, after: Option<i64>) -> i64 {
+    pub async fn want(&mut self, interest: Interest, after: Option<i64>) -> Result<i64, Error> {
+        let following = match &mut self.following {
+            Some(following) => following,
+            none => none.insert(Following::new(self.queue.clone(), self.queue.follow().await?)),
+        };
+        Ok(following.want(interest, after))
+    }
+
+    /// Tells nothing more.
+    pub fn want_nothing(&mut self) {
+        self.at = self.position();
+        self.following = None;
+    }
+
+    /// Nothing is wanted: the log's last number, which is known from here on.
+    pub async fn look(&mut self) -> Result<i64, Error> {
+        self.at = self.queue.log_end().await?;
+        Ok(self.at)
+    }
+
+    /// The last number told to anybody, or known.
+    pub fn position(&self) -> i64 {
+        self.following.as_ref().map_or(self.at, |following| following.follower.position())
+    }
+
+    /// The next; a call that is dropped takes nothing.
+    pub async fn next(&mut self) -> Heard {
+        match &mut self.following {
+            Some(following) => following.next().await,
+            None => pending().await,
+        }
+    }
+}
+
+impl Following {
+    fn new(queue: Queue, follower: Follower) -> Following {
+        Following { queue, follower, replay: None, interest: None, told: 0 }
+    }
+
+    fn want(&mut self, interest: Interest, after: Option<i64>) -> i64 {
         self.interest = Some(interest.clone());
         match after {
             Some(at) => {
@@ -55,19 +105,7 @@ impl Stream {
         }
     }
 
-    /// Tells nothing more.
-    pub fn want_nothing(&mut self) {
-        (self.replay, self.interest) = (None, None);
-        self.follower.want_nothing();
-    }
-
-    /// The last number told to anybody.
-    pub fn position(&self) -> i64 {
-        self.follower.position()
-    }
-
-    /// The next; a call that is dropped takes nothing.
-    pub async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> Heard {
         loop {
             if self.replay.is_some() {
                 match self.replayed().await {
@@ -85,7 +123,7 @@ impl Stream {
                 // What did not wait stands in the change log, and is told as fast as it is taken.
                 Heard::Lost(Loss::Behind) => self.replay(self.told),
                 Heard::Lost(loss) => {
-                    self.told = self.position();
+                    self.told = self.follower.position();
                     return Heard::Lost(loss);
                 }
             }

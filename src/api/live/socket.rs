@@ -70,7 +70,7 @@ pub struct Socket {
 
 impl Socket {
     /// One that has said nothing yet.
-    pub fn new(api: Api, socket: WebSocket, follower: Follower, place: Place, trail: Trail) -> Socket {
+    pub fn new(api: Api, socket: WebSocket, follower: Option<Follower>, place: Place, trail: Trail) -> Socket {
         Socket {
             stream: Stream::new(api.queue.clone(), follower),
             api,
@@ -114,9 +114,13 @@ impl Socket {
         let filter = Filter { client_id: terms.client_id.filter(|_| terms.all), ..Filter::default() };
         self.topics = vec![terms.topic];
         let seq = match terms.topic {
-            Topic::Tasks => self.stream.want(Interest { scope: caller.scope.clone(), clients, filter }, terms.after),
-            Topic::Metrics => self.stream.position(),
+            Topic::Tasks => {
+                let interest = Interest { scope: caller.scope.clone(), clients, filter };
+                self.stream.want(interest, terms.after).await
+            }
+            Topic::Metrics => self.stream.look().await,
         };
+        let Ok(seq) = seq else { return Err(self.come_again().await?) };
         self.send(frames::connection(&self.id, &caller.owner, seq, self.api.now())).await?;
         self.listen(&caller);
 
@@ -128,15 +132,11 @@ impl Socket {
         loop {
             tokio::select! {
                 biased;
-                () = draining.cancelled() => {
-                    self.send(frames::goodbye()).await?;
-                    return Err(Over(Some(End::Restart)));
-                }
+                () = draining.cancelled() => return Err(self.come_again().await?),
                 refused = &mut ended => {
                     // Nobody knows who may, while the keys cannot be read: it comes again.
                     if matches!(refused, Refused::Away(_)) {
-                        self.send(frames::goodbye()).await?;
-                        return Err(Over(Some(End::Restart)));
+                        return Err(self.come_again().await?);
                     }
                     return Err(self.turn_away(&caller::refused(refused)).await?);
                 }
@@ -174,6 +174,12 @@ impl Socket {
         self.note(self.trail.turned_away(problem));
         self.send(frames::error(None, problem)).await?;
         Ok(Over(Some(End::Unauthenticated)))
+    }
+
+    /// Says that it should come again in a while.
+    async fn come_again(&mut self) -> Result<Over, Over> {
+        self.send(frames::goodbye()).await?;
+        Ok(Over(Some(End::Restart)))
     }
 
     /// Does what a message asks for, and answers it.
@@ -233,8 +239,10 @@ impl Socket {
             What::Ping => return self.send(frames::pong(id)).await,
             What::Auth(_) => return self.send(to_json(&Ack::of(id))).await,
             What::Subscribe(subscribe) => {
-                let seq = self.subscribe(*subscribe, caller, all);
-                return self.acknowledge(Ack { seq: Some(seq), ..Ack::of(id) }).await;
+                return match self.subscribe(*subscribe, caller, all).await {
+                    Ok(seq) => self.acknowledge(Ack { seq: Some(seq), ..Ack::of(id) }).await,
+                    Err(error) => self.send(frames::error(id, &error.into())).await,
+                };
             }
             What::Unsubscribe(topics) => {
                 self.topics.retain(|topic| !topics.contains(topic));
@@ -267,26 +275,30 @@ impl Socket {
     }
 
     /// Takes a subscription in the place of the one before; answers the number behind which news come.
-    fn subscribe(&mut self, subscribe: Subscribe, caller: &Caller, all: bool) -> i64 {
+    /// Nothing is changed by one that cannot be had.
+    async fn subscribe(&mut self, subscribe: Subscribe, caller: &Caller, all: bool) -> Result<i64, queue::Error> {
         let Subscribe { topics, mut filter, client_id, after_seq } = subscribe;
-        let tasks = topics.contains(&Topic::Tasks);
+        let seq = match topics.contains(&Topic::Tasks) {
+            true => {
+                let clients = match all {
+                    true => {
+                        filter.client_id = filter.client_id.or(client_id);
+                        None
+                    }
+                    false => Some([Some(self.id.clone()), client_id].into_iter().flatten().collect()),
+                };
+                let interest = Interest { scope: caller.scope.clone(), clients, filter };
+                self.stream.want(interest, after_seq).await?
+            }
+            false => self.stream.position(),
+        };
         for topic in topics {
             if !self.topics.contains(&topic) {
                 self.topics.push(topic);
             }
         }
         self.listen(caller);
-        if !tasks {
-            return self.stream.position();
-        }
-        let clients = match all {
-            true => {
-                filter.client_id = filter.client_id.or(client_id);
-                None
-            }
-            false => Some([Some(self.id.clone()), client_id].into_iter().flatten().collect()),
-        };
-        self.stream.want(Interest { scope: caller.scope.clone(), clients, filter }, after_seq)
+        Ok(seq)
     }
 
     fn note(&self, entry: Option<Activity>) {

@@ -60,7 +60,10 @@ async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
         signed => signed,
     };
     let place = Place::take(&api)?;
-    let follower = api.queue.follow().await?;
+    let follower = match topic {
+        Topic::Tasks => Some(api.queue.follow().await?),
+        Topic::Metrics => None,
+    };
     let headers = parts.headers;
     let terms = Terms { peer, topic, client_id, all, after };
     let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER).write_buffer_size(0);

@@ -16,6 +16,7 @@ on_both_databases![
     an_owner_is_told_the_numbers_of_its_own_tasks_and_of_the_node,
     who_submits_is_told_to_admins_and_nothing_of_it_to_others,
     a_socket_takes_metrics_in_and_leaves_them,
+    for_who_wants_no_tasks_the_change_log_is_not_read,
 ];
 
 /// The next frame of the topic.
@@ -197,4 +198,34 @@ async fn a_socket_takes_metrics_in_and_leaves_them(live: Live) {
     assert_eq!((&ack["id"], &ack["topics"]), (&json!(2), &json!(["tasks"])));
     live.submit("x").await;
     assert_eq!(socket.said().await["type"], "taskQueued", "no metrics came behind the ack");
+}
+
+async fn for_who_wants_no_tasks_the_change_log_is_not_read(live: Live) {
+    let queue = &live.service.queue;
+    let followed = async |wanted: bool| {
+        let until = Instant::now() + Duration::from_secs(10);
+        while queue.is_followed() != wanted {
+            assert!(Instant::now() < until, "it is not {wanted}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    live.submit("x").await;
+    let mut socket = live.open("/ws/metrics").await;
+    assert_eq!(socket.said().await["seq"], 1, "where the log stands is known all the same");
+    let answer = live.service.get("/api/events?topics=metrics").await;
+    assert!(String::from_utf8_lossy(&answer.body).contains("id: 1\n"), "{answer:?}");
+    measured(&mut socket).await;
+    assert!(!queue.is_followed());
+    for after in [1, 2] {
+        socket.ask(json!({ "type": "subscribe", "client_id": "x" })).await;
+        let ack = socket.answered().await;
+        assert_eq!((&ack["topics"], &ack["seq"]), (&json!(["metrics", "tasks"]), &json!(after)));
+        followed(true).await;
+        let id = live.submit("x").await;
+        assert_eq!(socket.said_of("taskQueued").await["task"]["id"], id.as_str());
+        socket.ask(json!({ "type": "unsubscribe", "topics": ["tasks"] })).await;
+        assert_eq!(socket.answered().await["topics"], json!(["metrics"]));
+        followed(false).await;
+        measured(&mut socket).await;
+    }
 }
