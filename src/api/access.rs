@@ -61,7 +61,9 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/events", READERS),
     // Whoever connects says who it is then, or is turned away.
     ("GET", "/ws", OPEN),
+    ("GET", "/ws/stream", OPEN),
     ("GET", "/ws/metrics", OPEN),
+    ("GET", "/ws/activity", OPEN),
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
     ("GET", "/api/costs", READERS),

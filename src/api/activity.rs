@@ -58,7 +58,7 @@ pub fn downloads() -> OpenApiRouter<Api> {
 /// An entry.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Activity)]
-struct ActivityView<'a> {
+pub struct ActivityView<'a> {
     id: String,
     /// When it happened, or happened first.
     #[schema(value_type = String, format = DateTime)]
@@ -94,7 +94,8 @@ struct ActivityView<'a> {
 }
 
 impl<'a> ActivityView<'a> {
-    fn of(entry: &'a Activity) -> ActivityView<'a> {
+    /// The same on the wire.
+    pub fn of(entry: &'a Activity) -> ActivityView<'a> {
         ActivityView {
             id: entry.id.to_string(),
             at: entry.at,
@@ -127,7 +128,8 @@ struct ActivityList<'a> {
 
 /// Who did what, newest first: every change that was asked for, every access that was denied, and what the
 /// system did. Admins see all of it, others what was done with the keys of their owner. A page may have
-/// fewer entries than asked for, or none, and still a cursor, as with tasks.
+/// fewer entries than asked for, or none, and still a cursor, as with tasks. The WebSocket `/ws/activity` tells
+/// entries as they are written.
 #[utoipa::path(
     get, path = "/api/activity", tag = "access",
     params(
@@ -243,7 +245,7 @@ impl Pages for Export {
 }
 
 /// Whose entries it sees: of what the system did, and of who was not known, only an admin's business.
-fn scope(caller: &Caller) -> Scope {
+pub fn scope(caller: &Caller) -> Scope {
     match caller.role {
         Role::Admin => Scope::Everyone,
         _ => Scope::Owner(caller.owner.clone()),
@@ -252,9 +254,9 @@ fn scope(caller: &Caller) -> Scope {
 
 fn filter_of(query: &mut Query) -> ActivityFilter {
     let mut filter = ActivityFilter {
-        categories: one_of(query, "category", Action::categories()),
-        actions: one_of(query, "action", Action::ALL.iter().map(|(word, _)| *word).collect()),
-        outcomes: one_of(query, "outcome", Ending::ALL.iter().map(|(word, _)| *word).collect()),
+        categories: one_of(query, "category", &Action::categories()),
+        actions: one_of(query, "action", &words_of(Action::ALL)),
+        outcomes: one_of(query, "outcome", &words_of(Ending::ALL)),
         owner: label(query, "owner", MAX_LABEL),
         key_id: label(query, "key_id", MAX_LABEL),
         client_id: label(query, "client_id", MAX_CLIENT_ID),
@@ -276,8 +278,13 @@ fn filter_of(query: &mut Query) -> ActivityFilter {
     filter
 }
 
+/// The words of a list.
+pub fn words_of<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
+    all.iter().map(|(word, _)| *word).collect()
+}
+
 /// Words that may stand more than once, each one of these.
-fn one_of(query: &mut Query, name: &str, known: Vec<&str>) -> Vec<String> {
+pub fn one_of(query: &mut Query, name: &str, known: &[&str]) -> Vec<String> {
     let mut words = query.all(name);
     if words.iter().any(|word| !known.contains(&word.as_str())) {
         query.fail(name, format!("must be one of {}", known.join(", ")));

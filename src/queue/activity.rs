@@ -1,9 +1,12 @@
-//! Who did what: looking at it, and deleting what was kept long enough.
+//! Who did what: looking at it, following it, and deleting what was kept long enough.
+
+pub mod feed;
 
 use super::read::own;
 use super::{Error, Queue};
 use crate::store::{ActivityPage, ActivityPiece};
 use crate::task::{Action, ActivityFilter, Scope};
+use feed::{Follower, Interest};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -43,6 +46,22 @@ impl Queue {
             }
         }
         Ok(found)
+    }
+
+    /// Somebody who follows what is written down: from now on, or behind the entry `after`. Entries are told once, in the order in
+    /// which they were written, which is the same at every node.
+    pub async fn follow_activity(&self, interest: Interest, after: Option<Uuid>) -> Result<Follower, Error> {
+        let scope = interest.scope.clone();
+        let mut follower = self.inner.activity_feed.follow(interest).await?;
+        if let Some(id) = after {
+            follower.behind(self.inner.store.activity_number(&scope, id).await?);
+        }
+        Ok(follower)
+    }
+
+    /// Whether the database is asked for new entries: only while somebody follows.
+    pub fn is_activity_followed(&self) -> bool {
+        self.inner.activity_feed.is_read()
     }
 
     /// Deletes the entries that were kept for longer than that, a few at a time. Answers how many went.

@@ -3,7 +3,7 @@
 //! It asks the clock, decides through [`crate::task`], has the store write by compare, and tells
 //! whoever listens. Concurrent submits and finishes are gathered into one write ([`batch`]).
 
-mod activity;
+pub mod activity;
 mod batch;
 mod bulk;
 mod checkpoint;
@@ -143,6 +143,7 @@ struct Inner {
     ids: Ids,
     journal: Journal,
     feed: Feed,
+    activity_feed: activity::feed::Feed,
     fenced: AtomicU64,
     /// Places of this node's pool that are taken.
     busy: Arc<AtomicUsize>,
@@ -230,6 +231,7 @@ impl Queue {
         });
         let meters = Meters::new(quotas, &store);
         let journal = Journal::new(store.clone(), clock.clone());
+        let activity_feed = activity::feed::Feed::new(store.clone());
         let (began, feed) = (clock.now(), Feed::new(store.clone(), clock.clone(), events.clone()));
         Queue {
             inner: Arc::new(Inner {
@@ -250,6 +252,7 @@ impl Queue {
                 ids: Ids::default(),
                 journal,
                 feed,
+                activity_feed,
                 fenced: AtomicU64::new(0),
                 busy: Arc::default(),
             }),

@@ -20,8 +20,28 @@ pub trait ActivityStore: ActivityLog {
     /// Entries that the filter names, newest first, found by looking at no more than the page's span.
     async fn activity(&self, scope: &Scope, filter: &ActivityFilter, page: &ActivityPage) -> Result<ActivityPiece>;
 
-    /// Deletes at most `limit` of the oldest entries from before this time; answers how many.
+    /// Deletes at most `limit` of the oldest entries from before this time; answers how many. The one that was written last
+    /// stays: numbers count on from it.
     async fn prune_activity(&self, before: Time, limit: i64) -> Result<i64>;
+
+    /// Entries, of whomever, in the order in which they were written down: those behind this number, at most `limit`. Numbers
+    /// rise in commit order, so none turns up later that lies behind one that was read; some may be skipped.
+    async fn written_activity(&self, after: i64, limit: i64) -> Result<Vec<Numbered>>;
+
+    /// The number of the entry that was written last; 0 where there is none.
+    async fn activity_end(&self) -> Result<i64>;
+
+    /// The number of this entry, if there is one within the scope; 0 where it was written before there were numbers.
+    async fn activity_number(&self, scope: &Scope, id: Uuid) -> Result<Option<i64>>;
+}
+
+/// An entry, and where it stands in the order in which they were written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    /// Its number.
+    pub seq: i64,
+    /// The entry.
+    pub entry: Activity,
 }
 
 /// Which piece is wanted.
@@ -63,10 +83,11 @@ pub(super) struct ActivityRow {
     pub target: Option<String>,
     pub count: i64,
     pub detail: Option<String>,
+    pub seq: Option<i64>,
 }
 
 const COLUMNS: &str = "id, at, node, action, outcome, status, code, owner, key_id, client_id, address, request_id, route, \
-     target, count, detail";
+     target, count, detail, seq";
 
 /// What a search looks into.
 const SEARCHED: [&str; 11] = [
@@ -169,8 +190,10 @@ pub fn found(rows: Vec<ActivityRow>, page: &ActivityPage, edge: Option<Uuid>) ->
     ActivityPiece { entries, next }
 }
 
-/// Entries as one parameter: a JSON list of rows.
+/// Entries as one parameter: a JSON list of rows. Those that are written together are numbered by their time.
 pub fn rows_json(entries: &[Activity]) -> Result<String> {
+    let mut entries: Vec<&Activity> = entries.iter().collect();
+    entries.sort_by_key(|entry| entry.id);
     let row = |entry: &Activity| {
         serde_json::json!({
             "id": entry.id.simple().to_string(), "at": entry.at.0, "node": entry.node, "category": entry.category(), "action": entry.action,
@@ -180,11 +203,16 @@ pub fn rows_json(entries: &[Activity]) -> Result<String> {
             "detail": entry.detail,
         })
     };
-    serde_json::to_string(&entries.iter().map(row).collect::<Vec<_>>())
+    serde_json::to_string(&entries.into_iter().map(row).collect::<Vec<_>>())
         .map_err(|error| Error::Internal(error.to_string()))
 }
 
 impl ActivityRow {
+    /// With its number.
+    pub fn numbered(self) -> Numbered {
+        Numbered { seq: self.seq.unwrap_or_default(), entry: self.activity() }
+    }
+
     fn activity(self) -> Activity {
         Activity {
             id: self.id,

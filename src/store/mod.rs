@@ -31,7 +31,7 @@ use crate::types::LogLine;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use activity::{ActivityLog, ActivityPage, ActivityPiece, ActivityStore};
+pub use activity::{ActivityLog, ActivityPage, ActivityPiece, ActivityStore, Numbered};
 pub use days::{Day, DayStore};
 pub use file::File;
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};

@@ -4,6 +4,7 @@ use super::super::caller::MAX_CLIENT_ID;
 use super::super::fields::Fields;
 use super::super::problem::{Code, Problem, Result};
 use super::super::{filter, id_of, json};
+use super::entries::Wanted;
 use crate::task::Filter;
 use crate::task::text::FieldError;
 use serde_json::value::RawValue;
@@ -23,17 +24,20 @@ pub enum Topic {
     Tasks,
     /// How node and tasks are doing, once a second.
     Metrics,
+    /// Who did what, as it is written down.
+    Activity,
 }
 
 impl Topic {
     /// Each.
-    pub const ALL: [Topic; 2] = [Topic::Tasks, Topic::Metrics];
+    pub const ALL: [Topic; 3] = [Topic::Tasks, Topic::Metrics, Topic::Activity];
 
     /// The word on the wire.
     pub fn word(self) -> &'static str {
         match self {
             Topic::Tasks => "tasks",
             Topic::Metrics => "metrics",
+            Topic::Activity => "activity",
         }
     }
 
@@ -73,6 +77,8 @@ pub struct Subscribe {
     pub filter: Filter,
     pub client_id: Option<String>,
     pub after_seq: Option<i64>,
+    /// Which entries.
+    pub activity: Wanted,
 }
 
 /// A message that is none of ours: no JSON object, or of no type we know.
@@ -151,7 +157,16 @@ fn what(word: &str, fields: &mut Fields<'_>) -> Option<What> {
                     filter
                 }
             };
-            What::Subscribe(Box::new(Subscribe { topics, filter, client_id, after_seq }))
+            let activity = match fields.take("activity") {
+                None => Wanted::default(),
+                Some(text) => {
+                    let mut members = Fields::of(text.get(), "/activity");
+                    let wanted = Wanted::of_fields(&mut members);
+                    fields.add(members.finish());
+                    wanted
+                }
+            };
+            What::Subscribe(Box::new(Subscribe { topics, filter, client_id, after_seq, activity }))
         }
         "unsubscribe" => What::Unsubscribe(topics(fields).unwrap_or_else(|| Topic::ALL.to_vec())),
         "status" => What::Status(task_id(fields)),
@@ -196,14 +211,19 @@ mod tests {
 
     #[test]
     fn a_subscription_is_read_with_all_its_members() {
-        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics"],"filter":{"status":"FAILED","tag":"x"},
-                      "client_id":"c","after_seq":12}"#;
+        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics","activity"],"filter":{"status":"FAILED","tag":"x"},
+                      "client_id":"c","after_seq":12,"activity":{"outcome":"denied","category":["key","task"]}}"#;
         let asked = read(text).unwrap();
         assert_eq!(asked.id.unwrap().get(), "7");
         let Ok(What::Subscribe(subscribe)) = asked.what else { panic!("no subscription") };
         assert_eq!(subscribe.topics, Topic::ALL);
         assert_eq!((subscribe.client_id.as_deref(), subscribe.after_seq), (Some("c"), Some(12)));
         assert_eq!(subscribe.filter.tag.as_deref(), Some("x"));
+        let Wanted { categories, actions, outcomes, after } = subscribe.activity;
+        assert_eq!(
+            (categories, actions, outcomes, after),
+            (vec!["key".into(), "task".into()], vec![], vec!["denied".into()], None)
+        );
     }
 
     #[test]
@@ -212,6 +232,11 @@ mod tests {
             (r#"{"type":"subscribe","topics":["tasks","x"]}"#, &["/topics/1"][..]),
             (r#"{"type":"subscribe","filter":{"statuses":[]},"after_seq":-1}"#, &["/after_seq", "/filter/statuses"]),
             (r#"{"type":"subscribe","filter":[]}"#, &["/filter"]),
+            (r#"{"type":"subscribe","activity":7}"#, &["/activity"]),
+            (
+                r#"{"type":"subscribe","activity":{"category":"x","action":["key.created","y"],"after":"7","owner":"a"}}"#,
+                &["/activity/category/0", "/activity/action/1", "/activity/after", "/activity/owner"],
+            ),
             (r#"{"type":"cancel"}"#, &["/task_id"]),
             (r#"{"type":"cancel","task_id":7}"#, &["/task_id"]),
             (r#"{"type":"auth"}"#, &["/key"]),

@@ -1,8 +1,10 @@
 //! What the server says: one JSON object a frame, each with its `type`.
 
+use super::super::activity::ActivityView;
 use super::super::problem::Problem;
 use super::super::to_json;
 use super::super::wire::TaskView;
+use crate::queue::activity::feed::{self as activity, Told};
 use crate::queue::feed::{Loss, News};
 use crate::task::text::FieldError;
 use crate::task::{Event, Task, Time};
@@ -118,6 +120,31 @@ pub fn resync(loss: Loss, seq: i64) -> String {
         Loss::Ahead => "sequence_ahead",
     };
     to_json(&Frame { r#type: "resync", reason, seq })
+}
+
+/// An entry of who did what, put into words once for everybody.
+pub fn entry(told: &Told) -> Bytes {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        r#type: &'static str,
+        entry: ActivityView<'a>,
+    }
+    told.text(|entry| Bytes::from(to_json(&Frame { r#type: "activity", entry: ActivityView::of(entry) })))
+}
+
+/// Entries are missing here: read the list again. What is written from now on comes.
+pub fn resync_entries(loss: activity::Loss) -> String {
+    #[derive(Serialize)]
+    struct Frame {
+        r#type: &'static str,
+        topic: &'static str,
+        reason: &'static str,
+    }
+    let reason = match loss {
+        activity::Loss::Behind => "behind",
+        activity::Loss::Unknown => "entry_unknown",
+    };
+    to_json(&Frame { r#type: "resync", topic: "activity", reason })
 }
 
 /// This node shuts down: connect again after a while, drawn by chance so that not all come at once.

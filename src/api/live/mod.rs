@@ -2,6 +2,7 @@
 
 mod asked;
 mod ends;
+mod entries;
 mod events;
 mod follow;
 mod frames;
@@ -10,6 +11,7 @@ mod metrics;
 mod rate;
 mod sign;
 mod socket;
+mod subscribed;
 mod upgrade;
 
 use super::Api;

@@ -6,18 +6,17 @@ use super::super::common::Peer;
 use super::super::problem::{Code, Problem};
 use super::super::to_json;
 use super::super::trail::Trail;
-use super::asked::{self, Asked, Subscribe, Topic, What};
+use super::asked::{self, Asked, What};
 use super::ends::{End, Over, understood};
-use super::follow::Stream;
 use super::frames::{self, Ack};
-use super::metrics::{self, Listener};
 use super::rate::Rate;
 use super::sign::{Signed, sign_in};
+use super::subscribed::{Subscribed, Terms};
 use super::{Bounds, Place};
 use crate::queue;
-use crate::queue::feed::{Follower, Heard, Interest};
+use crate::queue::feed::Follower;
 use crate::queue::keys::Refused;
-use crate::task::{Action, Activity, Filter, Role};
+use crate::task::{Action, Activity, Role};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use axum::http::HeaderMap;
 use serde_json::value::RawValue;
@@ -35,29 +34,12 @@ const MAX_GARBAGE: u8 = 3;
 /// How long the other side has to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// What a request asked for with its address.
-pub struct Terms {
-    /// Where it came from.
-    pub peer: Option<Peer>,
-    /// What it is subscribed to at first.
-    pub topic: Topic,
-    /// The client whose tasks are wanted beside the socket's own.
-    pub client_id: Option<String>,
-    /// Whether all of the owner's tasks are wanted.
-    pub all: bool,
-    /// What happened behind this number is wanted too.
-    pub after: Option<i64>,
-}
-
 /// A socket, and what is kept of it.
 pub struct Socket {
     api: Api,
     socket: WebSocket,
-    stream: Stream,
     id: String,
-    topics: Vec<Topic>,
-    /// There while it is subscribed to them.
-    metrics: Option<Listener>,
+    subscribed: Subscribed,
     garbage: u8,
     messages: Rate,
     subscriptions: Rate,
@@ -71,13 +53,12 @@ pub struct Socket {
 impl Socket {
     /// One that has said nothing yet.
     pub fn new(api: Api, socket: WebSocket, follower: Option<Follower>, place: Place, trail: Trail) -> Socket {
+        let id = Uuid::new_v4().to_string();
         Socket {
-            stream: Stream::new(api.queue.clone(), follower),
+            subscribed: Subscribed::new(api.clone(), id.clone(), follower),
             api,
             socket,
-            id: Uuid::new_v4().to_string(),
-            topics: Vec::new(),
-            metrics: None,
+            id,
             garbage: 0,
             messages: Rate::of(MAX_MESSAGES_A_SECOND),
             subscriptions: Rate::of(MAX_SUBSCRIPTIONS_A_SECOND),
@@ -89,8 +70,14 @@ impl Socket {
     }
 
     /// Speaks until one side ends it.
-    pub async fn run(mut self, signed: Result<Option<Signed>, Problem>, headers: HeaderMap, terms: Terms) {
-        let Err(Over(end)) = self.speak(signed, headers, terms).await;
+    pub async fn run(
+        mut self,
+        signed: Result<Option<Signed>, Problem>,
+        headers: HeaderMap,
+        peer: Option<Peer>,
+        terms: Terms,
+    ) {
+        let Err(Over(end)) = self.speak(signed, headers, peer, terms).await;
         if let Some(end) = end {
             self.close(end).await;
         }
@@ -100,29 +87,19 @@ impl Socket {
         &mut self,
         signed: Result<Option<Signed>, Problem>,
         headers: HeaderMap,
+        peer: Option<Peer>,
         terms: Terms,
     ) -> Result<Infallible, Over> {
         let signed = match signed {
             Ok(Some(signed)) => signed,
-            Ok(None) => self.signed(&headers, terms.peer).await?,
+            Ok(None) => self.signed(&headers, peer).await?,
             Err(problem) => return Err(self.turn_away(&problem).await?),
         };
         drop(headers);
         let (mut ended, caller) = (signed.ended(self.api.keys.clone()), signed.caller);
-        let mine = [Some(self.id.clone()), terms.client_id.clone()].into_iter().flatten().collect();
-        let clients = if terms.all { None } else { Some(mine) };
-        let filter = Filter { client_id: terms.client_id.filter(|_| terms.all), ..Filter::default() };
-        self.topics = vec![terms.topic];
-        let seq = match terms.topic {
-            Topic::Tasks => {
-                let interest = Interest { scope: caller.scope.clone(), clients, filter };
-                self.stream.want(interest, terms.after).await
-            }
-            Topic::Metrics => self.stream.look().await,
-        };
+        let seq = self.subscribed.begin(terms, &caller).await;
         let Ok(seq) = seq else { return Err(self.come_again().await?) };
         self.send(frames::connection(&self.id, &caller.owner, seq, self.api.now())).await?;
-        self.listen(&caller);
 
         let Bounds { look, .. } = self.api.bounds;
         // Sockets that were opened together do not look together.
@@ -140,9 +117,8 @@ impl Socket {
                     }
                     return Err(self.turn_away(&caller::refused(refused)).await?);
                 }
-                message = self.socket.recv() => self.hear(message, &caller, terms.all).await?,
-                heard = self.stream.next() => self.tell(heard).await?,
-                frame = metrics::next(&mut self.metrics) => self.send(frame).await?,
+                message = self.socket.recv() => self.hear(message, &caller).await?,
+                frame = self.subscribed.next() => self.send(frame).await?,
                 _ = looks.tick() => self.look().await?,
             }
         }
@@ -183,12 +159,7 @@ impl Socket {
     }
 
     /// Does what a message asks for, and answers it.
-    async fn hear(
-        &mut self,
-        message: Option<Result<Message, axum::Error>>,
-        caller: &Caller,
-        all: bool,
-    ) -> Result<(), Over> {
+    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>, caller: &Caller) -> Result<(), Over> {
         let message = understood(message)?;
         self.heard = Instant::now();
         if !self.messages.admits(self.heard) {
@@ -239,17 +210,13 @@ impl Socket {
             What::Ping => return self.send(frames::pong(id)).await,
             What::Auth(_) => return self.send(to_json(&Ack::of(id))).await,
             What::Subscribe(subscribe) => {
-                return match self.subscribe(*subscribe, caller, all).await {
+                return match self.subscribed.subscribe(*subscribe, caller).await {
                     Ok(seq) => self.acknowledge(Ack { seq: Some(seq), ..Ack::of(id) }).await,
                     Err(error) => self.send(frames::error(id, &error.into())).await,
                 };
             }
             What::Unsubscribe(topics) => {
-                self.topics.retain(|topic| !topics.contains(topic));
-                if !self.topics.contains(&Topic::Tasks) {
-                    self.stream.want_nothing();
-                }
-                self.listen(caller);
+                self.subscribed.unsubscribe(&topics);
                 return self.acknowledge(Ack::of(id)).await;
             }
             What::Cancel(_) | What::Retry(_) if caller.role == Role::Read => {
@@ -274,61 +241,14 @@ impl Socket {
         self.send(answer).await
     }
 
-    /// Takes a subscription in the place of the one before; answers the number behind which news come.
-    /// Nothing is changed by one that cannot be had.
-    async fn subscribe(&mut self, subscribe: Subscribe, caller: &Caller, all: bool) -> Result<i64, queue::Error> {
-        let Subscribe { topics, mut filter, client_id, after_seq } = subscribe;
-        let seq = match topics.contains(&Topic::Tasks) {
-            true => {
-                let clients = match all {
-                    true => {
-                        filter.client_id = filter.client_id.or(client_id);
-                        None
-                    }
-                    false => Some([Some(self.id.clone()), client_id].into_iter().flatten().collect()),
-                };
-                let interest = Interest { scope: caller.scope.clone(), clients, filter };
-                self.stream.want(interest, after_seq).await?
-            }
-            false => self.stream.position(),
-        };
-        for topic in topics {
-            if !self.topics.contains(&topic) {
-                self.topics.push(topic);
-            }
-        }
-        self.listen(caller);
-        Ok(seq)
-    }
-
     fn note(&self, entry: Option<Activity>) {
         if let Some(entry) = entry {
             self.api.queue.journal().note(entry);
         }
     }
 
-    /// Listens to the metrics, or no more, as it is subscribed.
-    fn listen(&mut self, caller: &Caller) {
-        match (self.topics.contains(&Topic::Metrics), &self.metrics) {
-            (true, None) => self.metrics = Some(self.api.listen(caller)),
-            (false, Some(_)) => self.metrics = None,
-            _ => {}
-        }
-    }
-
     async fn acknowledge(&mut self, ack: Ack<'_>) -> Result<(), Over> {
-        let topics = Some(self.topics.iter().map(|topic| topic.word()).collect());
-        self.send(to_json(&Ack { topics, ..ack })).await
-    }
-
-    async fn tell(&mut self, heard: Heard) -> Result<(), Over> {
-        match heard {
-            Heard::News(news) => {
-                let text = Utf8Bytes::try_from(frames::news(&news)).map_err(|_| Over(None))?;
-                self.send(text).await
-            }
-            Heard::Lost(loss) => self.send(frames::resync(loss, self.stream.position())).await,
-        }
+        self.send(to_json(&Ack { topics: Some(self.subscribed.topics()), ..ack })).await
     }
 
     /// Looks whether anybody is still there.

@@ -9,8 +9,10 @@ use super::super::query::Query;
 use super::super::session;
 use super::super::trail::Trail;
 use super::asked::Topic;
+use super::entries::Wanted;
 use super::sign::{PROTOCOL, sign_in, sign_in_by_ticket};
-use super::socket::{Socket, Terms};
+use super::socket::Socket;
+use super::subscribed::Terms;
 use super::{MAX_MESSAGE, Place};
 use crate::task::text;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
@@ -28,12 +30,16 @@ const MAX_WRITE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
-    let to = |topic| get(move |State(api): State<Api>, request: Request| upgrade(api, request, topic));
-    OpenApiRouter::new().route("/ws", to(Topic::Tasks)).route("/ws/metrics", to(Topic::Metrics))
+    let to = |topic, all| get(move |State(api): State<Api>, request: Request| upgrade(api, request, topic, all));
+    OpenApiRouter::new()
+        .route("/ws", to(Topic::Tasks, false))
+        .route("/ws/stream", to(Topic::Tasks, true))
+        .route("/ws/metrics", to(Topic::Metrics, false))
+        .route("/ws/activity", to(Topic::Activity, false))
 }
 
-/// A socket that is subscribed to this topic.
-async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
+/// A socket that is subscribed to this topic, `all`: of the owner, without being asked.
+async fn upgrade(api: Api, request: Request, topic: Topic, all: bool) -> Result<Response> {
     let trail = Trail::on(&request).cloned().ok_or_else(|| Problem::internal("a request without a trail"))?;
     let (mut parts, _) = request.into_parts();
     check_origin(&parts)?;
@@ -45,9 +51,13 @@ async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
     let client_id = query.read("client_id", format!("must be 1 to {MAX_CLIENT_ID} plain characters"), |id| {
         text::label(id, MAX_CLIENT_ID).is_none().then(|| id.to_owned())
     });
-    let all = scope(&mut query);
+    let all = scope(&mut query) || all;
     let after = (topic == Topic::Tasks).then(|| query.integer("after_seq", 0..=i64::MAX)).flatten();
     let ticket = query.one("ticket");
+    let entries = match topic {
+        Topic::Activity => Wanted::of_query(&mut query),
+        _ => Wanted::default(),
+    };
     query.done()?;
     let peer = parts.extensions.get::<Peer>().copied();
     let signed = match &ticket {
@@ -62,15 +72,15 @@ async fn upgrade(api: Api, request: Request, topic: Topic) -> Result<Response> {
     let place = Place::take(&api)?;
     let follower = match topic {
         Topic::Tasks => Some(api.queue.follow().await?),
-        Topic::Metrics => None,
+        Topic::Metrics | Topic::Activity => None,
     };
     let headers = parts.headers;
-    let terms = Terms { peer, topic, client_id, all, after };
+    let terms = Terms { topic, client_id, all, after, entries };
     let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     let upgrade = upgrade.max_write_buffer_size(MAX_WRITE_BUFFER);
     Ok(upgrade.on_upgrade(move |socket| {
-        Box::pin(Socket::new(api, socket, follower, place, trail).run(signed, headers, terms))
+        Box::pin(Socket::new(api, socket, follower, place, trail).run(signed, headers, peer, terms))
     }))
 }
 

@@ -1,6 +1,7 @@
 //! The live stream over real connections: sockets and Server-Sent Events.
 
 mod bounds; // what no socket may do, and what none can do to the others
+mod entries; // who did what, as it is written down
 mod events; // Server-Sent Events
 mod hostile; // the list of bad inputs, section J
 mod metrics; // how node and tasks are doing, once a second

@@ -1,6 +1,7 @@
 //! What the queue guarantees. Each test's name is the promise; each runs on both databases.
 
 mod activity;
+mod activity_feed;
 mod cancel;
 mod checkpoint;
 mod costs;
