@@ -51,12 +51,7 @@ impl Queue {
     /// Somebody who follows what is written down: from now on, or behind the entry `after`. Entries are told once, in the order in
     /// which they were written, which is the same at every node.
     pub async fn follow_activity(&self, interest: Interest, after: Option<Uuid>) -> Result<Follower, Error> {
-        let scope = interest.scope.clone();
-        let mut follower = self.inner.activity_feed.follow(interest).await?;
-        if let Some(id) = after {
-            follower.behind(self.inner.store.activity_number(&scope, id).await?);
-        }
-        Ok(follower)
+        self.inner.activity_feed.follow(interest, after).await
     }
 
     /// Whether the database is asked for new entries: only while somebody follows.

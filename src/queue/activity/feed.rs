@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use uuid::Uuid;
 
 /// How often it is asked what is new.
 const APART: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ const PAGE: i64 = 500;
 const KEPT: usize = 1_000;
 /// Entries that a follower takes at once.
 const TAKEN: usize = 100;
-/// Whoever is further back has the list to read.
+/// Whoever wants to go on from further back has the list to read.
 const FURTHEST: i64 = 10_000;
 
 /// An entry that is told.
@@ -85,7 +86,7 @@ pub enum Heard {
 /// Why something is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// It is too far back, or what it missed could not be read.
+    /// It wants to go on from too far back, or the database is one of an earlier state.
     Behind,
     /// The entry it wants to go on from is none that it may see, or is there no more.
     Unknown,
@@ -104,18 +105,12 @@ pub struct Follower {
     taken: VecDeque<Arc<Told>>,
     /// A read under way: it is never dropped half-way.
     reading: Option<JoinHandle<Result<Vec<Numbered>>>>,
+    /// Not before this is it read again what could not be.
+    again: Instant,
     lost: Option<Loss>,
 }
 
 impl Follower {
-    /// Goes on behind the entry with this number; where there is none, with what is written from now on.
-    pub(super) fn behind(&mut self, number: Option<i64>) {
-        match number {
-            Some(number) => self.at = number,
-            None => self.lost = Some(Loss::Unknown),
-        }
-    }
-
     /// The next it hears; a call that is dropped takes nothing.
     pub async fn next(&mut self) -> Heard {
         loop {
@@ -134,6 +129,7 @@ impl Follower {
                 Behind::Kept(kept) => self.taken = kept,
                 Behind::Older { kept } => self.read(kept).await,
                 Behind::Lost { end, round } => {
+                    // The database is another one, of an earlier state.
                     (self.at, self.round, self.reading) = (end, round, None);
                     return Heard::Lost(Loss::Behind);
                 }
@@ -141,8 +137,9 @@ impl Follower {
         }
     }
 
-    /// Reads a piece of what is kept no more: behind `kept` the rest is.
+    /// Reads a piece of what is kept no more: behind `kept` the rest is. Nothing is lost by a database that does not say.
     async fn read(&mut self, kept: i64) {
+        sleep_until(self.again).await;
         let (store, at) = (self.store.clone(), self.at);
         let read = || tokio::spawn(async move { store.written_activity(at, TAKEN as i64).await });
         let read = self.reading.get_or_insert_with(read).await;
@@ -155,7 +152,7 @@ impl Follower {
                 if let Ok(Err(error)) = failed {
                     error.tell("what a follower of the activity missed could not be read");
                 }
-                (self.at, self.lost) = (self.hub.lock().end, Some(Loss::Behind));
+                self.again = Instant::now() + APART;
             }
         }
     }
@@ -189,18 +186,33 @@ impl Feed {
         self.hub.lock().is_read
     }
 
+    /// One more follower: of what is written from now on, or behind the entry `after`.
+    pub async fn follow(&self, interest: Interest, after: Option<Uuid>) -> Result<Follower, Error> {
+        let mut follower = self.begin(&interest).await?;
+        if let Some(id) = after {
+            match self.store.activity_number(&interest.scope, id).await? {
+                None => follower.lost = Some(Loss::Unknown),
+                Some(number) if self.store.activity_end().await? - number > FURTHEST => {
+                    follower.lost = Some(Loss::Behind);
+                }
+                Some(number) => follower.at = number,
+            }
+        }
+        Ok(follower)
+    }
+
     /// One more follower, of what is written from now on. The first one has the reading begin.
-    pub async fn follow(&self, interest: Interest) -> Result<Follower, Error> {
-        if let Some(follower) = self.join(&interest) {
+    async fn begin(&self, interest: &Interest) -> Result<Follower, Error> {
+        if let Some(follower) = self.join(interest) {
             return Ok(follower);
         }
         let _starting = self.starting.lock().await;
-        if let Some(follower) = self.join(&interest) {
+        if let Some(follower) = self.join(interest) {
             return Ok(follower);
         }
         let end = self.store.activity_end().await?;
         self.hub.begin(end);
-        let follower = self.join(&interest);
+        let follower = self.join(interest);
         tokio::spawn(self.clone().run());
         Ok(follower.expect("it has just begun"))
     }
@@ -221,6 +233,7 @@ impl Feed {
             round: state.round,
             taken: VecDeque::new(),
             reading: None,
+            again: Instant::now(),
             lost: None,
         })
     }
@@ -255,7 +268,6 @@ impl Feed {
         let mut at = self.hub.lock().end;
         let end = self.store.activity_end().await?;
         if end < at {
-            // The database is another one, of an earlier state.
             self.hub.lose(end);
             return Ok(());
         }
@@ -327,7 +339,7 @@ impl Hub {
 
     fn behind(&self, at: i64, round: u64) -> Behind {
         let state = self.lock();
-        if round != state.round || state.end - at > FURTHEST {
+        if round != state.round {
             return Behind::Lost { end: state.end, round: state.round };
         }
         if at < state.begin {
