@@ -28,7 +28,8 @@ export async function rival({ about, connect, work }) {
   const client = await connect()
   const measured = await SCENARIOS[scenario](client)
   const manifest = JSON.parse(readFileSync(`node_modules/${about.package}/package.json`))
-  console.log(JSON.stringify({ system, scenario, ...about, version: manifest.version, ...measured }))
+  const version = `${manifest.version} on Node ${process.versions.node}`
+  console.log(JSON.stringify({ system, scenario, ...about, version, ...measured }))
   process.exit(0)
 }
 

@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -75,7 +76,7 @@ async def measure(about, client, worker):
                 process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
-    version = importlib.metadata.version(about["package"])
+    version = f"{importlib.metadata.version(about['package'])} on Python {platform.python_version()}"
     print(json.dumps({"system": system, "scenario": scenario, **about, "version": version, **measured}))
 
 
@@ -163,8 +164,9 @@ async def callers(count, calls, call):
 
 
 async def until_finished(client, count):
+    # Asking costs the store too: seldom, beside the seconds that a scenario takes.
     while await client.finished() < count:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
 
 
 def summary(seconds, latencies, tasks):

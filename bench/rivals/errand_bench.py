@@ -1,4 +1,4 @@
-"""Errand, by `errand bench`: ERRAND is the program, DATABASE_URL its Postgres if there is one."""
+"""Errand, by `errand bench`: ERRAND is the program, DATABASE_URL its Postgres."""
 
 import json
 import os
@@ -12,11 +12,16 @@ SETTINGS = "submits over HTTP from 64 connections, 16 places"
 
 def main():
     system, scenario, tasks = sys.argv[1:4]
+    environment = dict(os.environ)
+    if system == "errand-sqlite":
+        del environment["DATABASE_URL"]
     with tempfile.TemporaryDirectory() as folder:
-        command = [os.environ["ERRAND"], "bench", "--data-dir", folder, "--json", "--scenario", scenario, "--tasks", tasks]
-        if system == "errand-postgres":
-            command += ["--database-url", os.environ["DATABASE_URL"]]
-        report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        command = [environment["ERRAND"], "bench", "--data-dir", folder, "--json"]
+        command += ["--scenario", scenario, "--tasks", tasks]
+        ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE)
+    if ended.returncode != 0:
+        sys.exit(ended.returncode)
+    report = json.loads(ended.stdout)
     result = report["results"][0]
     row = {
         "system": system,
