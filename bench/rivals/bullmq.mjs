@@ -32,7 +32,7 @@ await rival({
       started()
       return TASK
     }
-    // Many jobs at once share the round trips of one connection; beyond 100 nothing was gained.
+    // Many jobs at once, so that their commands share the round trips of the connection.
     const worker = new Worker(QUEUE, handler, { connection, concurrency: 100 })
     worker.on('error', error => console.error(error))
     await worker.waitUntilReady()

@@ -34,9 +34,15 @@ export async function rival({ about, connect, work }) {
 }
 
 const SCENARIOS = {
-  submit: client => callers(CALLERS, tasks, client.submit).then(summary),
+  async submit(client) {
+    await warm(client, CALLERS)
+    return summary(await callers(CALLERS, tasks, client.submit))
+  },
 
-  batch: client => batches(client, tasks).then(summary),
+  async batch(client) {
+    await warm(client, CALLERS)
+    return summary(await batches(client, tasks))
+  },
 
   /** From the start of the first task to the end of the last. */
   async drain(client) {
@@ -51,7 +57,7 @@ const SCENARIOS = {
   },
 
   async sustained(client) {
-    const worker = await warmWorker(client)
+    const worker = await warmWorker(client, CALLERS)
     const began = now()
     const { latencies } = await callers(CALLERS, tasks, client.submit)
     await worker.all
@@ -62,7 +68,7 @@ const SCENARIOS = {
   },
 
   async pickup(client) {
-    const worker = await warmWorker(client)
+    const worker = await warmWorker(client, 1)
     const began = now()
     const latencies = []
     for (let i = 0; i < tasks; i++) {
@@ -99,10 +105,13 @@ async function batches(client, tasks) {
   return { ...done, tasks: calls * Math.min(BATCH, tasks) }
 }
 
-/** A worker that is known to work: it has done one task. */
-async function warmWorker(client) {
-  const worker = startWorker(tasks + 1)
-  await client.submit()
+/** So many submits before the first that is timed: its connections are open then. */
+const warm = (client, count) => callers(count, count, client.submit)
+
+/** A worker that is known to work: it has done so many tasks. */
+async function warmWorker(client, count) {
+  const worker = startWorker(tasks + count)
+  await warm(client, count)
   await worker.next()
   await finished(client)
   return worker

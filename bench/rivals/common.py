@@ -81,12 +81,14 @@ async def measure(about, client, worker):
 
 
 async def submit(client, tasks):
+    await warm(client, CALLERS)
     return summary(*await callers(CALLERS, tasks, client.submit), tasks)
 
 
 async def batch(client, tasks):
     if client.batch is None:
         return {"failed": "has no batch insert"}
+    await warm(client, CALLERS)
     return summary(*await batches(client, tasks), tasks)
 
 
@@ -98,15 +100,17 @@ async def drain(client, tasks):
 
 
 async def sustained(client, tasks):
-    await warm(client)
+    await warm(client, CALLERS)
+    await until_finished(client, CALLERS)
     began = now()
     _, latencies = await callers(CALLERS, tasks, client.submit)
-    await until_finished(client, tasks + 1)
+    await until_finished(client, CALLERS + tasks)
     return summary(now() - began, latencies, tasks)
 
 
 async def pickup(client, tasks):
-    await warm(client)
+    await warm(client, 1)
+    await until_finished(client, 1)
     began, latencies = now(), []
     for n in range(tasks):
         await callers(1, 1, client.submit)
@@ -131,10 +135,9 @@ async def batches(client, tasks):
     return await callers(BATCHERS, math.ceil(tasks / size), functools.partial(client.batch, size))
 
 
-async def warm(client):
-    """A worker that is known to work: it has done one task."""
-    await callers(1, 1, client.submit)
-    await until_finished(client, 1)
+async def warm(client, count):
+    """So many submits before the first that is timed: its connections are open then."""
+    await callers(count, count, client.submit)
 
 
 async def callers(count, calls, call):
