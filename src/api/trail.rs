@@ -105,6 +105,24 @@ impl Trail {
         }))
     }
 
+    /// The same for whoever outlives the request, as a socket does: the request's own parts would keep all that was read
+    /// with it, 8 KiB and more.
+    pub fn kept(&self) -> Trail {
+        let Parts { method, uri, address, client, request_id, route, identity } = &*self.0;
+        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let once =
+            |value: &OnceLock<HeaderValue>| value.get().and_then(copy).map_or_else(OnceLock::new, OnceLock::from);
+        Trail(Arc::new(Parts {
+            method: method.clone(),
+            uri: uri.path().parse().unwrap_or_default(),
+            address: *address,
+            client: client.as_ref().and_then(copy),
+            request_id: once(request_id),
+            route: route.clone(),
+            identity: identity.clone(),
+        }))
+    }
+
     /// The trail of a request; none where it came past the layer.
     pub fn on(request: &Request) -> Option<&Trail> {
         request.extensions().get()

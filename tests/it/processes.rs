@@ -195,6 +195,30 @@ async fn a_hundred_uploads_at_once_do_not_fill_the_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_socket_costs_twenty_kilobytes_at_most() {
+    const SOCKETS: u64 = 1000;
+    let home = Home::sqlite();
+    let node = home.start(&["--workers", "0"]);
+    let address = node.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let open = async |n: u64| {
+        let mut sockets = Vec::new();
+        for _ in 0..n {
+            let mut socket = WebSocket::open(address, "/ws").await;
+            assert_eq!(socket.said().await["type"], "connection");
+            sockets.push(socket);
+        }
+        sockets
+    };
+    // What the first ones bring with them belongs to all.
+    let _first = open(SOCKETS / 10).await;
+    let before = node.memory_mib("VmRSS");
+    let _sockets = open(SOCKETS).await;
+    let each = (node.memory_mib("VmRSS") - before) * 1024 * 1024 / SOCKETS;
+    println!("an idle socket costs {each} bytes");
+    assert!(each <= 20_000, "{each} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_caller_sends_begins_no_line_in_the_log() {
     let home = Home::sqlite();
     let node = home.start(&["--log", "debug"]);

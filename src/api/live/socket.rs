@@ -83,6 +83,7 @@ impl Socket {
         }
     }
 
+    /// What is done now and then has its room only then: thousands of sockets lie idle.
     async fn speak(
         &mut self,
         signed: Result<Option<Signed>, Problem>,
@@ -92,12 +93,12 @@ impl Socket {
     ) -> Result<Infallible, Over> {
         let signed = match signed {
             Ok(Some(signed)) => signed,
-            Ok(None) => self.signed(&headers, peer).await?,
+            Ok(None) => Box::pin(self.signed(&headers, peer)).await?,
             Err(problem) => return Err(self.turn_away(&problem).await?),
         };
         drop(headers);
         let (mut ended, caller) = (signed.ended(self.api.keys.clone()), signed.caller);
-        let seq = self.subscribed.begin(terms, &caller).await;
+        let seq = Box::pin(self.subscribed.begin(terms, &caller)).await;
         let Ok(seq) = seq else { return Err(self.come_again().await?) };
         self.send(frames::connection(&self.id, &caller.owner, seq, self.api.now())).await?;
 
@@ -117,7 +118,7 @@ impl Socket {
                     }
                     return Err(self.turn_away(&caller::refused(refused)).await?);
                 }
-                message = self.socket.recv() => self.hear(message, &caller).await?,
+                message = self.socket.recv() => Box::pin(self.hear(message, &caller)).await?,
                 frame = self.subscribed.next() => self.send(frame).await?,
                 _ = looks.tick() => self.look().await?,
             }

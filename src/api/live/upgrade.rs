@@ -40,7 +40,7 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// A socket that is subscribed to this topic, `all`: of the owner, without being asked.
 async fn upgrade(api: Api, request: Request, topic: Topic, all: bool) -> Result<Response> {
-    let trail = Trail::on(&request).cloned().ok_or_else(|| Problem::internal("a request without a trail"))?;
+    let trail = Trail::on(&request).ok_or_else(|| Problem::internal("a request without a trail"))?.kept();
     let (mut parts, _) = request.into_parts();
     check_origin(&parts)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
