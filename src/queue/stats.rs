@@ -124,8 +124,7 @@ impl Queue {
                 return;
             }
             if (happened && turn % TIDY_EVERY == 0) || turn % TIDY_ANYWAY == 0 {
-                self.tidy().await;
-                happened = false;
+                happened = !self.tidy().await;
             }
         }
     }
@@ -142,12 +141,14 @@ impl Queue {
         true
     }
 
-    async fn tidy(&self) {
+    /// Whether it went well.
+    async fn tidy(&self) -> bool {
         let now = self.inner.clock.now();
         let tidied = self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - CHART_MINUTES).await;
-        if let Err(error) = tidied {
+        if let Err(error) = &tidied {
             error.tell("house-keeping failed; it is tried again in a moment");
         }
+        tidied.is_ok()
     }
 
     /// The kept minutes, with this node's own as they stand in memory.

@@ -133,6 +133,15 @@ fn id(fields: &mut Fields<'_>) -> Option<Box<RawValue>> {
     None
 }
 
+/// What an object within a message says; the default where there is none.
+fn members<T: Default>(fields: &mut Fields<'_>, name: &str, read: impl FnOnce(&mut Fields<'_>) -> T) -> T {
+    let Some(text) = fields.take(name) else { return T::default() };
+    let mut members = Fields::of(text.get(), format!("/{name}"));
+    let said = read(&mut members);
+    fields.add(members.finish());
+    said
+}
+
 /// The request of this word; `None` if there is none.
 fn what(word: &str, fields: &mut Fields<'_>) -> Option<What> {
     Some(match word {
@@ -148,24 +157,8 @@ fn what(word: &str, fields: &mut Fields<'_>) -> Option<What> {
             let topics = topics(fields).unwrap_or_else(|| vec![Topic::Tasks]);
             let client_id = fields.label("client_id", MAX_CLIENT_ID);
             let after_seq = fields.integer("after_seq", 0..=i64::MAX);
-            let filter = match fields.take("filter") {
-                None => Filter::default(),
-                Some(text) => {
-                    let mut members = Fields::of(text.get(), "/filter");
-                    let filter = filter::of_fields(&mut members);
-                    fields.add(members.finish());
-                    filter
-                }
-            };
-            let activity = match fields.take("activity") {
-                None => Wanted::default(),
-                Some(text) => {
-                    let mut members = Fields::of(text.get(), "/activity");
-                    let wanted = Wanted::of_fields(&mut members);
-                    fields.add(members.finish());
-                    wanted
-                }
-            };
+            let filter = members(fields, "filter", filter::of_fields);
+            let activity = members(fields, "activity", Wanted::of_fields);
             What::Subscribe(Box::new(Subscribe { topics, filter, client_id, after_seq, activity }))
         }
         "unsubscribe" => What::Unsubscribe(topics(fields).unwrap_or_else(|| Topic::ALL.to_vec())),
