@@ -20,7 +20,7 @@ pub struct Callers {
     pub urls: Vec<String>,
     pub history: History,
     acknowledged: Mutex<Vec<String>>,
-    ended: Mutex<Vec<String>>,
+    cancelled: Mutex<Vec<String>>,
     /// Answers that left open what was done.
     pub unknown: AtomicU64,
     /// First answers that were given again.
@@ -55,7 +55,7 @@ impl Callers {
             urls,
             history: History::default(),
             acknowledged: Mutex::default(),
-            ended: Mutex::default(),
+            cancelled: Mutex::default(),
             unknown: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
             http,
@@ -164,7 +164,7 @@ impl Callers {
 
     /// Cancels some task of before, or retries one that was cancelled.
     async fn change(&self, draw: &mut StdRng, cancel: bool) {
-        let from = if cancel { &self.acknowledged } else { &self.ended };
+        let from = if cancel { &self.acknowledged } else { &self.cancelled };
         let Some(id) = any_task(from, draw) else { return };
         let url = self.any(draw);
         let (method, path) = match cancel {
@@ -176,7 +176,7 @@ impl Callers {
                 if task["status"] == "CANCELLED" {
                     self.history.cancelled(&id);
                 }
-                self.ended.lock().unwrap().push(id);
+                self.cancelled.lock().unwrap().push(id);
             }
             Answer::Ok(200, _) => self.history.retried(&id),
             Answer::Ok(409, _) | Answer::NotNow(_) | Answer::Unknown(_) => {}
