@@ -5,6 +5,8 @@ use crate::fault;
 use crate::store::{self, Beat, Claim, Due, Held};
 use crate::task::{Action, Event, Outcome, Scope, Task, Time};
 use crate::types::Input;
+use futures_util::future::{BoxFuture, ready};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -38,17 +40,41 @@ impl Queue {
         lease_ms: i64,
         ahead: bool,
     ) -> Result<Vec<Task>, Error> {
-        let claim = Claim {
-            worker: worker.to_owned(),
-            max,
-            types: self.inner.types.names(),
-            queues: queues.to_vec(),
-            now: self.inner.clock.now(),
-            lease_ms,
-            ahead,
+        let claim = || self.asked(worker, max, queues, lease_ms, ahead);
+        self.give_out(&claim, Box::pin(ready(true))).await
+    }
+
+    /// [`Queue::claim`] once `wait` has ended, or sooner, with the first tasks that come; none if `wait` ends with
+    /// `false`. Answers when it was made as well: the leases last from then.
+    pub async fn claim_next(
+        &self,
+        worker: &str,
+        max: i64,
+        queues: &[String],
+        lease_ms: i64,
+        wait: BoxFuture<'_, bool>,
+    ) -> Result<(Instant, Vec<Task>), Error> {
+        let made = OnceLock::new();
+        let claim = || {
+            made.get_or_init(Instant::now);
+            self.asked(worker, max, queues, lease_ms, false)
         };
+        let tasks = self.give_out(&claim, wait).await?;
+        Ok((made.into_inner().unwrap_or_else(Instant::now), tasks))
+    }
+
+    fn asked(&self, worker: &str, max: i64, queues: &[String], lease_ms: i64, ahead: bool) -> Claim {
+        let (types, now) = (self.inner.types.names(), self.inner.clock.now());
+        Claim { worker: worker.to_owned(), max, types, queues: queues.to_vec(), now, lease_ms, ahead }
+    }
+
+    async fn give_out(
+        &self,
+        claim: &(dyn Fn() -> Claim + Sync),
+        wait: BoxFuture<'_, bool>,
+    ) -> Result<Vec<Task>, Error> {
         fault::fails("claim_begun").await.map_err(store::Error::from)?;
-        let tasks = fault::during("claim_in_flight", self.inner.store.claim(&claim)).await?;
+        let tasks = self.inner.store.claim_next(claim, wait).await?;
         if !tasks.is_empty() {
             fault::point("claim_committed").await;
             let started = tasks.iter().map(|task| (Event::Started, task));

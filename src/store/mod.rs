@@ -29,6 +29,7 @@ use crate::task::filter::After;
 use crate::task::{Artifact, Change, Checkpoint, Event, Filter, Page, Scope, Status, Task, TaskError, Time};
 use crate::types::LogLine;
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use activity::{ActivityLog, ActivityPage, ActivityPiece, ActivityStore, Numbered};
@@ -45,7 +46,7 @@ pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, KeysBeside, Sqlite};
 pub use tickets::{Ticket, TicketStore};
-pub use work::{Beat, Claim, Held, Save, Saved};
+pub use work::{Beat, Claim, Due, Held, Save, Saved};
 
 /// What is kept out of the log: what a server says to every session that it ends would be told once
 /// for each.
@@ -237,17 +238,6 @@ pub enum Wake {
     Cancel,
 }
 
-/// What a look for due tasks and lapsed leases found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
-    /// How many became ready just now.
-    pub promoted: i64,
-    /// When the next one is due, if any waits for its time.
-    pub next: Option<Time>,
-    /// Whether [`Store::lapsed`] would find any.
-    pub lapsed: bool,
-}
-
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
@@ -273,6 +263,15 @@ pub trait Store: KeyStore + SessionStore + TicketStore + ActivityStore + Present
     /// Gives out at most `max` ready tasks by priority, `run_at`, id; each gets a new random lease.
     /// Answers them `RUNNING`, with their params, in that order.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>>;
+
+    /// [`Store::claim`] once `wait` has ended, of what `claim` says then; where the store can, sooner: in one commit with
+    /// the next tasks that are written. Where `wait` ends with `false`, nothing is given out.
+    async fn claim_next(&self, claim: &(dyn Fn() -> Claim + Sync), wait: BoxFuture<'_, bool>) -> Result<Vec<Task>> {
+        match wait.await {
+            true => fault::during("claim_in_flight", self.claim(&claim())).await,
+            false => Ok(Vec::new()),
+        }
+    }
 
     /// Writes each change whose expectations hold; answers the task right after, without params and
     /// result. A success takes the task's checkpoints with it. `None` for those whose row has moved on; nothing of them was written. At most one

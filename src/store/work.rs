@@ -74,3 +74,14 @@ pub enum Saved {
     /// The task has as many names as it may have, and this is none of them: nothing was written.
     TooMany,
 }
+
+/// What a look for due tasks and lapsed leases found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// How many became ready just now.
+    pub promoted: i64,
+    /// When the next one is due, if any waits for its time.
+    pub next: Option<Time>,
+    /// Whether [`super::Store::lapsed`] would find any.
+    pub lapsed: bool,
+}

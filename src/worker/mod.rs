@@ -9,7 +9,7 @@ mod running;
 mod saves;
 
 use crate::fault;
-use crate::queue::Queue;
+use crate::queue::{Error, Queue};
 use crate::task::Task;
 use ahead::Ahead;
 use futures_util::future::join_all;
@@ -137,6 +137,7 @@ impl Pool {
         while !stop.is_cancelled() {
             self.start();
             match self.wanted() {
+                0 if self.is_idle() => self.claim_next(&stop).await,
                 0 => match stop.run_until_cancelled(self.turn()).await {
                     Some(Turn::Claim) => self.dry = false,
                     Some(Turn::GiveBack) => self.give_back().await,
@@ -173,7 +174,14 @@ impl Pool {
         let lease_ms = self.settings.lease.as_millis() as i64;
         self.last_claim = Instant::now();
         let ahead = wanted > self.places.available_permits();
-        match self.queue.claim(&self.settings.name, wanted as i64, &self.settings.queues, lease_ms, ahead).await {
+        let claimed =
+            self.queue.claim(&self.settings.name, wanted as i64, &self.settings.queues, lease_ms, ahead).await;
+        self.take(claimed, wanted, stop).await;
+    }
+
+    /// Takes in what the last claim answered.
+    async fn take(&mut self, claimed: Result<Vec<Task>, Error>, wanted: usize, stop: &CancellationToken) {
+        match claimed {
             Ok(tasks) => {
                 self.dry = tasks.len() < wanted;
                 let (at, since) = (self.last_claim, Instant::now());
@@ -185,6 +193,30 @@ impl Pool {
                 stop.run_until_cancelled(wait).await;
             }
         }
+    }
+
+    /// Nothing runs, nothing waits, and there was nothing to claim.
+    fn is_idle(&self) -> bool {
+        self.dry && self.waiting.is_empty() && self.places.available_permits() == self.settings.places
+    }
+
+    /// Claims what comes next, as soon as there is something, and looks from time to time.
+    async fn claim_next(&mut self, stop: &CancellationToken) {
+        let Settings { name, places, queues, lease, .. } = &self.settings;
+        let wait = async {
+            tokio::select! {
+                () = stop.cancelled() => false,
+                _ = timeout(POLL, self.queue.events().until_ready()) => true,
+            }
+        };
+        let wanted = *places;
+        let claimed =
+            self.queue.claim_next(name, wanted as i64, queues, lease.as_millis() as i64, Box::pin(wait)).await;
+        let claimed = claimed.map(|(made, tasks)| {
+            self.last_claim = made;
+            tasks
+        });
+        self.take(claimed, wanted, stop).await;
     }
 
     /// Waits until there is something to do.

@@ -31,15 +31,17 @@ use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Once, Piece, Prune,
     Pruned, Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
+use crate::fault;
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use guard::Mark;
 use sqlx::SqlitePool;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
-use writer::Writer;
+use writer::{Write, Writer};
 
 pub use beside::{BackupError, Beside};
 pub use keys_beside::KeysBeside;
@@ -89,7 +91,7 @@ impl Store for Sqlite {
         let rows = write::task_rows(submissions.iter());
         let mut write = self.writer.begin_new().await?;
         let submitted = write::insert(&mut write, submissions, rows).await;
-        write.done(submitted).await
+        write.done_for_claims(submitted).await
     }
 
     async fn used(&self, once: &Once) -> Result<Option<Submitted>> {
@@ -97,9 +99,14 @@ impl Store for Sqlite {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {
-        let mut write = self.writer.begin_new().await?;
-        let tasks = write::claim(&mut write, claim).await;
-        write.done(tasks).await
+        claimed(self.writer.begin_new().await?, claim).await
+    }
+
+    async fn claim_next(&self, claim: &(dyn Fn() -> Claim + Sync), wait: BoxFuture<'_, bool>) -> Result<Vec<Task>> {
+        match self.writer.begin_with_next(wait).await? {
+            Some(write) => fault::during("claim_in_flight", claimed(write, &claim())).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
@@ -294,6 +301,11 @@ impl Sqlite {
         let shrunk = prune::shrink(&mut write).await;
         write.done(shrunk).await
     }
+}
+
+async fn claimed(mut write: Write<'_>, claim: &Claim) -> Result<Vec<Task>> {
+    let tasks = write::claim(&mut write, claim).await;
+    write.done(tasks).await
 }
 
 /// What a failure of the driver means to the domain. See the result codes of the SQLite manual.

@@ -5,6 +5,9 @@
 //! submits, claims and reports that come together are one commit. Each write but the first is a
 //! savepoint in it and can fail alone.
 //!
+//! A claim that finds nothing stands by ([`Writer::begin_with_next`]): whoever has written new tasks and leaves his
+//! transaction to nobody else hands it the connection, so that they are given out in the commit that keeps them.
+//!
 //! Whoever left his transaction to others waits for the connection again, behind those who waited
 //! already. That bounds how many share a commit, and sees to it that there is one even if a write that
 //! was to come is dropped.
@@ -17,13 +20,16 @@ use crate::store::{Error, Result};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 
 /// The one writing connection, lent for one write at a time.
 pub struct Writer {
-    slot: Mutex<Slot>,
+    slot: Arc<Mutex<Slot>>,
     /// How many wait for the connection in order to write.
     waiting: AtomicUsize,
+    /// The claim that stands by for new tasks.
+    standing: Lock<Option<oneshot::Sender<OwnedMutexGuard<Slot>>>>,
     anchor: Anchor,
     ballast: Ballast,
     /// The number of this run, as the file's header has it.
@@ -40,6 +46,8 @@ struct Shared {
     open: bool,
     /// A write has begun in it, and nobody has seen its end.
     writing: bool,
+    /// There are new tasks in it that a claim may want.
+    for_claims: bool,
     /// Who has written in it, and hears of its end.
     written: Vec<oneshot::Sender<Result<()>>>,
 }
@@ -52,7 +60,7 @@ struct Slot {
 /// A write that has begun. Dropped before [`Write::done`], nothing of it is kept.
 pub struct Write<'a> {
     writer: &'a Writer,
-    slot: MutexGuard<'a, Slot>,
+    slot: OwnedMutexGuard<Slot>,
 }
 
 /// One who waits for the connection in order to write.
@@ -67,10 +75,11 @@ impl Drop for Waiting<'_> {
 impl Writer {
     /// A writer on this connection to these files.
     pub fn new(connection: SqliteConnection, anchor: Anchor, ballast: Ballast, run: u32) -> Writer {
-        let slot = Mutex::new(Slot { connection, shared: Shared::default() });
+        let slot = Arc::new(Mutex::new(Slot { connection, shared: Shared::default() }));
         Writer {
             slot,
             waiting: AtomicUsize::new(0),
+            standing: Lock::default(),
             anchor,
             ballast,
             run,
@@ -87,10 +96,26 @@ impl Writer {
         self.begin().await
     }
 
+    /// Begins a write of a claim: in the transaction of the next new tasks, or at the end of `wait` if none come
+    /// before it; `None` if that ends with `false`.
+    pub async fn begin_with_next(&self, wait: impl Future<Output = bool>) -> Result<Option<Write<'_>>> {
+        let (hand, handed) = oneshot::channel();
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(hand);
+        tokio::select! {
+            biased;
+            Ok(slot) = handed => self.begin_in(slot).await.map(Some),
+            wanted = wait => if wanted { self.begin_new().await.map(Some) } else { Ok(None) },
+        }
+    }
+
     /// Begins a write, once the one before has ended.
     pub async fn begin(&self) -> Result<Write<'_>> {
         self.check()?;
-        let mut slot = self.next().await;
+        let slot = self.next().await;
+        self.begin_in(slot).await
+    }
+
+    async fn begin_in(&self, mut slot: OwnedMutexGuard<Slot>) -> Result<Write<'_>> {
         if slot.shared.writing {
             slot.undo_write().await;
         }
@@ -106,15 +131,15 @@ impl Writer {
         }
     }
 
-    async fn next(&self) -> MutexGuard<'_, Slot> {
+    async fn next(&self) -> OwnedMutexGuard<Slot> {
         self.waiting.fetch_add(1, SeqCst);
         let _waiting = Waiting(&self.waiting);
-        self.slot.lock().await
+        self.slot.clone().lock_owned().await
     }
 
     /// The connection outside of a transaction: for pragmas.
     pub async fn idle(&self) -> impl DerefMut<Target = SqliteConnection> + '_ {
-        MutexGuard::map(self.slot().await, |slot| &mut slot.connection)
+        OwnedMutexGuard::map(self.slot().await, |slot| &mut slot.connection)
     }
 
     /// Writes something that changes nothing, as durably as all else.
@@ -169,8 +194,8 @@ impl Writer {
     }
 
     /// The connection, outside of a transaction.
-    async fn slot(&self) -> MutexGuard<'_, Slot> {
-        let mut slot = self.slot.lock().await;
+    async fn slot(&self) -> OwnedMutexGuard<Slot> {
+        let mut slot = self.slot.clone().lock_owned().await;
         self.settle(&mut slot).await;
         slot
     }
@@ -221,6 +246,18 @@ impl Writer {
 }
 
 impl Write<'_> {
+    /// [`Write::done`] for new tasks, which a claim may want.
+    pub async fn done_for_claims<T>(mut self, written: Result<T>) -> Result<T> {
+        self.slot.shared.for_claims = true;
+        self.done(written).await
+    }
+
+    /// The claim that stands by, if there is anything for it.
+    fn standing(&self) -> Option<oneshot::Sender<OwnedMutexGuard<Slot>>> {
+        let mut standing = self.writer.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.slot.shared.for_claims { standing.take() } else { None }
+    }
+
     /// Keeps what was written, or undoes it. What it answers is on disk, in the file that people see
     /// under its name.
     pub async fn done<T>(mut self, written: Result<T>) -> Result<T> {
@@ -242,10 +279,15 @@ impl Write<'_> {
         };
         let (tell, told) = oneshot::channel();
         self.slot.shared.written.push(tell);
-        if self.writer.waiting.load(SeqCst) == 0 {
+        if self.writer.waiting.load(SeqCst) > 0 {
+            drop(self.slot);
+        } else if let Some(standing) = self.standing() {
+            // Gone meanwhile, it leaves the connection to whoever is next.
+            let _ = standing.send(self.slot);
+        } else {
             self.writer.settle(&mut self.slot).await;
+            drop(self.slot);
         }
-        drop(self.slot);
         tokio::pin!(told);
         tokio::select! {
             biased;

@@ -1,19 +1,21 @@
 //! What claims, leases and reports promise.
 
 use super::{beat, count, failure, line_query, report, success, try_report};
-use crate::support::bed::{BEGIN, Bed, noop, raw};
+use crate::support::bed::{BEGIN, Bed, DatabaseUrl, noop, raw};
 use crate::support::on_both_databases;
 use errand::queue::Reported;
 use errand::store::Beat;
 use errand::task::{Artifact, Backoff, Draft, Outcome, Progress, Scope, Status, Task};
 use errand::types::{Level, LogLine};
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 on_both_databases![
     a_claim_gives_out_at_most_what_was_asked_by_priority_then_time,
     no_task_is_claimed_twice,
+    a_claim_that_waits_gets_the_tasks_that_come_under_leases_from_then,
+    a_claim_that_waits_in_vain_is_given_nothing,
     a_task_does_not_start_before_its_time,
     a_success_keeps_result_and_history,
     a_worker_that_lost_its_lease_cannot_finish_the_task,
@@ -39,6 +41,40 @@ async fn a_claim_gives_out_at_most_what_was_asked_by_priority_then_time(bed: Bed
     assert_eq!(first, [ids[1], ids[4], ids[0]]);
     let rest: Vec<Uuid> = bed.claim(10).await.iter().map(|task| task.id).collect();
     assert_eq!(rest, [ids[2], ids[3]]);
+}
+
+async fn a_claim_that_waits_gets_the_tasks_that_come_under_leases_from_then(bed: Bed) {
+    let written = bed.queue.store().written().await.unwrap().commits;
+    let wait = async {
+        bed.queue.events().until_ready().await;
+        true
+    };
+    let claim = bed.queue.claim_next("tester", 4, &[], 30_000, Box::pin(wait));
+    let submit = async {
+        bed.clock.advance(5_000);
+        (Instant::now(), bed.submit(noop()).await)
+    };
+    // The claim is the first to be asked how far it is, so it stands by when the task comes.
+    let (claimed, (before, task)) = tokio::join!(claim, submit);
+    let (made, claimed) = claimed.unwrap();
+    assert!(made >= before);
+    assert_eq!(claimed.iter().map(|task| task.id).collect::<Vec<_>>(), [task.id]);
+    let running = bed.get(task.id).await;
+    assert_eq!((running.status, running.lease_until), (Status::Running, Some(BEGIN.plus(35_000))));
+    assert_eq!(bed.events(task.id).await, ["queued", "started"]);
+    assert_eq!(count(&bed, Status::Running).await, 1);
+    if matches!(bed.url, DatabaseUrl::Sqlite(_)) {
+        assert_eq!(bed.queue.store().written().await.unwrap().commits - written, 1, "one commit for both");
+    }
+}
+
+async fn a_claim_that_waits_in_vain_is_given_nothing(bed: Bed) {
+    let task = bed.submit(noop()).await;
+    let ended = Box::pin(std::future::ready(false));
+    assert!(bed.queue.claim_next("tester", 4, &[], 30_000, ended).await.unwrap().1.is_empty());
+    assert_eq!(bed.get(task.id).await.status, Status::Pending);
+    let over = Box::pin(std::future::ready(true));
+    assert_eq!(bed.queue.claim_next("tester", 4, &[], 30_000, over).await.unwrap().1.len(), 1);
 }
 
 async fn no_task_is_claimed_twice(bed: Bed) {

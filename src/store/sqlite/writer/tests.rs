@@ -108,3 +108,76 @@ async fn where_the_database_fails_all_who_share_hear_it_and_nothing_is_kept_of_t
     assert!(matches!(heard[..], [Some(Ok(1)), Some(Ok(2))]), "{heard:?}");
     assert_eq!(there, [1, 2]);
 }
+
+/// Writes this number as a claim does that stands by.
+async fn claim(writer: Arc<Writer>, number: i64, end: End, wait: impl Future<Output = bool>) -> Option<Result<i64>> {
+    let mut write = writer.begin_with_next(wait).await.unwrap()?;
+    add(&mut write, number).await;
+    match end {
+        End::Mistake => Some(write.done(Err(Error::Internal("a mistake".to_owned()))).await),
+        End::Dropped => panic!("a bug in a claim"),
+        End::Well | End::Away => Some(write.done(Ok(number)).await),
+    }
+}
+
+impl Bench {
+    /// A claim of 100 stands by.
+    async fn standing(&self, end: End) -> JoinHandle<Option<Result<i64>>> {
+        let standing = tokio::spawn(claim(self.store.writer.clone(), 100, end, std::future::pending()));
+        while self.store.writer.standing.lock().unwrap().is_none() {
+            yield_now().await;
+        }
+        standing
+    }
+
+    /// New tasks, as 1, for whoever stands by. What is there then, and in how many commits it came.
+    async fn submit(&self) -> (Vec<i64>, u64) {
+        let before = self.store.writer.commits();
+        let mut write = self.store.writer.begin().await.unwrap();
+        add(&mut write, 1).await;
+        write.done_for_claims(Ok(())).await.unwrap();
+        let there = sqlx::query_scalar("SELECT seq FROM log_start WHERE seq > 0 ORDER BY seq");
+        (there.fetch_all(&self.store.readers).await.unwrap(), self.store.writer.commits() - before)
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_stands_by_is_in_the_commit_of_the_tasks_that_come() {
+    let bench = Bench::new().await;
+    let claim = bench.standing(End::Well).await;
+    assert_eq!(bench.submit().await, (vec![1, 100], 1));
+    assert!(matches!(claim.await.unwrap(), Some(Ok(100))));
+}
+
+#[tokio::test]
+async fn what_brings_no_tasks_leaves_a_claim_standing() {
+    let bench = Bench::new().await;
+    let claim = bench.standing(End::Well).await;
+    assert!(matches!(write(bench.store.writer.clone(), 2, End::Well).await, Ok(2)));
+    assert_eq!(bench.submit().await, (vec![1, 2, 100], 1));
+    assert!(matches!(claim.await.unwrap(), Some(Ok(100))));
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_or_is_gone_costs_the_tasks_that_came_nothing() {
+    for end in [End::Mistake, End::Dropped] {
+        let bench = Bench::new().await;
+        let claim = bench.standing(end).await;
+        assert_eq!(bench.submit().await, (vec![1], 1));
+        assert!(!matches!(claim.await, Ok(Some(Ok(_)))));
+    }
+    let bench = Bench::new().await;
+    let claim = bench.standing(End::Well).await;
+    claim.abort();
+    assert!(claim.await.is_err());
+    assert_eq!(bench.submit().await, (vec![1], 1));
+}
+
+#[tokio::test]
+async fn a_claim_stands_by_no_longer_than_it_would_wait() {
+    let bench = Bench::new().await;
+    let writer = || bench.store.writer.clone();
+    assert!(claim(writer(), 100, End::Well, std::future::ready(false)).await.is_none());
+    assert!(matches!(claim(writer(), 101, End::Well, std::future::ready(true)).await, Some(Ok(101))));
+    assert_eq!(bench.submit().await, (vec![1, 101], 1));
+}
