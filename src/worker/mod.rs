@@ -227,6 +227,8 @@ impl Pool {
             // Whoever comes back to the loop takes the place. Nothing to start and nothing to claim: no place is needed.
             _ = self.places.acquire(), if !self.dry || oldest.is_some() => Turn::Start,
             () = sleep_until((oldest.unwrap_or(self.last_claim) + HELD).into()), if oldest.is_some() => Turn::GiveBack,
+            // The last one has ended: the pool is idle, and stands by.
+            _ = self.places.acquire_many(self.settings.places as u32), if self.dry && oldest.is_none() => Turn::Start,
             _ = timeout(POLL, self.queue.events().until_ready()), if self.dry => {
                 // A stream of single submits is claimed in batches; an idle pool claims at once.
                 if busy {
