@@ -64,6 +64,7 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/ws/stream", OPEN),
     ("GET", "/ws/metrics", OPEN),
     ("GET", "/ws/activity", OPEN),
+    ("GET", "/ws/notifications", OPEN),
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
     ("GET", "/api/costs", READERS),
@@ -73,6 +74,13 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     // An admin sees everybody's.
     ("GET", "/api/activity", READERS),
     ("GET", "/api/activity/export", READERS),
+    // Of the owner's own tasks, an admin's too. What is marked is the owner's, so it takes a key that may change something of it.
+    ("GET", "/api/notifications", READERS),
+    ("DELETE", "/api/notifications", SUBMITTERS),
+    ("POST", "/api/notifications/read", SUBMITTERS),
+    ("POST", "/api/notifications/unread", SUBMITTERS),
+    ("GET", "/api/notifications/muted", READERS),
+    ("PATCH", "/api/notifications/muted", SUBMITTERS),
     ("GET", "/api/keys", ADMINS),
     ("POST", "/api/keys", ADMINS),
     ("DELETE", "/api/keys/{id}", ADMINS),

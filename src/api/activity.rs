@@ -133,7 +133,7 @@ struct ActivityList<'a> {
 #[utoipa::path(
     get, path = "/api/activity", tag = "access",
     params(
-        ("category" = Option<Vec<String>>, Query, description = "One of these: task, file, key, session, access, node, activity"),
+        ("category" = Option<Vec<String>>, Query, description = "One of these: task, file, key, session, ticket, notification, access, node, activity"),
         ("action" = Option<Vec<String>>, Query, description = "One of these, as `key.created`"),
         ("outcome" = Option<Vec<String>>, Query, description = "One of these: done, denied, refused, failed, unanswered"),
         ("owner" = Option<String>, Query, max_length = 100),

@@ -27,6 +27,7 @@ mod known;
 mod list;
 mod live;
 mod multipart;
+mod notifications;
 mod once;
 mod openapi;
 mod page;
@@ -189,6 +190,7 @@ pub fn router(api: Api) -> Router {
         .merge(task_types::router())
         .merge(stats::router())
         .merge(activity::router())
+        .merge(notifications::router())
         .merge(costs::router())
         .merge(service::router())
         .merge(keys::router())

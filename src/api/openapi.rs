@@ -23,6 +23,7 @@ use utoipa::{OpenApi, ToSchema};
         (name = "types", description = "What can be done"),
         (name = "service", description = "The service itself"),
         (name = "access", description = "Keys, and who calls"),
+        (name = "notifications", description = "The ends of one's own tasks, read and unread"),
     )
 )]
 struct Base;
@@ -70,7 +71,8 @@ const WORDS: [(&str, &[&str]); 6] = [
 /// Words one filters by: never empty.
 const LABELS: [&str; 5] = ["type", "queue", "tag", "client_id", "owner"];
 /// Bodies that take no other members.
-const CLOSED: [&str; 6] = ["Submit", "Backoff", "Batch", "Start", "BulkFilter", "NewKey"];
+const CLOSED: [&str; 10] =
+    ["Submit", "Backoff", "Batch", "Start", "BulkFilter", "NewKey", "MarkRead", "MarkUnread", "Muting", "Mute"];
 
 /// Tells of parameters and bodies what their types do not.
 fn tighten(document: &mut Value) {

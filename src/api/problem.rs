@@ -260,6 +260,7 @@ impl From<queue::Error> for Problem {
             E::KeyReused => Problem::new(Code::KeyReused, "send the same body again, or another key"),
             E::SequenceExpired(_) => Problem::new(Code::SequenceExpired, detail),
             E::SequenceAhead => Problem::new(Code::InvalidRequest, detail),
+            E::TooManyMuted => Problem::invalid(Code::InvalidRequest, vec![FieldError::new("/mute", detail)]),
             E::InvalidCheckpoint(why) => Problem::new(Code::InvalidRequest, why),
             E::QuotaExceeded { wait, .. } => Problem::later(Code::QuotaExceeded, detail, wait),
             E::Store(error) => error.into(),

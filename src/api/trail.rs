@@ -34,6 +34,10 @@ pub const ACTIONS: &[(&str, &str, Action)] = &[
     ("POST", "/api/session", Action::SessionOpened),
     ("DELETE", "/api/session", Action::SessionClosed),
     ("POST", "/api/tickets", Action::TicketCreated),
+    ("POST", "/api/notifications/read", Action::NotificationRead),
+    ("POST", "/api/notifications/unread", Action::NotificationRead),
+    ("DELETE", "/api/notifications", Action::NotificationCleared),
+    ("PATCH", "/api/notifications/muted", Action::NotificationMuted),
 ];
 
 /// What becomes known of a request on its way. Cheap to clone.

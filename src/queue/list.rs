@@ -32,6 +32,15 @@ impl Queue {
     /// Rows of a list. Fewer than the page takes, and still with a place to go on from, where
     /// looking further would take too long.
     pub async fn list(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Piece, Error> {
+        self.find(scope, filter, page, false).await
+    }
+
+    /// The same of a list by `finished_at` as far as its first part goes: what had finished by its instant.
+    pub async fn ended(&self, scope: &Scope, filter: &Filter, page: &Page) -> Result<Piece, Error> {
+        self.find(scope, filter, page, true).await
+    }
+
+    async fn find(&self, scope: &Scope, filter: &Filter, page: &Page, only_ended: bool) -> Result<Piece, Error> {
         let until = Instant::now() + PATIENCE;
         let (mut page, mut found) = (page.clone(), Piece::default());
         let mut way = match &filter.ids {
@@ -43,7 +52,10 @@ impl Queue {
         loop {
             let walks = matches!(way, Way::Walk(_));
             steps += usize::from(walks);
-            let Piece { tasks, next } = self.inner.store.list(scope, filter, &page, &way).await?;
+            let Piece { tasks, mut next } = self.inner.store.list(scope, filter, &page, &way).await?;
+            if only_ended {
+                next = next.filter(|after| after.finished_at.is_some());
+            }
             page.limit -= tasks.len() as i64;
             found.tasks.extend(tasks);
             found.next = next;

@@ -16,6 +16,7 @@ mod journal;
 pub mod keys;
 mod leftovers;
 mod list;
+pub mod notifications;
 mod operations;
 mod pace;
 pub mod present;
@@ -85,6 +86,9 @@ pub enum Error {
     /// The change log never had this number.
     #[error("the change log has not come so far")]
     SequenceAhead,
+    /// More is muted than may be.
+    #[error("at most {} may be muted", crate::task::notification::MAX_MUTED)]
+    TooManyMuted,
     /// A checkpoint that cannot be kept, and why.
     #[error("{0}")]
     InvalidCheckpoint(String),
@@ -144,6 +148,7 @@ struct Inner {
     journal: Journal,
     feed: Feed,
     activity_feed: activity::feed::Feed,
+    marked: notifications::Marked,
     fenced: AtomicU64,
     /// Places of this node's pool that are taken.
     busy: Arc<AtomicUsize>,
@@ -235,6 +240,7 @@ impl Queue {
         let (began, feed) = (clock.now(), Feed::new(store.clone(), clock.clone(), events.clone()));
         Queue {
             inner: Arc::new(Inner {
+                marked: notifications::Marked::new(store.clone()),
                 store,
                 clock,
                 events,

@@ -11,6 +11,7 @@ mod inspect;
 mod keys;
 mod list;
 mod made;
+mod notifications;
 mod numbers;
 mod present;
 mod prune;
@@ -38,6 +39,7 @@ pub use file::File;
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use keys::{Key, KeyStore, Session, SessionStore};
 pub use made::Made;
+pub use notifications::NotificationStore;
 pub use numbers::{Count, Group, Minute, Stamp, Written};
 #[cfg(feature = "postgres")]
 pub use postgres::{HeldSnapshot, Postgres, PostgresBeside};
@@ -46,7 +48,7 @@ pub use prune::{Prune, Pruned};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{BackupError, Beside, KeysBeside, Sqlite};
 pub use tickets::{Ticket, TicketStore};
-pub use work::{Beat, Claim, Due, Held, Save, Saved};
+pub use work::{Beat, Claim, Due, Held, Save, Saved, Wake};
 
 /// What is kept out of the log: what a server says to every session that it ends would be told once
 /// for each.
@@ -229,19 +231,12 @@ pub enum Way {
     Among(Vec<Uuid>),
 }
 
-/// What woke a node from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
-    /// Something may be ready to be claimed.
-    Ready,
-    /// A running task was asked to stop.
-    Cancel,
-}
-
 /// The database, in the domain's verbs. Everything that takes a slice is one transaction for all
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
-pub trait Store: KeyStore + SessionStore + TicketStore + ActivityStore + PresentStore + DayStore + 'static {
+pub trait Store:
+    KeyStore + SessionStore + TicketStore + ActivityStore + PresentStore + DayStore + NotificationStore + 'static
+{
     /// Which database it is.
     fn database(&self) -> Database;
 
@@ -273,9 +268,8 @@ pub trait Store: KeyStore + SessionStore + TicketStore + ActivityStore + Present
         }
     }
 
-    /// Writes each change whose expectations hold; answers the task right after, without params and
-    /// result. A success takes the task's checkpoints with it. `None` for those whose row has moved on; nothing of them was written. At most one
-    /// change a task in a call.
+    /// Writes each change whose expectations hold; answers the task right after, without params and result. A success takes
+    /// the task's checkpoints with it. `None` for those whose row has moved on; nothing of them was written. At most one a task.
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>>;
 
     /// Extends current leases to `until` and writes down what was said under them. Leases that are

@@ -85,3 +85,14 @@ pub struct Due {
     /// Whether [`super::Store::lapsed`] would find any.
     pub lapsed: bool,
 }
+
+/// What woke a node from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Something may be ready to be claimed.
+    Ready,
+    /// A running task was asked to stop.
+    Cancel,
+    /// An owner has marked notifications.
+    Marks,
+}

@@ -52,6 +52,12 @@ words! {
         SessionRefused "session.refused",
         /// To open a socket or a stream of events with.
         TicketCreated "ticket.created",
+        /// Marked as read, or as unread again.
+        NotificationRead "notification.read",
+        /// Shown no more.
+        NotificationCleared "notification.cleared",
+        /// Muted, or no more.
+        NotificationMuted "notification.muted",
         /// Whatever it was for: no key, a wrong one, a role that may not, too much of it.
         AccessDenied "access.denied",
         /// A process began to work.
@@ -171,10 +177,10 @@ impl Activity {
         self.action.split('.').next().unwrap_or_default()
     }
 
-    /// With which others it may become one: submits, tickets, and whatever was not done. The rest stands alone.
+    /// With which others it may become one: submits, tickets, what is read, and whatever was not done. The rest stands alone.
     pub fn same(&self) -> Option<Same> {
         let done = self.outcome == Ending::Done.word();
-        let in_numbers = [Action::TaskSubmitted, Action::TicketCreated].map(Action::word);
+        let in_numbers = [Action::TaskSubmitted, Action::TicketCreated, Action::NotificationRead].map(Action::word);
         let many = !done || in_numbers.contains(&&*self.action);
         many.then(|| Same {
             action: self.action.clone(),
@@ -237,7 +243,10 @@ mod tests {
     fn every_word_is_found_where_it_stands_and_every_category_once() {
         assert!(Action::ALL.iter().all(|(word, action)| action.word() == *word));
         assert!(Ending::ALL.iter().all(|(word, ending)| ending.word() == *word));
-        assert_eq!(Action::categories(), ["task", "file", "key", "session", "ticket", "access", "node", "activity"]);
+        assert_eq!(
+            Action::categories(),
+            ["task", "file", "key", "session", "ticket", "notification", "access", "node", "activity"]
+        );
     }
 
     #[test]

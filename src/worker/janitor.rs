@@ -120,6 +120,7 @@ async fn hear(queue: &Queue) {
         match wakes.recv().await {
             Ok(Wake::Ready) => queue.events().ready(),
             Ok(Wake::Cancel) => queue.events().cancel(),
+            Ok(Wake::Marks) => {} // nothing to do with tasks
             Err(RecvError::Lagged(_)) => {
                 queue.events().ready();
                 queue.events().cancel();

@@ -26,11 +26,13 @@ pub enum Topic {
     Metrics,
     /// Who did what, as it is written down.
     Activity,
+    /// The ends of the owner's tasks, and what the owner marks of them.
+    Notifications,
 }
 
 impl Topic {
     /// Each.
-    pub const ALL: [Topic; 3] = [Topic::Tasks, Topic::Metrics, Topic::Activity];
+    pub const ALL: [Topic; 4] = [Topic::Tasks, Topic::Metrics, Topic::Activity, Topic::Notifications];
 
     /// The word on the wire.
     pub fn word(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Topic {
             Topic::Tasks => "tasks",
             Topic::Metrics => "metrics",
             Topic::Activity => "activity",
+            Topic::Notifications => "notifications",
         }
     }
 
@@ -204,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_subscription_is_read_with_all_its_members() {
-        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics","activity"],"filter":{"status":"FAILED","tag":"x"},
+        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics","activity","notifications"],"filter":{"status":"FAILED","tag":"x"},
                       "client_id":"c","after_seq":12,"activity":{"outcome":"denied","category":["key","task"]}}"#;
         let asked = read(text).unwrap();
         assert_eq!(asked.id.unwrap().get(), "7");

@@ -1,13 +1,15 @@
 //! What the server says: one JSON object a frame, each with its `type`.
 
 use super::super::activity::ActivityView;
+use super::super::notifications::NotificationView;
 use super::super::problem::Problem;
 use super::super::to_json;
 use super::super::wire::TaskView;
 use crate::queue::activity::feed::{self as activity, Told};
 use crate::queue::feed::{Loss, News};
+use crate::queue::notifications::Notification;
 use crate::task::text::FieldError;
-use crate::task::{Event, Task, Time};
+use crate::task::{Event, Marks, Place, Task, Time};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -114,12 +116,15 @@ pub fn resync(loss: Loss, seq: i64) -> String {
         reason: &'static str,
         seq: i64,
     }
-    let reason = match loss {
+    to_json(&Frame { r#type: "resync", reason: reason(loss), seq })
+}
+
+fn reason(loss: Loss) -> &'static str {
+    match loss {
         Loss::Behind => "behind",
         Loss::Expired => "sequence_expired",
         Loss::Ahead => "sequence_ahead",
-    };
-    to_json(&Frame { r#type: "resync", reason, seq })
+    }
 }
 
 /// An entry of who did what, put into words once for everybody.
@@ -134,17 +139,49 @@ pub fn entry(told: &Told) -> Bytes {
 
 /// Entries are missing here: read the list again. What is written from now on comes.
 pub fn resync_entries(loss: activity::Loss) -> String {
+    let reason = match loss {
+        activity::Loss::Behind => "behind",
+        activity::Loss::Unknown => "entry_unknown",
+    };
+    resync_topic("activity", reason)
+}
+
+/// Notifications are missing here: read the list again. What ends from now on comes.
+pub fn resync_notifications(loss: Loss) -> String {
+    resync_topic("notifications", reason(loss))
+}
+
+fn resync_topic(topic: &'static str, reason: &'static str) -> String {
     #[derive(Serialize)]
     struct Frame {
         r#type: &'static str,
         topic: &'static str,
         reason: &'static str,
     }
-    let reason = match loss {
-        activity::Loss::Behind => "behind",
-        activity::Loss::Unknown => "entry_unknown",
-    };
-    to_json(&Frame { r#type: "resync", topic: "activity", reason })
+    to_json(&Frame { r#type: "resync", topic, reason })
+}
+
+/// A task has ended. Without a number: it is none to go on from.
+pub fn notification(notification: &Notification) -> String {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        r#type: &'static str,
+        notification: NotificationView<'a>,
+    }
+    to_json(&Frame { r#type: "notification", notification: NotificationView::of(notification) })
+}
+
+/// The owner has marked something, here or elsewhere: what is read, cleared or muted may be something else by now.
+pub fn marked(marks: &Marks) -> String {
+    #[derive(Serialize)]
+    struct Frame {
+        r#type: &'static str,
+        version: i64,
+        read_until: Option<Place>,
+        cleared_until: Option<Place>,
+    }
+    let Marks { version, read_until, cleared_until, .. } = *marks;
+    to_json(&Frame { r#type: "notificationsMarked", version, read_until, cleared_until })
 }
 
 /// This node shuts down: connect again after a while, drawn by chance so that not all come at once.

@@ -8,6 +8,7 @@ mod follow;
 mod frames;
 mod measured;
 mod metrics;
+mod noticed;
 mod rate;
 mod sign;
 mod socket;

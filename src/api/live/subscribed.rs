@@ -7,6 +7,7 @@ use super::entries::{self, Wanted};
 use super::follow::Stream;
 use super::frames;
 use super::metrics::{self, Listener};
+use super::noticed::{self, Noticed};
 use crate::queue::activity::feed::{self as activity, Follower as EntryFollower};
 use crate::queue::feed::{Follower, Heard, Interest};
 use crate::queue::{Error, Queue};
@@ -38,13 +39,23 @@ pub struct Subscribed {
     tasks: Stream,
     metrics: Option<Listener>,
     entries: Option<EntryFollower>,
+    noticed: Option<Box<Noticed>>,
 }
 
 impl Subscribed {
     /// To nothing yet; with a follower, it is ready to be told of tasks.
     pub fn new(api: Api, socket_id: String, follower: Option<Follower>) -> Subscribed {
         let tasks = Stream::new(api.queue.clone(), follower);
-        Subscribed { api, socket_id, all: false, topics: Vec::new(), tasks, metrics: None, entries: None }
+        Subscribed {
+            api,
+            socket_id,
+            all: false,
+            topics: Vec::new(),
+            tasks,
+            metrics: None,
+            entries: None,
+            noticed: None,
+        }
     }
 
     /// To what its address says; answers the number of the change log behind which news come.
@@ -67,6 +78,10 @@ impl Subscribed {
             true => Some(follow(&self.api.queue, activity, caller).await?),
             false => None,
         };
+        let noticed = match topics.contains(&Topic::Notifications) && self.noticed.is_none() {
+            true => Some(Box::new(Noticed::of(&self.api.queue, caller).await?)),
+            false => None,
+        };
         let seq = match topics.contains(&Topic::Tasks) {
             true => {
                 let clients = match self.all {
@@ -83,6 +98,9 @@ impl Subscribed {
         };
         if entries.is_some() {
             self.entries = entries;
+        }
+        if noticed.is_some() {
+            self.noticed = noticed;
         }
         if topics.contains(&Topic::Metrics) && self.metrics.is_none() {
             self.metrics = Some(self.api.listen(caller));
@@ -103,6 +121,7 @@ impl Subscribed {
                 Topic::Tasks => self.tasks.want_nothing(),
                 Topic::Metrics => self.metrics = None,
                 Topic::Activity => self.entries = None,
+                Topic::Notifications => self.noticed = None,
             }
         }
     }
@@ -125,6 +144,7 @@ impl Subscribed {
                 activity::Heard::Entry(told) => text(frames::entry(&told)),
                 activity::Heard::Lost(loss) => frames::resync_entries(loss).into(),
             },
+            frame = noticed::next(&mut self.noticed) => frame,
         }
     }
 }

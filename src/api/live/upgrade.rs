@@ -36,6 +36,7 @@ pub fn router() -> OpenApiRouter<Api> {
         .route("/ws/stream", to(Topic::Tasks, true))
         .route("/ws/metrics", to(Topic::Metrics, false))
         .route("/ws/activity", to(Topic::Activity, false))
+        .route("/ws/notifications", to(Topic::Notifications, false))
 }
 
 /// A socket that is subscribed to this topic, `all`: of the owner, without being asked.
@@ -72,7 +73,7 @@ async fn upgrade(api: Api, request: Request, topic: Topic, all: bool) -> Result<
     let place = Place::take(&api)?;
     let follower = match topic {
         Topic::Tasks => Some(api.queue.follow().await?),
-        Topic::Metrics | Topic::Activity => None,
+        Topic::Metrics | Topic::Activity | Topic::Notifications => None,
     };
     let headers = parts.headers;
     let terms = Terms { topic, client_id, all, after, entries };

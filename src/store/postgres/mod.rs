@@ -102,6 +102,7 @@ macro_rules! write {
 mod activity; // below the macros, which they use
 mod days;
 mod keys;
+mod notifications;
 mod present;
 mod tickets;
 

@@ -37,6 +37,7 @@ pub struct Notifier {
 struct Pending {
     ready: AtomicBool,
     cancel: AtomicBool,
+    marks: AtomicBool,
     any: Notify,
 }
 
@@ -55,6 +56,7 @@ impl Notifier {
         match wake {
             Wake::Ready => self.pending.ready.store(true, Relaxed),
             Wake::Cancel => self.pending.cancel.store(true, Relaxed),
+            Wake::Marks => self.pending.marks.store(true, Relaxed),
         }
         self.pending.any.notify_one();
     }
@@ -72,7 +74,7 @@ impl Notifier {
 async fn speak(tells: Connections, pending: Arc<Pending>, node: String) {
     loop {
         pending.any.notified().await;
-        for (flag, word) in [(&pending.ready, "ready"), (&pending.cancel, "cancel")] {
+        for (flag, word) in [(&pending.ready, "ready"), (&pending.cancel, "cancel"), (&pending.marks, "marks")] {
             if !flag.swap(false, Relaxed) {
                 continue;
             }
@@ -106,8 +108,7 @@ async fn listen(link: Arc<Link>, options: PgConnectOptions, heard: broadcast::Se
             () = link.outlived(generation) => Ok(()),
         };
         // Whatever was said meanwhile was missed: look.
-        let _ = heard.send(Wake::Ready);
-        let _ = heard.send(Wake::Cancel);
+        tell_all(&heard);
         let Err(error) = hears else { continue };
         tracing::debug!(%error, "not listening to other nodes; polling goes on");
         sleep(AFTER_FAILURE.mul_f64(rand::random())).await;
@@ -118,8 +119,7 @@ async fn listen(link: Arc<Link>, options: PgConnectOptions, heard: broadcast::Se
 async fn hear(options: &PgConnectOptions, heard: &broadcast::Sender<Wake>, node: &str) -> Result<()> {
     let mut listener = in_time(begin(options)).await?;
     // What was said before this one listened was missed.
-    let _ = heard.send(Wake::Ready);
-    let _ = heard.send(Wake::Cancel);
+    tell_all(heard);
     loop {
         let message = match timeout(BEAT, listener.try_recv()).await {
             Ok(Ok(Some(message))) => message,
@@ -131,8 +131,16 @@ async fn hear(options: &PgConnectOptions, heard: &broadcast::Sender<Wake>, node:
             Some((from, _)) if from == node => {}
             Some((_, "ready")) => drop(heard.send(Wake::Ready)),
             Some((_, "cancel")) => drop(heard.send(Wake::Cancel)),
+            Some((_, "marks")) => drop(heard.send(Wake::Marks)),
             _ => {}
         }
+    }
+}
+
+/// Anything may have been said.
+fn tell_all(heard: &broadcast::Sender<Wake>) {
+    for wake in [Wake::Ready, Wake::Cancel, Wake::Marks] {
+        let _ = heard.send(wake);
     }
 }
 

@@ -18,6 +18,7 @@ mod keep;
 mod keys;
 mod keys_beside;
 mod list;
+mod notifications;
 mod open;
 mod present;
 mod prune;

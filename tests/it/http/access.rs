@@ -79,7 +79,9 @@ fn body(method: &str, path: &str) -> Value {
         ("POST", "/api/tasks/cancel" | "/api/tasks/retry") => json!({ "ids": [] }),
         ("POST", "/api/keys") => json!({ "role": "read", "owner": "x" }),
         ("POST", "/api/files") => json!("text"),
-        ("POST", "/api/task/start") => json!({}),
+        ("POST", "/api/task/start") | ("PATCH", "/api/notifications/muted") => json!({}),
+        ("POST", "/api/notifications/read") => json!({ "all": true }),
+        ("POST", "/api/notifications/unread") => json!({ "ids": [] }),
         _ => Value::Null,
     }
 }

@@ -12,6 +12,7 @@ mod known; // 304 from memory
 mod life; // failures, attempts, panics, time-outs, progress
 mod list; // filters, orders, pages
 mod many; // batch, bulk, clone, export
+mod notifications; // the ends of one's own tasks
 mod once; // idempotency keys
 mod owners; // what one owner learns of another: nothing
 mod quotas; // how much an owner may have

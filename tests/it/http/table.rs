@@ -72,7 +72,7 @@ impl Ids {
 
 /// Every row.
 pub fn table() -> Vec<Row> {
-    [bodies(), members(), headers(), ids(), queries(), many()].into_iter().flatten().collect()
+    [bodies(), members(), headers(), ids(), queries(), many(), marks()].into_iter().flatten().collect()
 }
 
 /// Bodies that are no JSON (400), or not this JSON (422).
@@ -369,4 +369,62 @@ fn many() -> Vec<Row> {
         cancel("[]"),
         post("/api/tasks/retry", "", 400, "malformed_json"),
     ]
+}
+
+/// Notifications that are marked, or asked for, in a wrong way.
+fn marks() -> Vec<Row> {
+    let send = |method: &'static str, path: &str, body: &str, status, code| {
+        let row = Row::of(method, format!("/api/notifications{path}"), status, code);
+        row.with("content-type", "application/json").sending(body)
+    };
+    let id = "12-0193c5a0-7b1e-7000-8000-0123456789ab";
+    let ids = json!({ "ids": (0..201).map(|n| format!("{n}{}", &id[2..])).collect::<Vec<_>>() }).to_string();
+    let muted = json!({ "mute": (0..101).map(|n| json!({ "queue": n.to_string() })).collect::<Vec<_>>() }).to_string();
+    let mut rows = Vec::new();
+    for body in [
+        "{}",
+        "[]",
+        r#"{"all":false}"#,
+        r#"{"all":"true"}"#,
+        r#"{"ids":"x"}"#,
+        r#"{"ids":["x"]}"#,
+        r#"{"ids":["12"]}"#,
+        r#"{"ids":["\u0000"]}"#,
+        r#"{"until":"-1-0193c5a0-7b1e-7000-8000-0123456789ab"}"#,
+        r#"{"until":"99999999999999-0193c5a0-7b1e-7000-8000-0123456789ab"}"#,
+        r#"{"until":{}}"#,
+        r#"{"all":true,"owner":"root"}"#,
+        &format!(r#"{{"all":true,"until":"{id}"}}"#),
+        &ids,
+    ] {
+        rows.push(send("POST", "/read", body, 422, "invalid_request"));
+    }
+    for body in ["{}", r#"{"all":true}"#, r#"{"ids":[1]}"#, r#"{"ids":null}"#, &ids] {
+        rows.push(send("POST", "/unread", body, 422, "invalid_request"));
+    }
+    for body in [
+        "null",
+        r#"{"mute":{}}"#,
+        r#"{"mute":[{}]}"#,
+        r#"{"mute":["noop"]}"#,
+        r#"{"mute":[{"type":"a","queue":"b"}]}"#,
+        r#"{"mute":[{"status":"RUNNING"}]}"#,
+        r#"{"mute":[{"queue":"\u0000"}]}"#,
+        r#"{"mute":[{"queue":"a\u202eb"}]}"#,
+        r#"{"unmute":[{"owner":"b"}]}"#,
+        r#"{"muted":[]}"#,
+        &muted,
+    ] {
+        rows.push(send("PATCH", "/muted", body, 422, "invalid_request"));
+    }
+    rows.extend(["", "{", r#"{"all":true,"all":true}"#].map(|body| send("POST", "/read", body, 400, "malformed_json")));
+    rows.push(Row::of("POST", "/api/notifications/read", 415, "unsupported_media_type").sending(r#"{"all":true}"#));
+    rows.extend(["?until=x", "?until=", "?all=true"].map(|query| send("DELETE", query, "", 422, "invalid_request")));
+    rows.extend(
+        ["unread=1", "limit=0", "limit=501", "status=FAILED", "owner=x"]
+            .map(|query| Row::get(format!("/api/notifications?{query}"), 422, "invalid_filter")),
+    );
+    rows.push(Row::get("/api/notifications?cursor=x", 422, "invalid_cursor"));
+    rows.push(Row::get("/api/notifications/muted?x=1", 422, "invalid_request"));
+    rows
 }

@@ -7,6 +7,7 @@ mod hostile; // the list of bad inputs, section J
 mod metrics; // how node and tasks are doing, once a second
 mod missed; // replay: nothing missing, nothing twice
 mod nodes; // another node, and the end of one
+mod noticed; // notifications, and what is marked of them
 mod signed; // who is at a socket, and until when
 mod tickets; // what stands for a key in an address, once
 mod told; // who is told what

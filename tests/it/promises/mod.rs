@@ -10,6 +10,7 @@ mod keys;
 mod lease;
 mod leftovers;
 mod lists;
+mod notifications;
 mod quota;
 mod read;
 mod retention;
