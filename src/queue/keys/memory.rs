@@ -6,6 +6,7 @@
 
 use super::super::batch::{Batch, Operation};
 use super::Identity;
+use super::table::Table;
 use crate::store::{self, Store};
 use crate::task::Time;
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ pub struct Known {
     /// The database's number for them.
     changes: i64,
     /// By id, revoked and expired ones too.
-    pub keys: HashMap<String, Arc<Identity>>,
+    pub keys: Table,
 }
 
 /// What is known, and the one who reads it again.
@@ -156,7 +157,7 @@ impl Shared {
         let keys = match changed {
             true => {
                 let keys = self.store.keys().await?.into_iter();
-                keys.map(|key| (key.id.clone(), Arc::new(Identity::of_key(key)))).collect()
+                Table::of(keys.map(|key| (key.id.clone(), Arc::new(Identity::of_key(key)))))
             }
             false => before.keys.clone(),
         };
@@ -173,7 +174,7 @@ impl Shared {
     fn note(self: &Arc<Self>) {
         let mut due: Vec<(String, Time)> = Vec::new();
         let (known, mut used) = (self.known(), self.used());
-        used.retain(|id, _| known.keys.contains_key(id)); // not those of the settings
+        used.retain(|id, _| known.keys.get(id).is_some()); // not those of the settings
         for (id, known) in used.iter_mut() {
             if known.at.since(known.noted) >= NOTE_MS {
                 known.noted = known.at;
