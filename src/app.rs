@@ -2,6 +2,7 @@
 
 mod keys;
 mod log;
+mod mail;
 
 use crate::api::{self, Api, NodeInfo, RateSettings};
 use crate::clock::Clock;
@@ -11,7 +12,6 @@ use crate::queue::keys::{Configured, Keys, Refused};
 use crate::queue::{Queue, Quotas, Retention};
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
 use crate::task::Action;
-use crate::types::Types;
 use crate::worker::{self, Settings};
 use crate::{bench, client, config, verify};
 use clap::Parser;
@@ -261,7 +261,7 @@ async fn open_queue(config: &Config, address: Option<SocketAddr>) -> Result<Queu
     };
     let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
     let quotas = Quotas { open_tasks: config.quota_tasks, stored_bytes: config.quota_bytes };
-    let queue = Queue::open_with(store, Clock::system(), Types::builtin(), files, quotas);
+    let queue = Queue::open_with(store, Clock::system(), mail::types(config), files, quotas);
     // The janitor sets the clock too, but nothing is to be claimed before the first time.
     while queue.store().database() == store::Database::Postgres && queue.follow_clock().await.is_err() {
         sleep(OPEN_AGAIN.mul_f64(rand::random())).await;

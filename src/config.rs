@@ -4,11 +4,14 @@
 //! default, and remembers from which. Wrong values and unknown names are told all at once.
 
 mod cli;
+mod mail;
+mod names;
 mod parse;
 mod settings;
 mod show;
 
 use crate::task::Role;
+use lettre::message::Mailbox;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Write};
@@ -20,6 +23,7 @@ pub use cli::{
     BenchArgs, Cli, ClientCommand, Command, ConfigArgs, CreateKeyArgs, Flags, KeysCommand, ListArgs, Scenario,
     SubmitArgs, VerifyArgs,
 };
+pub use mail::{MailServer, MailTls};
 pub use settings::{SETTINGS, Secret, Setting, example};
 
 /// The settings of this process, checked.
@@ -57,6 +61,10 @@ pub struct Config {
     pub quota_bytes: Option<u64>,
     /// What an hour of run time costs, by type.
     pub cost_per_hour: BTreeMap<String, f64>,
+    /// The server that mails go to; `None` keeps them as files.
+    pub mail_server: Option<MailServer>,
+    /// Who writes them; there is one where there is a server.
+    pub mail_from: Option<Mailbox>,
     /// Directives of tracing's filter; they parse.
     pub log: String,
     /// How to write the log.
@@ -234,6 +242,8 @@ impl Config {
             quota_tasks: reader.read(&settings::QUOTA_TASKS, parse::quota),
             quota_bytes: reader.read(&settings::QUOTA_BYTES, parse::quota),
             cost_per_hour: reader.read(&settings::COST_PER_HOUR, parse::costs),
+            mail_server: reader.read(&settings::SMTP_URL, mail::server),
+            mail_from: reader.read(&settings::MAIL_FROM, mail::from),
             log: reader.read(&settings::LOG, parse::log),
             log_format: reader.read(&settings::LOG_FORMAT, parse::log_format),
             page_scope: reader.read(&settings::PAGE_SCOPE, parse::page_scope),
@@ -243,6 +253,11 @@ impl Config {
             faults: reader.read(&settings::FAULTS, crate::fault::parse),
             shown: reader.shown(),
         };
+        if config.mail_server.is_some() && config.mail_from.is_none() && reader.problems.is_empty() {
+            reader
+                .problems
+                .push(Problem("ERRAND_MAIL_FROM: must say who writes, since there is ERRAND_SMTP_URL".to_owned()));
+        }
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }
 
@@ -303,13 +318,13 @@ impl Reader {
     /// Takes what is ours; refuses an `ERRAND_` name that nobody knows.
     fn take_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>, origin: Origin) {
         for (name, value) in variables {
-            match settings::named(&name) {
+            match names::named(&name) {
                 Some(_) if value.is_empty() => {}
                 Some(setting) => {
                     self.given.insert(setting.name, (value, origin));
                 }
                 None if name.starts_with("ERRAND_") => {
-                    let nearest = settings::nearest(&name);
+                    let nearest = names::nearest(&name);
                     let name = name.escape_debug();
                     self.problems.push(Problem(format!(
                         "{name} ({origin}): there is no such setting; the nearest is {nearest}"

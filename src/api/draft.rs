@@ -90,6 +90,7 @@ impl Api {
             Ok(prepared) if clean => return Ok(prepared),
             Ok(_) => {}
             Err(Invalid::Store(error)) => return Err(error.into()),
+            Err(Invalid::TooLarge(why)) => return Err(Problem::new(Code::BodyTooLarge, why)),
             Err(Invalid::Drafts(drafts)) => {
                 for (index, errors) in drafts {
                     add(&mut wrong[index], errors);
@@ -106,6 +107,7 @@ impl Api {
             Ok(checked) if wrong.1.is_empty() => return Ok(checked.params),
             Ok(_) => {}
             Err(Invalid::Store(error)) => return Err(error.into()),
+            Err(Invalid::TooLarge(why)) => return Err(Problem::new(Code::BodyTooLarge, why)),
             Err(Invalid::Drafts(drafts)) => drafts.into_iter().for_each(|(_, errors)| add(&mut wrong, errors)),
         }
         Err(problem::of_errors([wrong.1].into_iter()))

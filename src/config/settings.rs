@@ -229,6 +229,26 @@ pub static RETAIN_ACTIVITY_DAYS: Setting = Setting {
     secret: Secret::No,
 };
 
+/// The server that mails go to.
+pub static SMTP_URL: Setting = Setting {
+    name: "ERRAND_SMTP_URL",
+    flag: "smtp-url",
+    placeholder: "URL",
+    default: "",
+    help: "The server that email_sending sends by: smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST?tls=required, which demands STARTTLS; smtp://HOST is not encrypted. Empty keeps each mail as an .eml file; better in the environment than as a flag, which others can see",
+    secret: Secret::InAddress,
+};
+
+/// Who writes the mails.
+pub static MAIL_FROM: Setting = Setting {
+    name: "ERRAND_MAIL_FROM",
+    flag: "mail-from",
+    placeholder: "ADDRESS",
+    default: "",
+    help: "Who writes the mails, as errand@example.org or Errand <errand@example.org>; needed with ERRAND_SMTP_URL",
+    secret: Secret::No,
+};
+
 /// What the page shows at first.
 pub static PAGE_SCOPE: Setting = Setting {
     name: "ERRAND_PAGE_SCOPE",
@@ -290,17 +310,8 @@ pub static FAULTS: Setting = Setting {
     secret: Secret::No,
 };
 
-/// The setting of this name, if it is one of ours.
-pub(super) fn named(name: &str) -> Option<&'static Setting> {
-    #[cfg(debug_assertions)]
-    if name == FAULTS.name {
-        return Some(&FAULTS);
-    }
-    SETTINGS.into_iter().find(|setting| setting.name == name)
-}
-
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 25] = [
+pub static SETTINGS: [&Setting; 27] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
@@ -321,6 +332,8 @@ pub static SETTINGS: [&Setting; 25] = [
     &RETAIN_CANCELLED_HOURS,
     &RETAIN_ACTIVITY_DAYS,
     &COST_PER_HOUR,
+    &SMTP_URL,
+    &MAIL_FROM,
     &LOG,
     &LOG_FORMAT,
     &PAGE_SCOPE,
@@ -343,39 +356,4 @@ pub fn example() -> String {
         text.push_str(&format!("\n# {}.{words}\n# {}={value}\n", setting.help, setting.name));
     }
     text
-}
-
-/// The known name that `unknown` begins, else the one that is the fewest edits away.
-pub(super) fn nearest(unknown: &str) -> &'static str {
-    let distance = |setting: &&&Setting| (!setting.name.starts_with(unknown), edits(unknown, setting.name));
-    SETTINGS.iter().min_by_key(distance).map_or(BIND.name, |setting| setting.name)
-}
-
-/// How many characters must be added, removed or replaced to make `a` into `b`.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replace = corner + usize::from(from != *to);
-            corner = row[j + 1];
-            row[j + 1] = replace.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_finds_its_setting() {
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(nearest("ERRAND_WORKER"), "ERRAND_WORKERS");
-        assert_eq!(nearest("ERRAND_LOGFORMAT"), "ERRAND_LOG_FORMAT");
-        assert_eq!(nearest("ERRAND_LEASE"), "ERRAND_LEASE_SECONDS");
-    }
 }

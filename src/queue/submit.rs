@@ -6,7 +6,7 @@ use crate::store::{self, Once, Submission, Submitted};
 use crate::task::text::FieldError;
 use crate::task::{Draft, Scope, Task};
 use crate::types::Checked;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// How the error of a draft with an unknown type begins, at `/type`.
@@ -24,6 +24,8 @@ pub struct Prepared {
 pub enum Invalid {
     /// For each bad draft its index and what is wrong with it; pointers begin at the draft.
     Drafts(Vec<(usize, Vec<FieldError>)>),
+    /// The files that one of them names are too large together: what its type says of that.
+    TooLarge(String),
     /// The database could not be asked about the files they name.
     Store(crate::store::Error),
 }
@@ -112,22 +114,33 @@ impl Queue {
             .zip(checked)
             .flat_map(|(draft, checked)| checked.files.iter().map(|(_, id)| (draft.owner.as_str(), *id)))
             .collect();
-        let mut known = HashSet::new();
+        let mut known = HashMap::new();
         for owner in wanted.iter().map(|(owner, _)| *owner).collect::<HashSet<_>>() {
             let ids: Vec<Uuid> = wanted.iter().filter(|(of, _)| *of == owner).map(|(_, id)| *id).collect();
             let files = self.inner.store.files(&Scope::Owner(owner.to_owned()), &ids).await;
-            known.extend(files.map_err(Invalid::Store)?.into_iter().map(|file| (owner, file.id)));
+            known.extend(files.map_err(Invalid::Store)?.into_iter().map(|file| ((owner, file.id), file.bytes)));
         }
         let missing = |(index, (draft, checked)): (usize, (&Draft, &Checked))| {
             let errors: Vec<FieldError> = checked
                 .files
                 .iter()
-                .filter(|(_, id)| !known.contains(&(draft.owner.as_str(), *id)))
+                .filter(|(_, id)| !known.contains_key(&(draft.owner.as_str(), *id)))
                 .map(|(pointer, _)| FieldError::new(format!("/params{pointer}"), "is no uploaded file"))
                 .collect();
             (!errors.is_empty()).then_some((index, errors))
         };
         let problems: Vec<_> = drafts.iter().zip(checked).enumerate().filter_map(missing).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Invalid::Drafts(problems)) }
+        if !problems.is_empty() {
+            return Err(Invalid::Drafts(problems));
+        }
+        for (draft, checked) in drafts.iter().zip(checked).filter(|(_, checked)| !checked.files.is_empty()) {
+            let bytes = |id: &Uuid| known.get(&(draft.owner.as_str(), *id)).map_or(0, |bytes| *bytes as u64);
+            let inputs: Vec<_> = checked.files.iter().map(|(pointer, id)| (pointer.as_str(), bytes(id))).collect();
+            let entry = self.inner.types.get(&draft.r#type);
+            if let Some(why) = entry.and_then(|entry| entry.r#type.too_large(&inputs)) {
+                return Err(Invalid::TooLarge(why));
+            }
+        }
+        Ok(())
     }
 }

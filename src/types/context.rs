@@ -233,6 +233,11 @@ impl Context {
         if self.is_stopped() { Err(Failure::Stopped) } else { Ok(()) }
     }
 
+    /// Waits until it is told to stop.
+    pub async fn stopped(&self) {
+        self.inner.given.stop.cancelled().await;
+    }
+
     /// Waits, unless it is told to stop.
     pub async fn sleep(&self, wait: Duration) -> Result<(), Failure> {
         tokio::select! {

@@ -1,7 +1,7 @@
 //! The built-in task types: one file each, and the list of them.
 //!
 //! To add one, write a file with its params, its sentence, its `run` and its tests, and add a
-//! line to [`Types::builtin`]. The API, the form on the page, the docs and the checks read the
+//! line to [`Types::mailing`]. The API, the form on the page, the docs and the checks read the
 //! same list.
 
 mod context;
@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
+pub use email_sending::{EmailSending, Encryption, MailServer, Mailing, Patience};
 pub use schema::{Checked, Schema};
 pub use secret::{REDACTED, Secrets, mask};
 
@@ -50,6 +51,13 @@ pub trait TaskType: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What to say of uploads that are too large together, each with its pointer and its bytes; `None` when they are
+    /// not. They are the submitter's own.
+    fn too_large(&self, inputs: &[(&str, u64)]) -> Option<String> {
+        let _ = inputs;
+        None
+    }
+
     /// One attempt. It must stop within 2 s once the context is cancelled, and leave nothing
     /// half-written; CPU-bound work goes through [`Context::blocking`]. It may run more than once
     /// for one task (a lost worker, a retry).
@@ -77,11 +85,16 @@ impl Types {
         Some(self.get(&task.r#type).map_or(Cow::Borrowed(RawValue::NULL), |entry| entry.shown(params)))
     }
 
-    /// Every built-in type, in the order the page shows them.
+    /// Every built-in type, in the order the page shows them. Mails are kept as files.
     pub fn builtin() -> Types {
+        Types::mailing(Mailing::to_files())
+    }
+
+    /// The same; mails leave as `mailing` says.
+    pub fn mailing(mailing: Mailing) -> Types {
         Types::new(vec![
             Box::new(csv_processing::CsvProcessing),
-            Box::new(email_sending::EmailSending),
+            Box::new(EmailSending::new(mailing)),
             Box::new(image_processing::ImageProcessing),
             Box::new(demo::Demo),
             Box::new(noop::Noop),

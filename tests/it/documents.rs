@@ -13,6 +13,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/setup.md",
     "docs/api-examples.md",
     "docs/csv-filter.md",
+    "docs/mail.md",
     "docs/live.md",
     "docs/activity.md",
     "bench/rivals/README.md",

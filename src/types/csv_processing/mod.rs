@@ -14,6 +14,7 @@ mod sketch;
 mod sniff;
 mod source;
 mod state;
+pub mod table;
 #[cfg(test)]
 mod tests;
 

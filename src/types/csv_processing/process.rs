@@ -132,7 +132,7 @@ pub fn shorten(mut result: Value) -> Value {
 }
 
 /// The columns' names: the header's, made whole and unique, or `column_1` and so on.
-fn header(records: &Records<'_>, has_header: bool, warnings: &mut Vec<String>) -> Vec<String> {
+pub fn header(records: &Records<'_>, has_header: bool, warnings: &mut Vec<String>) -> Vec<String> {
     let mut taken: HashSet<String> = HashSet::new();
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut names = Vec::with_capacity(records.len());
@@ -156,7 +156,7 @@ fn header(records: &Records<'_>, has_header: bool, warnings: &mut Vec<String>) -
 }
 
 /// Why the record is no good row; `None` for a good one.
-fn bad_reason(records: &Records<'_>, width: usize) -> Option<String> {
+pub fn bad_reason(records: &Records<'_>, width: usize) -> Option<String> {
     let source = records.source();
     if records.len() != width {
         let lines = records.lines();

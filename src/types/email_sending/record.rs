@@ -3,21 +3,65 @@
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Level};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// As many mails stand in one checkpoint: what is written again with each of them stays small, and
-/// the names of a task are enough for 10,000.
-const MAILS_IN_ONE: u32 = 100;
+/// As many errors of a checkpoint are kept in full, of the others only the beginning: the server's code.
+const FULL_ERRORS: usize = 100;
+/// As much of an error is kept.
+const ERROR_CHARS: usize = 200;
+/// As much of it is kept when there are many.
+const CODE_CHARS: usize = 3;
 
-/// The mails of a task, by number. No mail that is done is made again; the one that was begun and
+/// What mails are to become: each kind has its own checkpoints, since a file is no sent mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Files, at most 1,000: each is named with its place.
+    Files,
+    /// Mails to a server, at most 100,000: a few bytes each.
+    Sent,
+}
+
+impl Kind {
+    /// As many mails stand in one checkpoint: what is written again with each of them stays small, and the names of
+    /// a task, a hundred, are enough for all.
+    fn in_one(self) -> u32 {
+        match self {
+            Kind::Files => 100,
+            Kind::Sent => 1000,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Files => "mails",
+            Kind::Sent => "sent",
+        }
+    }
+}
+
+/// The mails of a task, by number from 1. No mail that is done is made again; the one that was begun and
 /// not done when an attempt was lost may be out twice, with the same Message-ID.
 pub struct Record<'a> {
     ctx: &'a Context,
+    kind: Kind,
     parts: BTreeMap<u32, Part>,
+    /// The part that is not yet on disk as it is here.
+    unsaved: Option<u32>,
+    counts: Counts,
 }
 
-/// A checkpoint: a hundred mails.
+/// How many mails there are of each kind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Taken by the server, or kept.
+    pub sent: i64,
+    /// Refused for good.
+    pub refused: i64,
+    /// To be tried again.
+    pub deferred: i64,
+}
+
+/// A checkpoint.
 #[derive(Default, Serialize, Deserialize)]
 struct Part {
     /// The mail under way.
@@ -25,22 +69,48 @@ struct Part {
     done: BTreeMap<u32, Done>,
 }
 
-/// A mail that is out.
-#[derive(Serialize, Deserialize)]
-struct Done {
-    /// Its line in the result.
-    line: Value,
+/// What became of a mail.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Done {
+    /// Which of the three.
+    #[serde(skip_serializing_if = "Status::is_sent")]
+    pub status: Status,
+    /// Why it was not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The file it is kept as.
-    file: Option<Artifact>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Artifact>,
+}
+
+/// What became of a mail, in a word.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The server took it, or it is kept as a file.
+    #[default]
+    Sent,
+    /// It is refused for good.
+    Refused,
+    /// It is to be tried again, in another attempt.
+    Deferred,
+}
+
+impl Status {
+    fn is_sent(&self) -> bool {
+        *self == Status::Sent
+    }
 }
 
 impl<'a> Record<'a> {
     /// What earlier attempts wrote down of `total` mails. Their files are this attempt's from now
     /// on; a mail whose file is gone is none.
-    pub async fn open(ctx: &'a Context, total: u32) -> Result<Record<'a>, Failure> {
-        let mut record = Record { ctx, parts: BTreeMap::new() };
-        for index in 0..total.div_ceil(MAILS_IN_ONE) {
-            let Some(mut part) = ctx.checkpoint::<Part>(&name(index)) else { continue };
+    pub async fn open(ctx: &'a Context, kind: Kind, total: u32) -> Result<Record<'a>, Failure> {
+        let (parts, counts) = (BTreeMap::new(), Counts::default());
+        let mut record = Record { ctx, kind, parts, unsaved: None, counts };
+        for index in 0..total.div_ceil(kind.in_one()) {
+            let Some(mut part) = ctx.checkpoint::<Part>(&record.name(index)) else { continue };
             for number in part.done.keys().copied().collect::<Vec<_>>() {
                 if let Some(file) = &part.done[&number].file
                     && !ctx.adopt(file).await?
@@ -49,6 +119,7 @@ impl<'a> Record<'a> {
                     part.done.remove(&number);
                 }
             }
+            part.done.values().for_each(|done| *record.counts.of(done.status) += 1);
             record.parts.insert(index, part);
         }
         if let Some(next) = (1..=total).find(|number| !record.is_done(*number))
@@ -62,46 +133,92 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
-    /// Whether that mail is out.
+    /// Whether earlier attempts wrote down mails of that kind.
+    pub fn is_there(ctx: &Context, kind: Kind) -> bool {
+        ctx.checkpoint::<Part>(&format!("{}-0", kind.word())).is_some()
+    }
+
+    /// Whether nothing is left to do for that mail.
     pub fn is_done(&self, number: u32) -> bool {
-        self.parts.get(&part_of(number)).is_some_and(|part| part.done.contains_key(&number))
+        self.of(number).is_some_and(|done| done.status != Status::Deferred)
     }
 
-    /// How many are.
+    /// What became of it, if anything did.
+    pub fn of(&self, number: u32) -> Option<&Done> {
+        self.parts.get(&self.part_of(number))?.done.get(&number)
+    }
+
+    /// How many need nothing more.
     pub fn count(&self) -> i64 {
-        self.parts.values().map(|part| part.done.len() as i64).sum()
+        self.counts.sent + self.counts.refused
     }
 
-    /// To be said before a mail goes out: on disk when this returns.
+    /// How many there are of each.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// To be said before a mail goes out: on disk when this returns, and with it all that was noted.
     pub async fn begin(&mut self, number: u32) -> Result<(), Failure> {
-        self.parts.entry(part_of(number)).or_default().begun = Some(number);
-        self.save(number).await
+        let part = self.part_of(number);
+        if self.unsaved.is_some_and(|unsaved| unsaved != part) {
+            self.flush().await?;
+        }
+        self.parts.entry(part).or_default().begun = Some(number);
+        self.unsaved = Some(part);
+        self.flush().await
     }
 
-    /// To be said once a mail is out: on disk when this returns.
-    pub async fn done(&mut self, number: u32, line: Value, file: Option<Artifact>) -> Result<(), Failure> {
-        let part = self.parts.entry(part_of(number)).or_default();
+    /// To be said once it is known what became of a mail. On disk with the next [`Record::begin`] or
+    /// [`Record::flush`], which must follow at once: what happens between counts as not written down.
+    pub async fn note(&mut self, number: u32, mut done: Done) -> Result<(), Failure> {
+        let index = self.part_of(number);
+        if self.unsaved.is_some_and(|unsaved| unsaved != index) {
+            self.flush().await?;
+        }
+        let part = self.parts.entry(index).or_default();
+        let many = part.done.values().filter(|done| done.error.is_some()).count() >= FULL_ERRORS;
+        let most = if many { CODE_CHARS } else { ERROR_CHARS };
+        done.error = done.error.map(|error| error.chars().take(most).collect());
         part.begun = None;
-        part.done.insert(number, Done { line, file });
-        self.save(number).await
+        *self.counts.of(done.status) += 1;
+        if let Some(before) = part.done.insert(number, done) {
+            *self.counts.of(before.status) -= 1;
+        }
+        self.unsaved = Some(index);
+        Ok(())
     }
 
-    /// The lines of all mails that are out, in order.
-    pub fn lines(self) -> Vec<Value> {
-        self.parts.into_values().flat_map(|part| part.done.into_values().map(|done| done.line)).collect()
+    /// [`Record::note`], on disk when this returns.
+    pub async fn done(&mut self, number: u32, done: Done) -> Result<(), Failure> {
+        self.note(number, done).await?;
+        self.flush().await
     }
 
-    async fn save(&self, number: u32) -> Result<(), Failure> {
-        let index = part_of(number);
-        self.ctx.save(&name(index), &self.parts[&index]).await
+    /// Writes down what was noted, if it is not yet.
+    pub async fn flush(&mut self) -> Result<(), Failure> {
+        let Some(index) = self.unsaved else { return Ok(()) };
+        self.ctx.save(&self.name(index), &self.parts[&index]).await?;
+        self.unsaved = None;
+        Ok(())
+    }
+
+    /// Numbers begin at 1.
+    fn part_of(&self, number: u32) -> u32 {
+        (number - 1) / self.kind.in_one()
+    }
+
+    fn name(&self, index: u32) -> String {
+        format!("{}-{index}", self.kind.word())
     }
 }
 
-/// Numbers begin at 1.
-fn part_of(number: u32) -> u32 {
-    (number - 1) / MAILS_IN_ONE
-}
-
-fn name(index: u32) -> String {
-    format!("mails-{index}")
+impl Counts {
+    fn of(&mut self, status: Status) -> &mut i64 {
+        match status {
+            Status::Sent => &mut self.sent,
+            Status::Refused => &mut self.refused,
+            Status::Deferred => &mut self.deferred,
+        }
+    }
 }

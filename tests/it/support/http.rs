@@ -13,7 +13,7 @@ use errand::files::Files;
 use errand::queue::keys::Keys;
 use errand::queue::{Queue, Quotas};
 use errand::task::Role;
-use errand::types::{Context, Failure, Level, TaskType, Types};
+use errand::types::{Context, Failure, Level, Mailing, TaskType, Types};
 use errand::worker::{self, Settings};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
@@ -99,6 +99,21 @@ impl Service {
         self.queue =
             Queue::open_with(old.store().clone(), old.clock().clone(), types, old.file_store().clone(), quotas);
         self.limited(RateSettings::default())
+    }
+
+    /// The same node where mails leave so.
+    pub fn with_mailing(mut self, mailing: Mailing) -> Service {
+        let (old, types) = (&self.queue, Types::mailing(mailing).with(our_types()));
+        self.queue = Queue::open(old.store().clone(), old.clock().clone(), types, old.file_store().clone());
+        self.limited(RateSettings::default())
+    }
+
+    /// Another one on a database of its own, of the same kind.
+    pub async fn again(&self) -> Service {
+        match &self.url {
+            DatabaseUrl::Sqlite(_) => Service::sqlite().await,
+            DatabaseUrl::Postgres(_) => Service::postgres().await,
+        }
     }
 
     /// Starts a pool of four places.

@@ -2,6 +2,7 @@
 
 pub mod bed;
 pub mod http;
+pub mod mail;
 pub mod node;
 pub mod postgres;
 pub mod proxy;

@@ -1,0 +1,52 @@
+//! The rows of a table with a header, for other types: found out and read as `csv_processing` does.
+
+use super::process::{bad_reason, header};
+use super::records::Records;
+use super::sniff;
+use super::source::Source;
+use crate::types::{Context, Failure};
+use std::io::Read;
+
+/// A table, row after row.
+pub struct Table<'a> {
+    records: Records<'a>,
+    header: Vec<String>,
+}
+
+/// A row, or why it is none.
+pub enum Row<'t> {
+    /// Its cells, as many as the header has.
+    Good(Vec<&'t [u8]>),
+    /// The line it begins on, and why it is none.
+    Bad(u64, String),
+}
+
+impl<'a> Table<'a> {
+    /// Reads the header of `input`, a file of `total` bytes. Fatal `empty_file` where there is none.
+    pub fn open(input: Box<dyn Read + 'a>, total: u64, ctx: &'a Context) -> Result<Table<'a>, Failure> {
+        let source = Source::open(input, total, None, ctx)?;
+        let delimiter = sniff::delimiter(source.text());
+        let mut records = Records::new(source, delimiter);
+        if !records.next()? {
+            return Err(Failure::fatal("empty_file", "the file holds no rows"));
+        }
+        let header = header(&records, true, &mut Vec::new());
+        Ok(Table { records, header })
+    }
+
+    /// The columns' names, each another.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The next row; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
+        if !self.records.next()? {
+            return Ok(None);
+        }
+        Ok(Some(match bad_reason(&self.records, self.header.len()) {
+            Some(reason) => Row::Bad(self.records.lines().0, reason),
+            None => Row::Good(self.records.cells().collect()),
+        }))
+    }
+}

@@ -1,0 +1,244 @@
+//! Who gets a mail: named in the params, or a row each of a table.
+
+use super::address;
+use super::template::{Row, column};
+use crate::task::text::{FieldError, escaped};
+use crate::types::csv_processing::table::{self, Table};
+use crate::types::{Context, Failure, Level};
+use lettre::Address;
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::io::Read;
+
+/// A table with more recipients fails the task: it is one mailing too many, or a mistake.
+pub const MAX_OF_TABLE: usize = 100_000;
+/// What the columns in use of a table may take in memory.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// What a recipient takes beside its text.
+const RECIPIENT_BYTES: usize = 200;
+/// A longer name is none.
+const MAX_NAME_CHARS: usize = 200;
+/// As much of a wrong address is shown.
+const SHOWN_CHARS: usize = 100;
+/// As many bad rows are told one by one.
+const MAX_BAD_TOLD: u64 = 100;
+
+/// One of them.
+#[derive(Debug)]
+pub struct Recipient {
+    /// The address as the result tells it.
+    pub to: String,
+    /// The address to write to, or why there is none.
+    pub address: Result<Address, String>,
+    /// What they are called.
+    pub name: Option<String>,
+    /// What the templates may name.
+    pub row: Row,
+}
+
+/// All of them, each address once, in order: the first of two stays.
+#[derive(Debug, Default)]
+pub struct Recipients {
+    /// The recipients.
+    pub all: Vec<Recipient>,
+    /// How many addresses were there before.
+    pub duplicates: u64,
+    /// How many rows of the table are none.
+    pub bad_rows: u64,
+    seen: HashSet<String>,
+}
+
+impl Recipients {
+    /// Those of the params. What is wrong with each is told by its place in the list.
+    pub fn inline(given: &[Map<String, Value>]) -> Result<Recipients, Vec<FieldError>> {
+        let (mut recipients, mut errors) = (Recipients::default(), Vec::new());
+        for (at, members) in given.iter().enumerate() {
+            let mut row = Row::new();
+            for (name, value) in members {
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                if row.insert(column(name), text).is_some() {
+                    let taken = format!("is called {} in templates, as another member is", column(name));
+                    errors.push(FieldError::new(pointer(at, name), taken));
+                }
+            }
+            let recipient = Recipient::new(row);
+            if let Err(why) = &recipient.address {
+                let member = if address::parse(&recipient.to).is_err() { "email" } else { "name" };
+                errors.push(FieldError::new(pointer(at, member), why.clone()));
+            }
+            recipients.add(recipient);
+        }
+        if errors.is_empty() { Ok(recipients) } else { Err(errors) }
+    }
+
+    /// Those of a table, with the columns in `wanted`. Fatal: `no_email_column`, `unknown_column`,
+    /// `too_many_recipients`, and what a CSV file may be wrong in.
+    pub fn of_table(
+        input: Box<dyn Read + '_>,
+        total: u64,
+        wanted: &HashSet<String>,
+        ctx: &Context,
+    ) -> Result<Recipients, Failure> {
+        let mut table = Table::open(input, total, ctx)?;
+        let columns = columns(table.header(), wanted)?;
+        let (mut recipients, mut bytes) = (Recipients::default(), 0);
+        while let Some(row) = table.next()? {
+            let cells = match row {
+                table::Row::Good(cells) => cells,
+                table::Row::Bad(line, reason) => {
+                    recipients.bad(line, &reason, ctx);
+                    continue;
+                }
+            };
+            let cell = |at: usize| String::from_utf8_lossy(cells[at]).trim().to_owned();
+            let recipient = Recipient::new(columns.iter().map(|(at, name)| (name.clone(), cell(*at))).collect());
+            bytes += RECIPIENT_BYTES + recipient.row.values().map(String::len).sum::<usize>();
+            recipients.add(recipient);
+            if recipients.all.len() > MAX_OF_TABLE || bytes > MAX_BYTES {
+                let most =
+                    format!("a task has at most {MAX_OF_TABLE} recipients, with 64 MiB of columns: split the table");
+                return Err(Failure::fatal("too_many_recipients", most));
+            }
+        }
+        if recipients.all.is_empty() {
+            return Err(Failure::fatal("no_recipients", "the table has no recipients"));
+        }
+        Ok(recipients)
+    }
+
+    fn add(&mut self, recipient: Recipient) {
+        match self.seen.insert(recipient.to.to_lowercase()) {
+            true => self.all.push(recipient),
+            false => self.duplicates += 1,
+        }
+    }
+
+    fn bad(&mut self, line: u64, reason: &str, ctx: &Context) {
+        self.bad_rows += 1;
+        match self.bad_rows {
+            1..=MAX_BAD_TOLD => ctx.log(Level::Warn, format!("line {line} is no recipient: {reason}")),
+            more if more == MAX_BAD_TOLD + 1 => ctx.log(Level::Warn, "and more lines that are none"),
+            _ => {}
+        }
+    }
+}
+
+impl Recipient {
+    /// By the columns `email` and `name`.
+    fn new(row: Row) -> Recipient {
+        let given = row.get("email").map(String::as_str).unwrap_or_default();
+        let name = row.get("name").filter(|name| !name.is_empty()).cloned();
+        let wrong_name = name.as_deref().and_then(wrong_name);
+        match (address::parse(given), wrong_name) {
+            (Ok(address), None) => Recipient { to: address.to_string(), address: Ok(address), name, row },
+            (Ok(address), Some(wrong)) => Recipient { to: address.to_string(), address: Err(wrong), name: None, row },
+            (Err(wrong), _) => Recipient { to: escaped(given, SHOWN_CHARS), address: Err(wrong), name: None, row },
+        }
+    }
+}
+
+/// What is wrong with a name that is to stand in a header.
+pub fn wrong_name(name: &str) -> Option<String> {
+    if name.chars().any(char::is_control) {
+        return Some("must not contain control characters".to_owned());
+    }
+    (name.chars().count() > MAX_NAME_CHARS).then(|| format!("must be at most {MAX_NAME_CHARS} characters"))
+}
+
+/// Where in the header the columns stand that are needed. In any case (`Email`); of two equal ones the first.
+fn columns(header: &[String], wanted: &HashSet<String>) -> Result<Vec<(usize, String)>, Failure> {
+    let known: Vec<String> = header.iter().map(|name| column(name)).collect();
+    let find = |name: &str| {
+        let exact = known.iter().position(|known| known == name);
+        exact.or_else(|| known.iter().position(|known| known.eq_ignore_ascii_case(name)))
+    };
+    let listed = || escaped(&known.join(", "), 500);
+    let Some(email) = find("email") else {
+        let message = format!("the table needs a column email; it has {}", listed());
+        return Err(Failure::fatal("no_email_column", message));
+    };
+    let mut columns = vec![(email, "email".to_owned())];
+    columns.extend(find("name").map(|at| (at, "name".to_owned())));
+    let mut wanted: Vec<&String> = wanted.iter().filter(|name| *name != "email").collect();
+    wanted.sort();
+    for name in wanted {
+        match find(name) {
+            Some(_) if name == "name" => {}
+            Some(at) => columns.push((at, name.clone())),
+            None => {
+                let message = format!("a template names the column {name}, and the table has {}", listed());
+                return Err(Failure::fatal("unknown_column", message));
+            }
+        }
+    }
+    Ok(columns)
+}
+
+fn pointer(at: usize, member: &str) -> String {
+    format!("/recipients/{at}/{}", member.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::context::trial::Trial;
+    use serde_json::json;
+
+    fn inline(given: Value) -> Result<Recipients, Vec<FieldError>> {
+        Recipients::inline(&serde_json::from_value::<Vec<_>>(given).unwrap())
+    }
+
+    fn of_table(text: &str, wanted: &[&str]) -> Result<Recipients, Failure> {
+        let wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
+        let ctx = Trial::new().attempt();
+        Recipients::of_table(Box::new(text.as_bytes()), text.len() as u64, &wanted, &ctx)
+    }
+
+    fn told(recipients: &Recipients) -> Vec<(&str, Option<&str>)> {
+        recipients.all.iter().map(|one| (one.to.as_str(), one.name.as_deref())).collect()
+    }
+
+    #[test]
+    fn each_address_is_there_once() {
+        let given = json!([{ "email": "Ann@example.org", "age": 7 }, { "email": "ann@example.org" }, { "email": "b@c.org", "name": "B" }]);
+        let recipients = inline(given).unwrap();
+        assert_eq!(told(&recipients), [("Ann@example.org", None), ("b@c.org", Some("B"))]);
+        assert_eq!((recipients.duplicates, recipients.all[0].row["age"].as_str()), (1, "7"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_at_its_place() {
+        let given = json!([{ "email": "a@b.org" }, { "email": "a@localhost" }, { "email": "c@d.org", "name": "x\r\nBcc: y" }, { "email": "e@f.org", "a b": 1, "a_b": 2 }]);
+        let pointers: Vec<String> = inline(given).unwrap_err().into_iter().map(|error| error.pointer).collect();
+        assert_eq!(pointers, ["/recipients/1/email", "/recipients/2/name", "/recipients/3/a_b"]);
+    }
+
+    #[test]
+    fn a_table_is_read_whatever_its_form_and_its_bad_rows_are_counted() {
+        let text =
+            "Name;E-Mail;Email;First Name\nAnn;x;ann@example.org;A\nBob;x\nCy;x;nobody;C\nDi;x;ANN@example.org;D\n";
+        let recipients = of_table(text, &["First_Name", "email"]).unwrap();
+        assert_eq!(told(&recipients), [("ann@example.org", Some("Ann")), ("nobody", None)]);
+        assert_eq!((recipients.bad_rows, recipients.duplicates), (1, 1));
+        assert_eq!(recipients.all[0].row["First_Name"], "A");
+        assert!(recipients.all[1].address.is_err());
+    }
+
+    #[test]
+    fn a_table_without_what_is_needed_is_refused() {
+        for (text, code) in [
+            ("name\nann@example.org\n", "no_email_column"),
+            ("email\nann@example.org\n", "unknown_column"),
+            ("email,city\n", "no_recipients"),
+            ("", "empty_file"),
+        ] {
+            match of_table(text, &["city"]) {
+                Err(Failure::Fatal { code: found, .. }) => assert_eq!(found, code, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+}

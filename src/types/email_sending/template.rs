@@ -1,0 +1,250 @@
+//! Templates over the columns of a recipient: `{{column}}`, a few filters, and `{% if %}`.
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, filters};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+
+/// More is no text of a mail: a template may name a long cell often.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// So many steps are enough for a text of that length, and soon at their end.
+const FUEL: u64 = 1_000_000;
+/// The tags there are. Loops and includes are a program's, not a letter's.
+const TAGS: [&str; 4] = ["if", "elif", "else", "endif"];
+/// The filters there are.
+pub const FILTERS: &str = "upper, lower, title, capitalize, trim, default(\"…\") and urlencode";
+/// The part of a mail that is HTML: there, what a column holds is escaped.
+pub const HTML: &str = "html";
+
+/// A recipient's columns, by their names in templates.
+pub type Row = BTreeMap<String, String>;
+
+/// The templates of a mail, by its parts' names.
+pub struct Templates<'a> {
+    environment: Environment<'a>,
+}
+
+impl<'a> Templates<'a> {
+    /// Reads the templates; for each that is none its part and what is wrong with it.
+    pub fn new(parts: &[(&'a str, &'a str)]) -> Result<Templates<'a>, Vec<(&'a str, String)>> {
+        let mut environment = Environment::empty();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|part| if part == HTML { AutoEscape::Html } else { AutoEscape::None });
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(32);
+        environment.add_filter("upper", filters::upper);
+        environment.add_filter("lower", filters::lower);
+        environment.add_filter("title", filters::title);
+        environment.add_filter("capitalize", filters::capitalize);
+        environment.add_filter("trim", filters::trim);
+        environment.add_filter("default", |text: String, other: String| if text.is_empty() { other } else { text });
+        environment.add_filter("urlencode", |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string());
+        let mut wrong = Vec::new();
+        for (part, text) in parts {
+            let added = plain(text).and_then(|()| environment.add_template(part, text).map_err(|error| told(&error)));
+            if let Err(why) = added {
+                wrong.push((*part, why));
+            }
+        }
+        if wrong.is_empty() { Ok(Templates { environment }) } else { Err(wrong) }
+    }
+
+    /// The columns that a part names. A part that is not there names none.
+    pub fn columns(&self, part: &str) -> HashSet<String> {
+        let template = self.environment.get_template(part);
+        template.map(|template| template.undeclared_variables(false)).unwrap_or_default()
+    }
+
+    /// A part for one recipient. What its columns hold is never read as a template.
+    pub fn render(&self, part: &str, row: &Row) -> Result<String, String> {
+        let template = self.environment.get_template(part).map_err(|error| told(&error))?;
+        let mut text = Bounded(Vec::new());
+        template.render_captured_to(row, &mut text).map_err(|error| told(&error))?;
+        String::from_utf8(text.0).map_err(|_| "is no text".to_owned())
+    }
+}
+
+/// What a column is called in a template: letters, digits and `_` stay, all else becomes `_`.
+pub fn column(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = name.trim().chars().map(plain).collect();
+    if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+/// A text that ends with an error rather than without bound.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_BYTES {
+            return Err(io::Error::other("the text is longer than 4 MiB"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a template holds nothing but what stands above: no arithmetic, no calls but filters', no loops.
+fn plain(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
+        let (open, after) = rest[at..].split_at(2);
+        let close = match open {
+            "{{" => "}}",
+            "{%" => "%}",
+            _ => return Err("must not have comments: {# begins one".to_owned()),
+        };
+        let inside = inside(after, close)?;
+        let code = inside.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
+        let word = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        if open == "{%" && !TAGS.contains(&word) {
+            return Err(format!("has a tag that is not taken: there are {}", TAGS.join(", ")));
+        }
+        if code.is_empty() {
+            return Err("has braces with nothing in them: write {{column}}".to_owned());
+        }
+        if let Some(odd) = unquoted(code).find(|c| !c.is_alphanumeric() && !"_ \t\r\n|(),=!<>".contains(*c)) {
+            return Err(format!("has {odd} within braces: write {{{{column}}}}, or a filter: {FILTERS}"));
+        }
+        rest = &after[inside.len() + 2..];
+    }
+    Ok(())
+}
+
+/// What stands before `close`, which does not count within quotes.
+fn inside<'t>(text: &'t str, close: &str) -> Result<&'t str, String> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match quote {
+            _ if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None if text[at..].starts_with(close) => return Ok(&text[..at]),
+            None => {}
+        }
+    }
+    Err(format!("has braces that are not closed: {close} is missing"))
+}
+
+/// The characters that stand in no quotes.
+fn unquoted(code: &str) -> impl Iterator<Item = char> {
+    let (mut quote, mut escaped) = (None, false);
+    code.chars().filter(move |c| match quote {
+        _ if escaped => {
+            escaped = false;
+            false
+        }
+        Some(open) => {
+            escaped = *c == '\\';
+            if *c == open {
+                quote = None;
+            }
+            false
+        }
+        None if matches!(c, '"' | '\'') => {
+            quote = Some(*c);
+            false
+        }
+        None => true,
+    })
+}
+
+/// An error of the crate in one line.
+fn told(error: &minijinja::Error) -> String {
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    match error.line() {
+        Some(line) if line > 1 => format!("cannot be read: {detail} (line {line})"),
+        _ => format!("cannot be read: {detail}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn render(part: &'static str, text: &str, row: &[(&str, &str)]) -> Result<String, String> {
+        let row = row.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let templates = Templates::new(&[(part, text)]).map_err(|mut wrong| wrong.remove(0).1)?;
+        templates.render(part, &row)
+    }
+
+    #[test]
+    fn a_column_stands_where_it_is_named() {
+        let row = [("name", "Ann"), ("city", ""), ("link", "a b&c")];
+        for (text, expected) in [
+            ("Dear {{name}},", "Dear Ann,"),
+            ("{{ name|upper }} of {{ city|default(\"nowhere\") }}", "ANN of nowhere"),
+            ("{% if city %}in {{city}}{% else %}there{% endif %}", "there"),
+            ("{% if name == \"Ann\" %}you{% endif %}", "you"),
+            ("https://example.org/?q={{link|urlencode}}", "https://example.org/?q=a%20b%26c"),
+            ("100 % { } }} %}", "100 % { } }} %}"),
+        ] {
+            assert_eq!(render("body", text, &row).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn in_html_what_a_column_holds_is_escaped_and_nowhere_is_it_a_template() {
+        let row = [("name", "<script>{{secret}}</script>")];
+        let html = render(HTML, "<b>{{name}}</b>", &row).unwrap();
+        assert_eq!(html, "<b>&lt;script&gt;{{secret}}&lt;&#x2f;script&gt;</b>");
+        assert_eq!(render("body", "{{name}}", &row).unwrap(), "<script>{{secret}}</script>");
+    }
+
+    #[test]
+    fn a_program_is_no_template() {
+        for text in [
+            "{% for x in name %}{{x}}{% endfor %}",
+            "{% set x = 1 %}",
+            "{% include \"x\" %}",
+            "{% autoescape false %}{{name}}{% endautoescape %}",
+            "{{ name * 1000000 }}",
+            "{{ name ~ name }}",
+            "{{ name[0] }}",
+            "{{ name.x }}",
+            "{{ range(10) }}",
+            "{{ name|safe }}",
+            "{{ name|replace(\"a\", \"b\") }}",
+            "{# x #}",
+            "{{ name",
+            "{{ \"}}",
+            "{{}}",
+            "{{ - }}",
+            "{% if name %}",
+            "{{ nobody }}",
+        ] {
+            assert!(render("body", text, &[("name", "Ann")]).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_without_end_ends_with_an_error() {
+        let cell = "x".repeat(100_000);
+        let error = render("body", &"{{a}}".repeat(100), &[("a", &cell)]).unwrap_err();
+        assert!(error.contains("4 MiB") || error.contains("cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn the_columns_of_a_part_are_known_and_any_header_makes_one() {
+        let templates = Templates::new(&[("subject", "{{a}} {{ b|upper }}"), ("body", "{% if c %}{{d}}{% endif %}")]);
+        let templates = templates.unwrap_or_else(|_| panic!("they are templates"));
+        assert_eq!(templates.columns("subject"), HashSet::from(["a", "b"].map(str::to_owned)));
+        assert_eq!(templates.columns("body"), HashSet::from(["c", "d"].map(str::to_owned)));
+        assert_eq!(["First Name", "2026", "größe"].map(column), ["First_Name", "_2026", "gr__e"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_rendered(text in "[a-z{}%# |(\"'\\\\)*-]{0,60}", cell in any::<String>()) {
+            let _ = render("body", &text, &[("a", &cell)]);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A node killed among mails: nobody is left out, nobody recorded is mailed again, and what was on its way is
+//! known by its Message-ID.
+
+use crate::support::mail::{Act, At, Mail, Peer, Script, Tls, certificate, takes_all};
+use crate::support::node::{Home, Node};
+use crate::support::on_both_databases;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const MAILS: usize = 300;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A home on either database, for the macro.
+struct Homes;
+
+impl Homes {
+    async fn sqlite() -> Home {
+        Home::sqlite()
+    }
+
+    async fn postgres() -> Home {
+        Home::postgres().await
+    }
+}
+
+on_both_databases![
+    Homes:
+    of_a_node_killed_twice_among_mails_only_those_on_their_way_are_sent_again,
+    a_server_that_is_known_gets_mails_encrypted_by_starttls_and_from_the_first_byte,
+];
+
+fn start(home: &Home, url: &str) -> Node {
+    let flags =
+        ["--lease-seconds", "5", "--workers", "2", "--smtp-url", url, "--mail-from", "Errand <errand@example.org>"];
+    let mut command = home.command(&flags);
+    command.env("SSL_CERT_FILE", certificate("authority.pem"));
+    Node::start(command)
+}
+
+async fn of_a_node_killed_twice_among_mails_only_those_on_their_way_are_sent_again(home: Home) {
+    // The 150th has the mail and says nothing, as long as it is the first of that recipient.
+    let script: Script = Arc::new(|at, to, times| match at == At::Mail && to.starts_with("user150@") && times == 0 {
+        true => Act::KeepAndHang,
+        false => Act::Take,
+    });
+    let peer = Peer::start(Tls::No, script).await;
+    let url = format!("smtp://127.0.0.1:{}", peer.port);
+    let node = start(&home, &url);
+    let table: String = (1..=MAILS).map(|n| format!("user{n}@example.org,User {n}\n")).collect();
+    let file = node.uploaded("people.csv", format!("email,name\n{table}").into_bytes()).await;
+    let params = json!({ "file_id": file, "subject": "To {{name}}", "body": "Dear {{name}}" });
+    let id = node.submit(json!({ "type": "email_sending", "params": params })).await;
+
+    kill_at(&peer, node, 60).await;
+    let first = peer.mails();
+    let node = start(&home, &url);
+    kill_at(&peer, node, first.len() + 149 - unique(&first).len() + 1).await;
+    let node = start(&home, &url);
+    let done = node.until(&id, PATIENCE, |task| task["finished_at"].is_string()).await;
+    assert_eq!((&done["status"], &done["result"]["emails_sent"]), (&json!("SUCCESS"), &json!(MAILS)), "{done:.500}");
+
+    let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    peer.mails().iter().for_each(|mail| ids.entry(mail.to.clone()).or_default().push(mail.message_id()));
+    assert_eq!(ids.len(), MAILS, "nobody is left out");
+    let again: Vec<(&String, &Vec<String>)> = ids.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(again.iter().any(|(to, _)| to.starts_with("user150@")), "the one that was on its way: {again:?}");
+    assert!(again.len() <= 2 && again.iter().all(|(_, ids)| ids.len() == 2 && ids[0] == ids[1]), "{again:?}");
+    let all: BTreeSet<&String> = ids.values().map(|ids| &ids[0]).collect();
+    assert_eq!(all.len(), MAILS, "each has its own");
+}
+
+async fn a_server_that_is_known_gets_mails_encrypted_by_starttls_and_from_the_first_byte(home: Home) {
+    for (tls, url) in [
+        (Tls::Starttls, "smtp://me:secret@localhost:PORT?tls=required"),
+        (Tls::Implicit, "smtps://me:secret@localhost:PORT"),
+    ] {
+        let peer = Peer::start(tls, takes_all()).await;
+        let node = start(&home, &url.replace("PORT", &peer.port.to_string()));
+        let params = json!({ "recipients": [{ "email": "ann@example.org" }], "subject": "s", "body": "b" });
+        let id = node.submit(json!({ "type": "email_sending", "params": params })).await;
+        let done = node.until(&id, PATIENCE, |task| task["finished_at"].is_string()).await;
+        assert_eq!(done["status"], "SUCCESS", "{done}");
+        let mails = peer.mails();
+        assert!(mails.len() == 1 && mails[0].encrypted && peer.heard("AUTH") == 1, "{mails:?}");
+        assert!(!node.log().contains("secret"), "{}", node.log());
+    }
+}
+
+fn unique(mails: &[Mail]) -> BTreeSet<&str> {
+    mails.iter().map(|mail| mail.to.as_str()).collect()
+}
+
+/// Kills the node once the server has so many mails.
+async fn kill_at(peer: &Peer, mut node: Node, mails: usize) {
+    let began = Instant::now();
+    while peer.count() < mails {
+        assert!(began.elapsed() < PATIENCE, "{} mails", peer.count());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    node.signal("KILL");
+    node.ended(PATIENCE).await;
+}

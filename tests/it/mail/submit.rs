@@ -1,0 +1,110 @@
+//! What may stand in a mail is decided at submit.
+
+use super::{mailing, plain, task};
+use crate::support::http::Service;
+use crate::support::mail::takes_all;
+use crate::support::on_both_databases;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    Service: each_bad_mailing_is_refused_at_its_member_and_adds_nothing,
+    a_mailing_without_a_server_is_kept_as_files,
+    attachments_are_ones_own_and_not_too_large_and_arrive_under_a_clean_name,
+    the_two_forms_are_not_mixed,
+);
+
+async fn each_bad_mailing_is_refused_at_its_member_and_adds_nothing(service: Service) {
+    let to = |email: &str| json!({ "recipients": [{ "email": email }] });
+    let long = format!("{}@example.org", "x".repeat(400));
+    let many = mailing(1001)["recipients"].clone();
+    for (change, pointer) in [
+        (json!({ "recipients": [{ "email": "a@b.org", "name": "x\r\nBcc: y@z.org" }] }), "/recipients/0/name"),
+        (json!({ "recipients": [{ "email": "a@b.org", "name": "x\u{7f}" }] }), "/recipients/0/name"),
+        (to("a@b\r\nRCPT TO:<x>"), "/recipients/0/email"),
+        (to("a,b@c"), "/recipients/0/email"),
+        (to("a@[127.0.0.1]"), "/recipients/0/email"),
+        (to("@"), "/recipients/0/email"),
+        (to(&long), "/recipients/0/email"),
+        (to("a@localhost"), "/recipients/0/email"),
+        (json!({ "subject": "a\r\nBcc: x@y.org" }), "/subject"),
+        (json!({ "subject": "x".repeat(5000) }), "/subject"),
+        (json!({ "subject": "ü".repeat(451) }), "/subject"),
+        (json!({ "bcc": "x@y.org" }), "/bcc"),
+        (json!({ "from": "x@y.org" }), "/from"),
+        (json!({ "headers": { "X\r\nY": "z" } }), "/headers"),
+        (json!({ "received": "x" }), "/received"),
+        (json!({ "smtp_url": "smtp://169.254.169.254" }), "/smtp_url"),
+        (json!({ "recipients": many }), "/recipients"),
+        (json!({ "recipients": [] }), "/recipients"),
+        (json!({ "recipients": [{ "name": "x" }] }), "/recipients/0/email"),
+        (json!({ "recipients": [{ "email": "a@b.org", "list": [1] }] }), "/recipients/0/list"),
+        (json!({ "body": "{{secret}}" }), "/body"),
+        (json!({ "body": "{% for a in name %}{% endfor %}" }), "/body"),
+        (json!({ "html": "{{ name|safe }}" }), "/html"),
+        (json!({ "from_name": "x\r\nBcc: y@z.org" }), "/from_name"),
+        (json!({ "reply_to": "x@y.org\r\nBcc: y@z.org" }), "/reply_to"),
+        (json!({ "in_reply_to": "<a@b.org>\r\nBcc: y@z.org" }), "/in_reply_to"),
+        (json!({ "list_unsubscribe": "https://x/\r\nBcc: y" }), "/list_unsubscribe"),
+        (json!({ "max_per_second": 0 }), "/max_per_second"),
+        (json!({ "delay_per_email": 6 }), "/delay_per_email"),
+        (json!({ "attachments": ["x"] }), "/attachments/0"),
+        (json!({ "attachments": ["0193c5a0-7b1e-7000-8000-0123456789ab"] }), "/attachments/0"),
+        (json!({ "file_id": "0193c5a0-7b1e-7000-8000-0123456789ab" }), "/file_id"),
+    ] {
+        let mut params = mailing(2);
+        for (name, value) in change.as_object().unwrap() {
+            params[name] = value.clone();
+        }
+        let answer = service.post("/api/tasks/submit", task(params)).await;
+        answer.is_problem(422, "invalid_request", &format!("{change:.100}"));
+        assert!(answer.pointers().contains(&&*format!("/params{pointer}")), "{change:.100}: {}", answer.json);
+    }
+    assert_eq!(service.count().await, 0);
+}
+
+async fn a_mailing_without_a_server_is_kept_as_files(service: Service) {
+    service.work();
+    let mut params = mailing(2);
+    params["html"] = json!("<p>Dear {{name}}</p><script>alert(1)</script>");
+    params["recipients"][1] = json!({ "email": "Ünal@exämple.test", "name": "<b>" });
+    let first = params["recipients"][0].clone();
+    params["recipients"].as_array_mut().unwrap().push(first);
+    let done = service.run(task(params)).await;
+    assert_eq!((&done["result"]["emails_sent"], &done["result"]["duplicates"]), (&json!(2), &json!(1)), "{done}");
+    assert_eq!(done["result"]["emails"][1]["to"], "Ünal@xn--exmple-cua.test");
+    let id = done["id"].as_str().unwrap();
+    let file = done["result"]["emails"][1]["artifact"].as_str().unwrap();
+    let mail = service.get(&format!("/api/tasks/{id}/artifacts/{file}")).await;
+    let text = String::from_utf8(mail.body.to_vec()).unwrap();
+    // What a column holds is escaped; what the sender wrote is the sender's.
+    assert!(text.contains("<p>Dear &lt;b&gt;</p><script>alert(1)</script>"), "{text}");
+}
+
+async fn attachments_are_ones_own_and_not_too_large_and_arrive_under_a_clean_name(service: Service) {
+    let (service, peer) = plain(service, takes_all()).await;
+    let file = service.upload("..%2F..%2Freport.html", "text/html", "<html><script>1</script></html>").await;
+    let mut params = mailing(2);
+    params["attachments"] = json!([file]);
+    assert_eq!(service.run(task(params.clone())).await["status"], "SUCCESS");
+    let text = peer.mails()[1].text();
+    assert!(text.contains("Content-Disposition: attachment; filename=\"report.html\""), "{text}");
+    // Four of 7 MiB.
+    let mut large = Vec::new();
+    for _ in 0..4 {
+        large.push(Value::from(service.upload("large.bin", "application/octet-stream", vec![7; 7 << 20]).await));
+    }
+    params["attachments"] = large.into();
+    let answer = service.post("/api/tasks/submit", task(params)).await;
+    answer.is_problem(413, "body_too_large", "28 MiB");
+}
+
+async fn the_two_forms_are_not_mixed(service: Service) {
+    let mut params = mailing(2);
+    params["num_emails"] = json!(3);
+    let answer = service.post("/api/tasks/submit", task(params)).await;
+    answer.is_problem(422, "invalid_request", "both");
+    assert_eq!(answer.pointers(), ["/params/num_emails"]);
+    let few = json!({ "num_emails": 3, "recipients": [{ "email": "a@b.org" }] });
+    let answer = service.post("/api/tasks/submit", task(few)).await;
+    assert_eq!(answer.pointers(), ["/params/recipients"]);
+}
