@@ -63,7 +63,10 @@ impl Made {
             ctx.progress(record.count(), self.num_emails.into(), Some(format!("mail {number} to {to}")));
             ctx.sleep(Duration::from_secs_f64(self.delay_per_email)).await?;
         }
-        let line = |number| json!({ "to": to(number), "status": "sent", "message_id": message_id(ctx, number), "artifact": artifact(number) });
+        let line = |number| {
+            let (to, message_id, artifact) = (to(number), message_id(ctx, number), artifact(number));
+            json!({ "to": to, "status": "sent", "message_id": message_id, "artifact": artifact })
+        };
         let emails: Vec<Value> = (1..=self.num_emails).map(line).collect();
         Ok(json!({ "emails_sent": emails.len(), "emails": emails }))
     }

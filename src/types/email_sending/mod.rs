@@ -60,7 +60,8 @@ impl TaskType for EmailSending {
     }
 
     fn description(&self) -> &'static str {
-        "Sends your mails from templates, to a list or a CSV table, by the mail server of the settings; without one, and for made-up recipients, each mail is kept as an .eml file one can open."
+        "Sends your mails from templates, to a list or a CSV table, by the mail server of the settings; without one, \
+         and for made-up recipients, each mail is kept as an .eml file one can open."
     }
 
     fn params_schema(&self) -> Value {
@@ -68,14 +69,16 @@ impl TaskType for EmailSending {
     }
 
     fn result_schema(&self) -> Value {
+        let deferred = "Always 0: a task with deferred mails is not SUCCESS.";
+        let truncated = "Whether emails lists the first 1,000 only; emails.ndjson lists all.";
+        let text = json!({ "type": "string" });
         json!({ "type": "object", "properties": {
             "emails_sent": { "type": "integer" }, "emails_refused": { "type": "integer" },
-            "emails_deferred": { "type": "integer", "description": "Always 0: a task with deferred mails is not SUCCESS." },
+            "emails_deferred": { "type": "integer", "description": deferred },
             "duplicates": { "type": "integer" }, "bad_rows": { "type": "integer" },
-            "truncated": { "type": "boolean", "description": "Whether emails lists the first 1,000 only; emails.ndjson lists all." },
+            "truncated": { "type": "boolean", "description": truncated },
             "emails": { "type": "array", "items": { "type": "object", "properties": {
-                "to": { "type": "string" }, "status": { "enum": ["sent", "refused"] }, "message_id": { "type": "string" },
-                "error": { "type": "string" }, "artifact": { "type": "string" },
+                "to": text, "status": { "enum": ["sent", "refused"] }, "message_id": text, "error": text, "artifact": text,
             } } },
         }, "required": ["emails_sent", "emails"] })
     }
@@ -88,7 +91,11 @@ impl TaskType for EmailSending {
         vec![
             json!({ "num_emails": 5, "subject": "Hello from Errand" }),
             json!({ "num_emails": 10, "subject": "Slowly", "delay_per_email": 0.5 }),
-            json!({ "recipients": people, "subject": "News from {{city}}", "body": "Dear {{name}},\n\nthere is news from {{city}}.\n" }),
+            json!({
+                "recipients": people,
+                "subject": "News from {{city}}",
+                "body": "Dear {{name}},\n\nthere is news from {{city}}.\n",
+            }),
         ]
     }
 

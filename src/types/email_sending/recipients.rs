@@ -203,7 +203,11 @@ mod tests {
 
     #[test]
     fn each_address_is_there_once() {
-        let given = json!([{ "email": "Ann@example.org", "age": 7 }, { "email": "ann@example.org" }, { "email": "b@c.org", "name": "B" }]);
+        let given = json!([
+            { "email": "Ann@example.org", "age": 7 },
+            { "email": "ann@example.org" },
+            { "email": "b@c.org", "name": "B" },
+        ]);
         let recipients = inline(given).unwrap();
         assert_eq!(told(&recipients), [("Ann@example.org", None), ("b@c.org", Some("B"))]);
         assert_eq!((recipients.duplicates, recipients.all[0].row["age"].as_str()), (1, "7"));
@@ -211,7 +215,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_at_its_place() {
-        let given = json!([{ "email": "a@b.org" }, { "email": "a@localhost" }, { "email": "c@d.org", "name": "x\r\nBcc: y" }, { "email": "e@f.org", "a b": 1, "a_b": 2 }]);
+        let given = json!([
+            { "email": "a@b.org" },
+            { "email": "a@localhost" },
+            { "email": "c@d.org", "name": "x\r\nBcc: y" },
+            { "email": "e@f.org", "a b": 1, "a_b": 2 },
+        ]);
         let pointers: Vec<String> = inline(given).unwrap_err().into_iter().map(|error| error.pointer).collect();
         assert_eq!(pointers, ["/recipients/1/email", "/recipients/2/name", "/recipients/3/a_b"]);
     }

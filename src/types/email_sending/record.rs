@@ -222,3 +222,43 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::context::trial::Trial;
+
+    async fn bytes(done: Done) -> usize {
+        let trial = Trial::new();
+        let ctx = trial.attempt();
+        let mut record = Record::open(&ctx, Kind::Sent, 1000).await.unwrap();
+        for number in 1..=1000 {
+            record.note(number, done.clone()).await.unwrap();
+        }
+        record.flush().await.unwrap();
+        trial.checkpoint("sent-0").unwrap().to_string().len()
+    }
+
+    #[tokio::test]
+    async fn a_thousand_mails_take_a_few_kilobytes_whatever_became_of_them() {
+        assert!(bytes(Done::default()).await < 10_000);
+        let refused = Done { status: Status::Refused, error: Some("550 ".repeat(100)), file: None };
+        assert!(bytes(refused).await < 80_000);
+    }
+
+    #[tokio::test]
+    async fn what_is_noted_is_on_disk_with_the_next_that_is_begun_even_in_another_part() {
+        let trial = Trial::new();
+        let ctx = trial.attempt();
+        let mut record = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        record.begin(1000).await.unwrap();
+        record.note(1000, Done::default()).await.unwrap();
+        assert_eq!(trial.checkpoint("sent-0").unwrap()["begun"], 1000, "not yet");
+        record.begin(1001).await.unwrap();
+        let ctx = trial.attempt();
+        let again = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        assert!(again.is_done(1000) && !again.is_done(1001));
+        assert_eq!(again.counts(), Counts { sent: 1, ..Counts::default() });
+        assert_eq!(trial.checkpoint("sent-1").unwrap()["begun"], 1001);
+    }
+}

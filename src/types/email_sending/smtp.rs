@@ -98,11 +98,10 @@ impl Smtp {
     pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<Answer, Fault> {
         let _place = self.places.acquire().await.map_err(|_| Fault::Line("it is closed".to_owned()))?;
         if let Some(mut connection) = self.kept() {
-            match self.hand_over(&mut connection, envelope, mail).await {
-                Ok(answered) => return Ok(self.answered(connection, answered)),
-                Err(fault @ Fault::End(Failure::Fatal { .. })) => return Err(fault),
-                // It had waited too long, or had its share of mails: nothing of this one is out, and a new one is asked.
-                Err(_) => {}
+            // A fault: it had waited too long, or had its share of mails. Nothing of this one is out, and a new
+            // connection is asked before anybody is told.
+            if let Ok(answered) = self.hand_over(&mut connection, envelope, mail).await {
+                return Ok(self.answered(connection, answered));
             }
         }
         let mut connection = self.connect().await?;

@@ -7,6 +7,8 @@ use crate::support::on_both_databases;
 use errand::types::Encryption;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 on_both_databases!(
@@ -21,6 +23,8 @@ on_both_databases!(
     a_server_that_breaks_at_every_mail_ends_the_attempt_after_three,
     an_answer_without_end_is_not_listened_to,
     where_encryption_is_demanded_and_cannot_be_had_nothing_is_said,
+    words_before_the_handshake_are_not_taken_for_ones_behind_it,
+    a_name_beyond_ascii_is_written_to_where_the_server_takes_it,
     what_a_body_holds_ends_no_mail_and_begins_none,
     a_cancel_stops_within_two_seconds_while_a_server_hangs,
     a_rate_is_kept,
@@ -75,19 +79,12 @@ async fn a_recipient_that_is_refused_is_listed_and_not_asked_again(service: Serv
 
 async fn a_recipient_that_is_deferred_gets_its_mail_in_a_later_attempt_and_nobody_else_gets_another(service: Service) {
     for place in [At::To, At::Data, At::Mail] {
-        let busy =
-            at(place, |to, times| if to.starts_with("user2@") && times == 0 { say("451 later") } else { Act::Take });
-        let first = Arc::new(std::sync::atomic::AtomicBool::new(true));
-        let once: Script = match place {
-            // DATA names nobody: the first one for this recipient.
-            At::Data => at(At::Data, move |to, _| {
-                match to.starts_with("user2@") && first.swap(false, std::sync::atomic::Ordering::SeqCst) {
-                    true => say("451 later"),
-                    false => Act::Take,
-                }
-            }),
-            _ => busy,
-        };
+        // DATA names nobody, so it is remembered who was deferred.
+        let deferred = AtomicBool::new(false);
+        let once = at(place, move |to, _| match to.starts_with("user2@") && !deferred.swap(true, SeqCst) {
+            true => say("451 later"),
+            false => Act::Take,
+        });
         let service = service.again().await;
         let (service, peer) = plain(service, once).await;
         let done = service.run(task(mailing(3))).await;
@@ -101,20 +98,19 @@ async fn a_recipient_that_is_deferred_gets_its_mail_in_a_later_attempt_and_nobod
 }
 
 async fn a_recipient_that_stays_deferred_fails_the_task_and_a_retry_asks_only_for_it(service: Service) {
-    let open = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let open = Arc::new(AtomicBool::new(false));
     let shut = open.clone();
-    let busy =
-        at(At::To, move |to, _| match to.starts_with("user2@") && !shut.load(std::sync::atomic::Ordering::SeqCst) {
-            true => say("450 mailbox busy"),
-            false => Act::Take,
-        });
+    let busy = at(At::To, move |to, _| match to.starts_with("user2@") && !shut.load(SeqCst) {
+        true => say("450 mailbox busy"),
+        false => Act::Take,
+    });
     let (service, peer) = plain(service, busy).await;
     let gone = service.run(task(mailing(3))).await;
     assert_eq!(failed(&gone), ("mails_deferred", 3));
     let message = gone["error"]["message"].as_str().unwrap();
     assert!(message.contains("2 are sent") && message.contains("user2@example.org: 450 mailbox busy"), "{message}");
     assert_eq!(gone["metrics"]["emails_deferred"], 1.0);
-    open.store(true, std::sync::atomic::Ordering::SeqCst);
+    open.store(true, SeqCst);
     let id = gone["id"].as_str().unwrap();
     service.post(&format!("/api/tasks/{id}/retry"), json!({})).await.ok();
     let done = service.finished(id).await;
@@ -213,10 +209,27 @@ async fn where_encryption_is_demanded_and_cannot_be_had_nothing_is_said(service:
         assert_eq!(failed(&service.run(task(mailing(3))).await), ("mail_server_tls", 1), "{tls:?}");
         assert_eq!((peer.heard("MAIL"), peer.heard("AUTH"), peer.count()), (0, 0, 0), "{tls:?}");
     }
+}
+
+async fn words_before_the_handshake_are_not_taken_for_ones_behind_it(service: Service) {
     let peer = Peer::start(Tls::StarttlsWithMore, takes_all()).await;
     let service = by(service, &peer, Encryption::Starttls);
     assert_eq!(failed(&service.run(task(mailing(3))).await), ("mail_server_unreachable", 3));
     assert_eq!(peer.heard("MAIL"), 0);
+}
+
+async fn a_name_beyond_ascii_is_written_to_where_the_server_takes_it(service: Service) {
+    let mut params = mailing(2);
+    params["recipients"][1]["email"] = json!("ünal@exämple.test");
+    let (old, ascii) = plain(service.again().await, takes_all()).await;
+    let done = old.run(task(params.clone())).await;
+    assert_eq!(told(&done), ["user1 sent", "ünal refused"]);
+    assert_eq!((addressees(&ascii.mails()), ascii.heard("RCPT")), (vec!["user1"], 1));
+    let offers = at(At::Ehlo, |_, _| say("250-here\r\n250-8BITMIME\r\n250 SMTPUTF8"));
+    let (new, peer) = plain(service, offers).await;
+    assert_eq!(told(&new.run(task(params)).await), ["user1 sent", "ünal sent"]);
+    assert_eq!(peer.heard("RCPT TO:<ünal@xn--exmple-cua.test>"), 1);
+    assert!(peer.heard("MAIL FROM:<errand@example.org> SMTPUTF8") == 1, "and only then");
 }
 
 async fn what_a_body_holds_ends_no_mail_and_begins_none(service: Service) {
@@ -229,7 +242,8 @@ async fn what_a_body_holds_ends_no_mail_and_begins_none(service: Service) {
         "x".repeat(100_000),
     ];
     for text in &texts {
-        let params = json!({ "recipients": [{ "email": "ann@example.org", "text": text }], "subject": "s", "body": "{{text}}", "html": text });
+        let ann = json!([{ "email": "ann@example.org", "text": text }]);
+        let params = json!({ "recipients": ann, "subject": "s", "body": "{{text}}", "html": text });
         assert_eq!(service.run(task(params)).await["status"], "SUCCESS");
     }
     let mails = peer.mails();
