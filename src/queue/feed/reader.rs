@@ -23,7 +23,7 @@ const APART: Duration = Duration::from_millis(15);
 /// Progress is looked at so often: four times a second a task at most, and the last is never left out.
 const PROGRESS: Duration = Duration::from_millis(250);
 /// How often it looks without a word, where other nodes write too: they say when something is ready or
-/// to be cancelled, and nothing else.
+/// to be cancelled, and nothing else of tasks.
 const POLL: Duration = Duration::from_millis(250);
 /// The same where there are none.
 const POLL_ALONE: Duration = Duration::from_secs(1);
