@@ -42,6 +42,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio_util::sync::DropGuard;
 use uuid::Uuid;
+use write::Rows;
 use writer::{Write, Writer};
 
 pub use beside::{BackupError, Beside};
@@ -89,7 +90,7 @@ impl Store for Sqlite {
     }
 
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
-        let rows = write::task_rows(submissions.iter());
+        let rows = Rows::of_new(submissions.iter());
         let mut write = self.writer.begin_new().await?;
         let submitted = write::insert(&mut write, submissions, rows).await;
         write.done_for_claims(submitted).await
@@ -111,7 +112,7 @@ impl Store for Sqlite {
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>> {
-        let rows = write::change_rows(changes);
+        let rows = Rows::of_changes(changes.iter());
         let mut write = self.writer.begin().await?;
         let applied = write::apply(&mut write, changes, rows).await;
         write.done(applied).await?.tasks(changes)

@@ -26,29 +26,78 @@ impl Transition<'_> {
     }
 }
 
-/// The tasks of these submissions as a statement takes them.
-pub fn task_rows<'a>(submissions: impl Iterator<Item = &'a Submission>) -> String {
-    json(&submissions.flat_map(|submission| &submission.tasks).map(TaskJson::of).collect::<Vec<_>>())
+/// What a write says, as its statements take it: made before the connection is taken, and again of less where not all
+/// of it is written.
+pub struct Rows {
+    batch: String,
+    log: LogRows,
 }
 
-/// These changes as a statement takes them.
-pub fn change_rows(changes: &[Change]) -> String {
-    json(&changes.iter().map(ChangeJson::of).collect::<Vec<_>>())
+/// The lines in the change log, and how the counters move.
+struct LogRows {
+    lines: String,
+    moved: String,
 }
 
-/// `batch` is the [`task_rows`] of all submissions, made before the connection was taken.
-pub async fn insert<'a>(
-    db: &mut SqliteConnection,
-    submissions: &'a [Submission],
-    mut batch: String,
-) -> Result<Vec<Submitted>> {
+impl Rows {
+    /// Of the tasks of these submissions.
+    pub fn of_new<'a>(submissions: impl Iterator<Item = &'a Submission>) -> Rows {
+        let tasks: Vec<&Task> = submissions.flat_map(|submission| &submission.tasks).collect();
+        let queued = |task: &&'a Task| Transition {
+            event: Event::Queued,
+            from: None,
+            to: Status::Pending,
+            task,
+            actor: Some(&task.client_id),
+        };
+        Rows {
+            batch: json(&tasks.iter().map(|task| TaskJson::of(task)).collect::<Vec<_>>()),
+            log: LogRows::of(&tasks.iter().map(queued).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Of these changes.
+    pub fn of_changes<'a>(changes: impl Iterator<Item = &'a Change> + Clone) -> Rows {
+        let transition = |change: &'a Change| Transition {
+            event: change.event,
+            from: Some(change.task.status),
+            to: change.to,
+            task: &change.task,
+            actor: change.by.as_deref(),
+        };
+        Rows {
+            batch: json(&changes.clone().map(ChangeJson::of).collect::<Vec<_>>()),
+            log: LogRows::of(&changes.map(transition).collect::<Vec<_>>()),
+        }
+    }
+}
+
+impl LogRows {
+    fn of(transitions: &[Transition<'_>]) -> LogRows {
+        let mut counts: HashMap<(&str, &str, &str, i64), i64> = HashMap::new();
+        for Transition { from, to, task, .. } in transitions {
+            let key = |status: Status| (task.owner.as_str(), task.queue.as_str(), task.r#type.as_str(), status as i64);
+            if let Some(from) = from {
+                *counts.entry(key(*from)).or_default() -= 1;
+            }
+            *counts.entry(key(*to)).or_default() += 1;
+        }
+        LogRows {
+            lines: json(&transitions.iter().map(Transition::row).collect::<Vec<_>>()),
+            moved: json(&counts.iter().filter(|(_, n)| **n != 0).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// `rows` are those of all submissions.
+pub async fn insert(db: &mut SqliteConnection, submissions: &[Submission], mut rows: Rows) -> Result<Vec<Submitted>> {
     let mut answers = Vec::with_capacity(submissions.len());
     for submission in submissions {
         answers.push(use_key(db, submission).await?);
     }
     let new = || submissions.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Submitted::New));
     if new().count() < submissions.len() {
-        batch = task_rows(new().map(|(submission, _)| submission));
+        rows = Rows::of_new(new().map(|(submission, _)| submission));
     }
     sqlx::query!(
         "INSERT INTO tasks (id, type, name, queue, priority, tags, owner, client_id, params, status, ready, attempt,
@@ -58,19 +107,12 @@ pub async fn insert<'a>(
                 0, 0, value ->> 'max_attempts', value ->> 'backoff', value ->> 'timeout_seconds', value ->> 'run_at',
                 value ->> 'created_at', value ->> 'created_at', 1
          FROM jsonb_each(?1)",
-        batch
+        rows.batch
     )
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    let queued = |task: &'a Task| Transition {
-        event: Event::Queued,
-        from: None,
-        to: Status::Pending,
-        task,
-        actor: Some(&task.client_id),
-    };
-    log(db, &new().flat_map(|(submission, _)| &submission.tasks).map(queued).collect::<Vec<_>>()).await?;
+    log(db, &rows.log).await?;
     Ok(answers)
 }
 
@@ -143,16 +185,22 @@ pub async fn claim(db: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Task>
         ready.leases,
         claim.ahead
     );
-    // They are read while SQLite writes.
-    let tasks = async { all(rows::<ReadyJson>(&ready.tasks)?, |row| row.claimed(claim)) };
-    let (claimed, tasks) = tokio::join!(update.execute(&mut *db), tasks);
-    let tasks = tasks?;
-    all_written(claimed.map_err(failed)?.rows_affected(), tasks.len())?;
-    let started = |task| {
-        let (from, to) = (Some(Status::Pending), Status::Running);
-        Transition { event: Event::Started, from, to, task, actor: None }
+    // They are read, and the log's lines made, while SQLite writes.
+    let tasks = async {
+        let tasks = all(rows::<ReadyJson>(&ready.tasks)?, |row| row.claimed(claim))?;
+        let started = |task| {
+            let (from, to) = (Some(Status::Pending), Status::Running);
+            Transition { event: Event::Started, from, to, task, actor: None }
+        };
+        let lines = LogRows::of(&tasks.iter().map(started).collect::<Vec<_>>());
+        Ok::<_, Error>((tasks, lines))
     };
-    log(db, &tasks.iter().map(started).collect::<Vec<_>>()).await?;
+    let (claimed, tasks) = tokio::join!(update.execute(&mut *db), tasks);
+    let (tasks, lines) = tasks?;
+    all_written(claimed.map_err(failed)?.rows_affected(), tasks.len())?;
+    if !tasks.is_empty() {
+        log(db, &lines).await?;
+    }
     Ok(tasks)
 }
 
@@ -176,16 +224,16 @@ impl Applied {
     }
 }
 
-/// `batch` is the [`change_rows`] of `changes`, made before the connection was taken.
-pub async fn apply<'a>(db: &mut SqliteConnection, changes: &'a [Change], mut batch: String) -> Result<Applied> {
-    let expected = as_expected(db, &batch).await?;
+/// `rows` are those of all `changes`.
+pub async fn apply(db: &mut SqliteConnection, changes: &[Change], mut rows: Rows) -> Result<Applied> {
+    let expected = as_expected(db, &rows.batch).await?;
     if expected.is_empty() {
         return Ok(Applied { written: Vec::new(), logged: "[]".to_owned() });
     }
     let (written, checkpoints): (Vec<&Change>, Vec<i64>) =
         expected.iter().filter_map(|row| Some((changes.get(row.no)?, row.checkpoints))).unzip();
     if written.len() < changes.len() {
-        batch = json(&written.iter().map(|change| ChangeJson::of(change)).collect::<Vec<_>>());
+        rows = Rows::of_changes(written.iter().copied());
     }
     let updated = sqlx::query!(
         "UPDATE tasks SET
@@ -203,20 +251,13 @@ pub async fn apply<'a>(db: &mut SqliteConnection, changes: &'a [Change], mut bat
                       value ->> 'run_at' AS run_at, value ->> 'failures' AS failures, value ->> 'losses' AS losses
                FROM jsonb_each(?1)) AS c
          WHERE tasks.id = c.id AND +tasks.status = c.from_status",
-        batch
+        rows.batch
     )
     .execute(&mut *db)
     .await
     .map_err(failed)?;
     all_written(updated.rows_affected(), written.len())?;
-    let transition = |change: &&'a Change| Transition {
-        event: change.event,
-        from: Some(change.task.status),
-        to: change.to,
-        task: &change.task,
-        actor: change.by.as_deref(),
-    };
-    log(db, &written.iter().map(transition).collect::<Vec<_>>()).await?;
+    log(db, &rows.log).await?;
     let logged = logged(db, written.len()).await?;
     keep_artifacts(db, written.iter().copied()).await?;
     let succeeded = written.iter().zip(checkpoints).filter(|(change, _)| change.to == Status::Success);
@@ -267,12 +308,8 @@ fn all_written(written: u64, looked_at: usize) -> Result<()> {
     }
 }
 
-/// The lines in the change log and the counters of these transitions.
-async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Result<()> {
-    if transitions.is_empty() {
-        return Ok(());
-    }
-    let rows = json(&transitions.iter().map(Transition::row).collect::<Vec<_>>());
+/// Writes the lines in the change log and moves the counters.
+async fn log(db: &mut SqliteConnection, rows: &LogRows) -> Result<()> {
     sqlx::query!(
         "INSERT INTO changes (at, event, task_id, owner, from_status, status, error, progress, attempt, failures, losses,
                               worker, run_at, started_at, finished_at, cancel_requested_at, version, actor)
@@ -280,26 +317,17 @@ async fn log(db: &mut SqliteConnection, transitions: &[Transition<'_>]) -> Resul
                 t.failures, t.losses, t.worker, t.run_at, t.started_at, t.finished_at, t.cancel_requested_at, t.version,
                 l.value ->> 3
          FROM jsonb_each(?1) AS l CROSS JOIN tasks AS t ON t.id = unhex(l.value ->> 0)",
-        rows
+        rows.lines
     )
     .execute(&mut *db)
     .await
     .map_err(failed)?;
-    let mut counts: HashMap<(&str, &str, &str, i64), i64> = HashMap::new();
-    for Transition { from, to, task, .. } in transitions {
-        let key = |status: Status| (task.owner.as_str(), task.queue.as_str(), task.r#type.as_str(), status as i64);
-        if let Some(from) = from {
-            *counts.entry(key(*from)).or_default() -= 1;
-        }
-        *counts.entry(key(*to)).or_default() += 1;
-    }
-    let moved = json(&counts.iter().filter(|(_, n)| **n != 0).collect::<Vec<_>>());
     sqlx::query!(
         "INSERT INTO counts (owner, queue, type, status, n)
          SELECT value ->> '$[0][0]', value ->> '$[0][1]', value ->> '$[0][2]', value ->> '$[0][3]', value ->> '$[1]'
          FROM jsonb_each(?1) WHERE true
          ON CONFLICT (owner, queue, type, status) DO UPDATE SET n = n + excluded.n",
-        moved
+        rows.moved
     )
     .execute(db)
     .await
