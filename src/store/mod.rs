@@ -263,7 +263,7 @@ pub trait Store:
     /// the next tasks that are written. Where `wait` ends with `false`, nothing is given out.
     async fn claim_next(&self, claim: &(dyn Fn() -> Claim + Sync), wait: BoxFuture<'_, bool>) -> Result<Vec<Task>> {
         match wait.await {
-            true => fault::during("claim_in_flight", self.claim(&claim())).await,
+            true => work::in_flight(self.claim(&claim())).await,
             false => Ok(Vec::new()),
         }
     }

@@ -1,6 +1,8 @@
 //! What a worker asks of the store, and what it hears.
 
-use crate::task::{Progress, Time};
+use super::Result;
+use crate::fault;
+use crate::task::{Progress, Task, Time};
 use crate::types::LogLine;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -95,4 +97,9 @@ pub enum Wake {
     Cancel,
     /// An owner has marked notifications.
     Marks,
+}
+
+/// A claim, from when it begins to write.
+pub(super) async fn in_flight(claim: impl Future<Output = Result<Vec<Task>>>) -> Result<Vec<Task>> {
+    fault::during("claim_in_flight", claim).await
 }

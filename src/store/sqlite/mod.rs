@@ -28,11 +28,11 @@ mod watch;
 mod write;
 mod writer;
 
+use super::work::in_flight;
 use super::{
     Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Once, Piece, Prune,
     Pruned, Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
-use crate::fault;
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -106,7 +106,7 @@ impl Store for Sqlite {
 
     async fn claim_next(&self, claim: &(dyn Fn() -> Claim + Sync), wait: BoxFuture<'_, bool>) -> Result<Vec<Task>> {
         match self.writer.begin_with_next(wait).await? {
-            Some(write) => fault::during("claim_in_flight", claimed(write, &claim())).await,
+            Some(write) => in_flight(claimed(write, &claim())).await,
             None => Ok(Vec::new()),
         }
     }
