@@ -60,8 +60,8 @@ impl TaskType for EmailSending {
     }
 
     fn description(&self) -> &'static str {
-        "Sends your mails from templates, to a list or a CSV table, by the mail server of the settings; without one, \
-         and for made-up recipients, each mail is kept as an .eml file one can open."
+        "Sends your mails from templates to a list or a table of people; without a mail server, and to made-up people, \
+         each is kept as an .eml file one can open."
     }
 
     fn params_schema(&self) -> Value {

@@ -52,7 +52,7 @@ pub struct Own {
     #[schemars(length(min = 1, max = 300))]
     pub in_reply_to: Option<String>,
     /// The address at which one ends these mails, a template: `https:` or `mailto:`.
-    #[schemars(length(min = 1, max = 900))]
+    #[schemars(length(min = 1, max = 500))]
     pub list_unsubscribe: Option<String>,
     /// Uploaded files to attach; 25 MiB together at most.
     #[serde(default)]
