@@ -1,4 +1,4 @@
-// The frame around every screen: navigation, search, connection light, theme, help.
+// The frame around every screen: navigation, search, connection light, bell, theme, help.
 
 import { setText, setAttr, announce } from "./dom.js";
 import { link } from "./api.js";
@@ -8,6 +8,7 @@ import { setting, nextTheme, onSettings } from "./settings.js";
 import { bind, showHelp } from "./keys.js";
 import { startSignIn } from "./signin.js";
 import { startRouter, navigate, currentPath } from "./router.js";
+import { startBell, openDrawer } from "./bell.js";
 import "./elements/toast-area.js";
 
 const byId = (id) => document.getElementById(id);
@@ -58,9 +59,11 @@ bind("g o", "Go to Overview", () => navigate(""));
 bind("g t", "Go to Tasks", () => navigate("tasks"));
 bind("g s", "Go to Submit", () => navigate("submit"));
 bind("g d", "Go to Docs", () => navigate("docs"));
+bind("g n", "Go to Notifications", () => navigate("notifications"));
 bind("g e", "Go to Settings", () => navigate("settings"));
 bind("/", "Search", () => search.select());
 bind("c", "Create a task", () => navigate("submit"));
+bind("n", "Open the notifications", openDrawer);
 bind("t", "Change the theme", cycleTheme);
 bind("?", "This help", showHelp);
 
@@ -68,3 +71,4 @@ showConnection(connection());
 showTheme();
 startSignIn();
 startRouter();
+startBell();

@@ -1,4 +1,4 @@
-// One socket: what happens to tasks, told as it happens. Polling goes on beside it, and keeps the page right without it.
+// One socket: what happens to tasks, and notifications, told as it happens. Polling goes on beside it, and keeps the page right without it.
 
 import { base } from "./api.js";
 import { reportLive } from "./connection.js";
@@ -9,16 +9,19 @@ const HIDDEN_MS = 30_000; // a tab that nobody looks at for so long lets go
 const BEAT_MS = 20_000;
 
 const news = new EventTarget();
-const tell = (task) => news.dispatchEvent(new CustomEvent("news", { detail: task }));
+const tell = (topic, what) => news.dispatchEvent(new CustomEvent(topic, { detail: what }));
 
 let socket = null;
 let failures = 0;
 let again = 0;
 let leave = 0;
 
-/** Calls `run(task)` for everything that happens, and `run(null)` when something may have been missed, until `signal` ends. */
-export function onNews(run, signal) {
-  news.addEventListener("news", ({ detail }) => run(detail), { signal });
+/**
+ * Calls `run(what)` for everything that happens, until `signal` ends: the task in the topic `tasks`, the notification in
+ * `notifications`; and `run(null)` when something may have been missed, or was marked.
+ */
+export function onNews(topic, run, signal) {
+  news.addEventListener(topic, ({ detail }) => run(detail), { signal });
 }
 
 function open() {
@@ -40,10 +43,14 @@ function open() {
     if (frame.type === "connection") {
       failures = 0;
       reportLive(true);
+      mine.send(JSON.stringify({ type: "subscribe", id: "bell", topics: ["notifications"] })); // beside the tasks
+      tell("tasks", null);
     }
     if (frame.type === "goodbye") wait = frame.reconnect_in_ms;
-    if (frame.type === "connection" || frame.type === "resync") tell(null);
-    else if (frame.event) tell(frame.task);
+    if (frame.type === "resync") tell(frame.topic ?? "tasks", null);
+    if (frame.type === "ack" || frame.type === "notificationsMarked") tell("notifications", null);
+    if (frame.type === "notification") tell("notifications", frame.notification);
+    if (frame.event) tell("tasks", frame.task);
   };
   mine.onclose = () => {
     clearInterval(beat);

@@ -1,6 +1,6 @@
 // Asking again: every 3 s, at once on news, slowly while hidden, more and more slowly while it fails.
 
-import { onConnection } from "./connection.js";
+import { connection, onConnection } from "./connection.js";
 import { onNews } from "./live.js";
 
 const EVERY_MS = 3_000;
@@ -12,10 +12,10 @@ const LONGEST_MS = 15_000; // somebody may be looking at "offline"
  * Runs `ask(signal)` now and again until `signal` ends or `ask` returns false; a number it
  * returns is the wait before the next time, in ms.
  * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab, or
- * another call that reaches the server again, asks at once; so does news of a task that `wakes(task)` says yes to.
- * Never two at a time. Returns {now()}: ask at once; resolves when answered.
+ * another call that reaches the server again, asks at once; so does news of `topic` that `wakes(what)` says yes to.
+ * With `live`, that many ms are the wait while the socket is open. Never two at a time. Returns {now()}: ask at once; resolves when answered.
  */
-export function poll(ask, { signal, failed, wakes, every = EVERY_MS }) {
+export function poll(ask, { signal, failed, wakes, topic = "tasks", live, every = EVERY_MS }) {
   let timer = 0;
   let soon = 0;
   let failures = 0;
@@ -28,6 +28,7 @@ export function poll(ask, { signal, failed, wakes, every = EVERY_MS }) {
       const answer = await ask(signal);
       if (answer === false) return;
       if (typeof answer === "number") wait = answer;
+      else if (live && connection().state === "live") wait = live;
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;
@@ -45,15 +46,18 @@ export function poll(ask, { signal, failed, wakes, every = EVERY_MS }) {
     return signal.aborted ? undefined : start();
   };
 
-  const wake = (task) => {
-    if (soon || document.hidden || failures || (task && !wakes(task))) return;
-    soon = setTimeout(() => again().finally(() => (soon = 0)), SOON_MS);
+  const wake = (what) => {
+    if (soon || document.hidden || failures || (what && !wakes(what))) return;
+    soon = setTimeout(() => {
+      soon = 0; // what happens while it is asked is asked about again
+      again();
+    }, SOON_MS);
   };
 
-  if (wakes) onNews(wake, signal);
+  if (wakes) onNews(topic, wake, signal);
   document.addEventListener("visibilitychange", () => !document.hidden && start(), { signal });
   addEventListener("online", start, { signal });
-  onConnection(({ state }) => state !== "offline" && failures && start(), signal);
+  onConnection(({ state }) => state !== "offline" && (failures || (live && state === "polling")) && start(), signal);
   signal.addEventListener("abort", () => (clearTimeout(timer), clearTimeout(soon)));
   start();
   return { now: again };

@@ -14,6 +14,7 @@ const ROUTES = [
   [/^tasks$/, () => import("./screens/tasks.js")],
   [/^tasks\/(?<id>[^/]+)$/, () => import("./screens/task.js")],
   [/^submit$/, () => import("./screens/submit.js")],
+  [/^notifications$/, () => import("./screens/notifications.js")],
   [/^settings$/, () => import("./screens/settings.js")],
   [/^docs$/, () => import("./screens/docs.js")],
   [/^(?<path>.*)$/, () => import("./screens/missing.js")],

@@ -14,7 +14,7 @@ class ToastArea extends HTMLElement {
     this.setAttribute("aria-label", "Messages");
   }
 
-  /** Shows one message: {kind: info|success|warning|error, text, action: {label, run}}. */
+  /** Shows one message: {kind: info|success|warning|error, text, action: {label, run}}. Returns it; it may be removed. */
   add(heading, { kind = "info", text, action } = {}) {
     const close = () => {
       clearTimeout(timer);
@@ -38,6 +38,7 @@ class ToastArea extends HTMLElement {
     leave();
     this.append(item);
     if (this.children.length > MOST) this.firstElementChild.remove();
+    return item;
   }
 }
 

@@ -16,6 +16,7 @@ const CHOICES = [
   ["density", "Density", "How much room a row takes.", [["comfortable", "Comfortable"], ["compact", "Compact"]]],
   ["zone", "Time zone", "For exact times; relative ones are the same everywhere.", [["local", `This device (${Intl.DateTimeFormat().resolvedOptions().timeZone})`], ["utc", "UTC"]]],
   ["keys", "Keys", "Single-letter keys, such as c to create a task.", [["on", "On"], ["off", "Off"]]],
+  ["echo", "Messages", "Which notifications also pop up, while this page is in view.", [["failed", "What fails"], ["all", "All that ends"], ["off", "None"]]],
 ];
 
 export function mount(root, { signal }) {

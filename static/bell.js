@@ -1,0 +1,87 @@
+// The bell: how many notifications are unread, and the way to them. All else about them is loaded when it is needed.
+
+import { setAttr, setText } from "./dom.js";
+import { get } from "./api.js";
+import { now } from "./format.js";
+import { poll } from "./poll.js";
+import { navigate } from "./router.js";
+import { setting } from "./settings.js";
+
+/** How many the bell knows. */
+export const NEWEST = 20;
+/** How often what the socket tells is asked for all the same, in ms. */
+export const LIVE_MS = 30_000;
+
+const MOST = 99;
+const LATE_MS = 10_000; // what ends may be told so much later
+const bell = document.getElementById("bell");
+const figure = bell.querySelector("b");
+const words = bell.querySelector(".sr");
+const changes = new EventTarget();
+let state = { page: null, error: null };
+let polling;
+let known = null; // ids of the last answer
+let since = ""; // what ended before is no news: it was muted then
+let away = false;
+
+/** {page, error}: the newest answer, null before the first one, and why the last try failed. */
+export const inbox = () => state;
+
+/** Calls `run` after every answer and failure. */
+export const onInbox = (run) => changes.addEventListener("inbox", run);
+
+/** Asks at once. */
+export const lookAgain = () => polling.now();
+
+/** Shows the bell and keeps it true. */
+export function startBell() {
+  bell.addEventListener("click", openDrawer);
+  document.addEventListener("visibilitychange", () => (away = true));
+  polling = poll(ask, { signal: new AbortController().signal, topic: "notifications", wakes: () => true, live: LIVE_MS });
+}
+
+/** Opens the drawer; where it does not load, goes to the screen. */
+export async function openDrawer() {
+  try {
+    (await import("./drawer.js")).open();
+  } catch (error) {
+    console.error(error);
+    navigate("notifications");
+  }
+}
+
+async function ask() {
+  try {
+    const { data } = await get(`api/notifications?limit=${NEWEST}`);
+    state = { page: data, error: null };
+    show(data);
+    const news = newsOf(data.items);
+    if (news.length) (await import("./echo.js")).tell(news);
+  } catch (error) {
+    state = { ...state, error };
+    bell.hidden = error.status === 403; // a worker's key
+    if (!bell.hidden) throw error;
+    return false;
+  } finally {
+    changes.dispatchEvent(new Event("inbox"));
+  }
+}
+
+function show({ unread, unread_more: more }) {
+  const many = more || unread > MOST;
+  figure.hidden = !unread;
+  setText(figure, many ? `${MOST}+` : unread);
+  setText(words, `Notifications, ${many ? `more than ${MOST}` : unread || "none"} unread`);
+  setAttr(bell, "title", words.textContent);
+}
+
+// What came since the last answer, and what of it a message is for. What ended while nobody looked is counted only.
+function newsOf(items) {
+  const about = setting("echo");
+  const wanted = ({ id, at, read, level }) => !read && !known.has(id) && at > since && (about === "all" || level === "error");
+  const news = known && !away && about !== "off" ? items.filter(wanted) : [];
+  known = new Set(items.map(({ id }) => id));
+  since = new Date(now() - LATE_MS).toISOString();
+  away = document.hidden;
+  return news;
+}
