@@ -4,6 +4,7 @@ import { setAttr, setText } from "./dom.js";
 import { get } from "./api.js";
 import { now } from "./format.js";
 import { poll } from "./poll.js";
+import { onNews } from "./live.js";
 import { navigate } from "./router.js";
 import { setting } from "./settings.js";
 
@@ -14,6 +15,7 @@ export const LIVE_MS = 30_000;
 
 const MOST = 99;
 const LATE_MS = 10_000; // what ends may be told so much later
+const HUSH_MS = 1_500; // what comes back by unmuting, or ended while nobody looked, is here by then
 const bell = document.getElementById("bell");
 const figure = bell.querySelector("b");
 const words = bell.querySelector(".sr");
@@ -21,8 +23,8 @@ const changes = new EventTarget();
 let state = { page: null, error: null };
 let polling;
 let known = null; // ids of the last answer
-let since = ""; // what ended before is no news: it was muted then
-let away = false;
+let since = ""; // what ended before is no news: it was not shown then
+let quiet = 0; // until then nothing is news
 
 /** {page, error}: the newest answer, null before the first one, and why the last try failed. */
 export const inbox = () => state;
@@ -30,14 +32,19 @@ export const inbox = () => state;
 /** Calls `run` after every answer and failure. */
 export const onInbox = (run) => changes.addEventListener("inbox", run);
 
-/** Asks at once. */
-export const lookAgain = () => polling.now();
+/** Asks at once, after something was done. */
+export function lookAgain() {
+  hush();
+  return polling.now();
+}
 
 /** Shows the bell and keeps it true. */
 export function startBell() {
   bell.addEventListener("click", openDrawer);
-  document.addEventListener("visibilitychange", () => (away = true));
-  polling = poll(ask, { signal: new AbortController().signal, topic: "notifications", wakes: () => true, live: LIVE_MS });
+  document.addEventListener("visibilitychange", hush);
+  const { signal } = new AbortController();
+  onNews("notifications", (frame) => frame?.type === "notificationsMarked" && hush(), signal);
+  polling = poll(ask, { signal, topic: "notifications", wakes: () => true, live: LIVE_MS });
 }
 
 /** Opens the drawer; where it does not load, goes to the screen. */
@@ -79,9 +86,10 @@ function show({ unread, unread_more: more }) {
 function newsOf(items) {
   const about = setting("echo");
   const wanted = ({ id, at, read, level }) => !read && !known.has(id) && at > since && (about === "all" || level === "error");
-  const news = known && !away && about !== "off" ? items.filter(wanted) : [];
+  const news = known && !document.hidden && Date.now() > quiet && about !== "off" ? items.filter(wanted) : [];
   known = new Set(items.map(({ id }) => id));
   since = new Date(now() - LATE_MS).toISOString();
-  away = document.hidden;
   return news;
 }
+
+const hush = () => (quiet = Date.now() + HUSH_MS);

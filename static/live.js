@@ -17,8 +17,8 @@ let again = 0;
 let leave = 0;
 
 /**
- * Calls `run(what)` for everything that happens, until `signal` ends: the task in the topic `tasks`, the notification in
- * `notifications`; and `run(null)` when something may have been missed, or was marked.
+ * Calls `run(what)` for everything that happens, until `signal` ends: the task in the topic `tasks`, the frame in
+ * `notifications`; and `run(null)` when something may have been missed.
  */
 export function onNews(topic, run, signal) {
   news.addEventListener(topic, ({ detail }) => run(detail), { signal });
@@ -48,8 +48,8 @@ function open() {
     }
     if (frame.type === "goodbye") wait = frame.reconnect_in_ms;
     if (frame.type === "resync") tell(frame.topic ?? "tasks", null);
-    if (frame.type === "ack" || frame.type === "notificationsMarked") tell("notifications", null);
-    if (frame.type === "notification") tell("notifications", frame.notification);
+    if (frame.type === "ack") tell("notifications", null);
+    if (/^notification/.test(frame.type)) tell("notifications", frame);
     if (frame.event) tell("tasks", frame.task);
   };
   mine.onclose = () => {
