@@ -10,8 +10,8 @@ import { setting } from "./settings.js";
 
 /** How many the bell knows. */
 export const NEWEST = 20;
-/** How often what the socket tells is asked for all the same, in ms. */
-export const LIVE_MS = 30_000;
+/** How `poll` asks for notifications: beside the socket now and then; where tasks end all the time, once a second. */
+export const PACE = { topic: "notifications", wakes: () => true, live: 30_000, rest: 1_000 };
 
 const MOST = 99;
 const LATE_MS = 10_000; // what ends may be told so much later
@@ -44,7 +44,7 @@ export function startBell() {
   document.addEventListener("visibilitychange", hush);
   const { signal } = new AbortController();
   onNews("notifications", (frame) => frame?.type === "notificationsMarked" && hush(), signal);
-  polling = poll(ask, { signal, topic: "notifications", wakes: () => true, live: LIVE_MS });
+  polling = poll(ask, { signal, ...PACE });
 }
 
 /** Opens the drawer; where it does not load, goes to the screen. */

@@ -13,12 +13,13 @@ const LONGEST_MS = 15_000; // somebody may be looking at "offline"
  * returns is the wait before the next time, in ms.
  * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab, or
  * another call that reaches the server again, asks at once; so does news of `topic` that `wakes(what)` says yes to.
- * With `live`, that many ms are the wait while the socket is open. Never two at a time. Returns {now()}: ask at once; resolves when answered.
+ * With `live`, that many ms are the wait while the socket is open; with `rest`, news waits so long after an answer. Never two at a time. Returns {now()}: ask at once; resolves when answered.
  */
-export function poll(ask, { signal, failed, wakes, topic = "tasks", live, every = EVERY_MS }) {
+export function poll(ask, { signal, failed, wakes, topic = "tasks", live, rest = 0, every = EVERY_MS }) {
   let timer = 0;
   let soon = 0;
   let failures = 0;
+  let answered = 0;
   let running = null;
 
   const round = async () => {
@@ -38,6 +39,7 @@ export function poll(ask, { signal, failed, wakes, topic = "tasks", live, every 
       failed?.(error);
     }
     if (signal.aborted) return;
+    answered = Date.now();
     timer = setTimeout(start, document.hidden ? Math.max(wait, HIDDEN_MS) : wait);
   };
   const start = () => (running ??= round().finally(() => (running = null)));
@@ -51,7 +53,7 @@ export function poll(ask, { signal, failed, wakes, topic = "tasks", live, every 
     soon = setTimeout(() => {
       soon = 0; // what happens while it is asked is asked about again
       again();
-    }, SOON_MS);
+    }, Math.max(SOON_MS, answered + rest - Date.now()));
   };
 
   if (wakes) onNews(topic, wake, signal);

@@ -4,7 +4,7 @@ import { h, put, button, keyed } from "../dom.js";
 import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { copyText, curl } from "../actions.js";
-import { LIVE_MS } from "../bell.js";
+import { PACE } from "../bell.js";
 import { mayMark, mute, muteWords, onMarked, unmute } from "../notifications.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { toast } from "../elements/toast-area.js";
@@ -42,7 +42,7 @@ export function mount(root, { query, signal }) {
       show(page.data);
       await showMuted(what.data.muted);
     },
-    { signal, topic: "notifications", wakes: () => true, live: LIVE_MS, failed: (error) => !shown && put(body, errorState(error, polling.now)) },
+    { signal, ...PACE, failed: (error) => !shown && put(body, errorState(error, polling.now)) },
   );
   onMarked(polling.now, signal);
 
