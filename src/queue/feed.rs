@@ -17,7 +17,7 @@ use mailbox::Mailbox;
 use reader::Reader;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 /// Something that happened to a task.
 #[derive(Debug)]
@@ -167,6 +167,10 @@ impl Drop for Follower {
     }
 }
 
+/// So many who missed something read the change log at once, the others in their turn: when a thousand come back
+/// together, there are connections left for everybody else.
+const CATCHING_UP: usize = 2;
+
 /// The feed of one node. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Feed {
@@ -175,11 +179,18 @@ pub(super) struct Feed {
     events: Events,
     hub: Arc<Hub>,
     starting: Arc<tokio::sync::Mutex<()>>,
+    catching_up: Arc<Semaphore>,
 }
 
 impl Feed {
     pub(super) fn new(store: Arc<dyn Store>, clock: Clock, events: Events) -> Feed {
-        Feed { store, clock, events, hub: Arc::default(), starting: Arc::default() }
+        let catching_up = Arc::new(Semaphore::new(CATCHING_UP));
+        Feed { store, clock, events, hub: Arc::default(), starting: Arc::default(), catching_up }
+    }
+
+    /// A turn to read what was missed, until dropped.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.catching_up.acquire().await.ok()
     }
 
     /// The last number told to anybody, if anybody follows.

@@ -93,8 +93,10 @@ impl Queue {
         }
     }
 
-    /// The change log behind `after`, as far as it has come; an error where it never gave out that number.
+    /// The change log behind `after`, as far as it has come, read in turn with others who missed something; an error where
+    /// it never gave out that number.
     pub async fn missed(&self, scope: &Scope, after: i64, limit: i64) -> Result<ChangePage, Error> {
+        let _turn = self.inner.feed.turn().await;
         if self.reach(after).await?.1.max(self.inner.feed.position()) < after {
             return Err(Error::SequenceAhead);
         }

@@ -2,14 +2,20 @@
 
 use crate::queue::feed::{Follower, Heard, Interest, Loss, News};
 use crate::queue::{ChangePage, Error, Queue};
+use crate::store;
 use crate::task::Scope;
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::sleep;
 
 /// Entries read at once.
 const PAGE: i64 = 100;
+/// A read that found the database away is tried again so often, at least this long after.
+const TRIES: usize = 30;
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What is told of tasks, in order; nothing until [`Stream::want`].
 pub struct Stream {
@@ -186,6 +192,16 @@ impl Following {
     }
 }
 
+/// While the database cannot be reached it is asked again: whoever is told that something is missing would only
+/// ask itself, and all others with it.
 async fn read(queue: Queue, scope: Scope, after: i64) -> Result<ChangePage, Error> {
+    for _ in 0..TRIES {
+        match queue.missed(&scope, after, PAGE).await {
+            Err(Error::Store(store::Error::Unavailable(_))) => {
+                sleep(AGAIN.mul_f64(1.0 + rand::random::<f64>())).await;
+            }
+            read => return read,
+        }
+    }
     queue.missed(&scope, after, PAGE).await
 }
