@@ -269,7 +269,8 @@ pub trait Store:
     }
 
     /// Writes each change whose expectations hold; answers the task right after, without params and result. A success takes
-    /// the task's checkpoints with it. `None` for those whose row has moved on; nothing of them was written. At most one a task.
+    /// the task's checkpoints with it. `None` for those whose row has moved on; nothing of them was written. At most
+    /// one change a task in a call.
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Option<Task>>>;
 
     /// Extends current leases to `until` and writes down what was said under them. Leases that are

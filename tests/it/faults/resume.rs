@@ -2,7 +2,7 @@
 //! checkpoint, and the result is whole.
 
 use crate::support::bed::DatabaseUrl;
-use crate::support::node::{Home, Node};
+use crate::support::node::{Home, Homes, Node};
 use crate::support::on_both_databases;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,19 +17,6 @@ use uuid::Uuid;
 /// The shortest lease there is, so that what the killed node held comes back soon.
 const FLAGS: &[&str] = &["--lease-seconds", "5", "--workers", "2"];
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A home on either database, for the macro.
-struct Homes;
-
-impl Homes {
-    async fn sqlite() -> Home {
-        Home::sqlite()
-    }
-
-    async fn postgres() -> Home {
-        Home::postgres().await
-    }
-}
 
 on_both_databases![
     Homes:

@@ -2,7 +2,7 @@
 //! known by its Message-ID.
 
 use crate::support::mail::{Act, At, Mail, Peer, Script, Tls, certificate, takes_all};
-use crate::support::node::{Home, Node};
+use crate::support::node::{Home, Homes, Node};
 use crate::support::on_both_databases;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,19 +11,6 @@ use std::time::{Duration, Instant};
 
 const MAILS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A home on either database, for the macro.
-struct Homes;
-
-impl Homes {
-    async fn sqlite() -> Home {
-        Home::sqlite()
-    }
-
-    async fn postgres() -> Home {
-        Home::postgres().await
-    }
-}
 
 on_both_databases![
     Homes:

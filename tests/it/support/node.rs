@@ -16,6 +16,19 @@ pub struct Home {
     _dropped: Option<Dropped>,
 }
 
+/// A home on either database, for `on_both_databases!`.
+pub struct Homes;
+
+impl Homes {
+    pub async fn sqlite() -> Home {
+        Home::sqlite()
+    }
+
+    pub async fn postgres() -> Home {
+        Home::postgres().await
+    }
+}
+
 impl Home {
     pub fn sqlite() -> Home {
         let folder = tempfile::tempdir().unwrap();
