@@ -50,9 +50,9 @@ impl Json {
 
 /// The JSON body of a request, at most `limit` bytes.
 pub async fn json(request: Request, limit: usize) -> Result<Json> {
-    let (is_json, headers) = (is_json(request.headers()), request.headers().clone());
-    let bytes = whole(&headers, request.into_body(), limit).await?;
-    if !is_json {
+    let (head, body) = request.into_parts();
+    let bytes = whole(&head.headers, body, limit).await?;
+    if !is_json(&head.headers) {
         return Err(Problem::new(Code::UnsupportedMediaType, "send application/json"));
     }
     Json::check(bytes.into())
@@ -60,11 +60,11 @@ pub async fn json(request: Request, limit: usize) -> Result<Json> {
 
 /// The JSON body of a request that may have none.
 pub async fn json_or_none(request: Request, limit: usize) -> Result<Option<Json>> {
-    let (is_json, headers) = (is_json(request.headers()), request.headers().clone());
-    let bytes = whole(&headers, request.into_body(), limit).await?;
+    let (head, body) = request.into_parts();
+    let bytes = whole(&head.headers, body, limit).await?;
     match bytes.is_empty() {
         true => Ok(None),
-        false if !is_json => Err(Problem::new(Code::UnsupportedMediaType, "send application/json")),
+        false if !is_json(&head.headers) => Err(Problem::new(Code::UnsupportedMediaType, "send application/json")),
         false => Json::check(bytes.into()).map(Some),
     }
 }

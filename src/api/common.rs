@@ -39,10 +39,10 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
     if let Some(trail) = Trail::on(&request) {
         trail.called(&id);
     }
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let shown = id.to_str().unwrap_or_default().to_owned();
+    let (method, path) = (request.method().clone(), request.uri().path());
+    let api = path.starts_with("/api");
     let peer = request.extensions().get::<Peer>().map(|peer| tracing::field::display(peer.0));
-    let span = tracing::info_span!("request", id = shown, %method, ?path, peer);
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, ?path, peer);
     let begun = Instant::now();
     let answered = async {
         if let Err(problem) = check(&request).and_then(|()| plain_path(&mut request)) {
@@ -54,8 +54,7 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
         }
     };
     let mut response = answered.instrument(span.clone()).await;
-    write_problem(&mut response, &shown);
-    let api = path.starts_with("/api");
+    write_problem(&mut response, id.to_str().unwrap_or_default());
     dress(&mut response, &method, id, api);
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), ms = begun.elapsed().as_millis() as u64));
     response

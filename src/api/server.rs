@@ -30,8 +30,6 @@ const MAX_CONNECTIONS: usize = 10_000;
 const BACKLOG: u32 = 1024;
 /// Memory for a request's headers; the common layer refuses less than that with a problem.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// More headers are refused here; the common layer refuses fewer and says how many may come.
-const MAX_HEADERS: usize = 250;
 /// How long to wait when a connection cannot be accepted (no file descriptors left).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// After the stop, connections are taken and kept for so long: a request that is on its way then finds
@@ -120,7 +118,8 @@ impl Connection {
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEADERS);
-        builder.max_buf_size(BUFFER_BYTES).max_headers(MAX_HEADERS);
+        // At most 100 headers, as the library has it: room for another number would be allocated for every request.
+        builder.max_buf_size(BUFFER_BYTES);
         let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
