@@ -1,12 +1,16 @@
 //! Expands the top-level `sqlx-data.json` (hash of a statement -> what its database says of it)
-//! into files where the sqlx macros look for them. Nothing else.
+//! into files where the sqlx macros look for them, and tells a release build its commit. Nothing else.
 //!
 //! `scripts/prepare` makes that file: it compiles each store alone with `SQLX_PREPARE` set, the
 //! macros then ask a live database and leave their answers in a folder that the script merges.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, path::Path, path::PathBuf, process::Command};
+
+/// Grows with every commit, checkout and reset.
+const COMMITS: &str = ".git/logs/HEAD";
 
 fn main() {
+    commit();
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=sqlx-data.json");
     println!("cargo:rerun-if-changed=migrations");
@@ -26,4 +30,18 @@ fn main() {
     // These win over a DATABASE_URL in the caller's shell.
     println!("cargo:rustc-env=SQLX_OFFLINE=true");
     println!("cargo:rustc-env=SQLX_OFFLINE_DIR={}", folder.display());
+}
+
+/// Sets `ERRAND_COMMIT`, for a release build in a clone: a debug build would be made anew after every commit.
+fn commit() {
+    if env::var("PROFILE").is_ok_and(|profile| profile != "release") || !Path::new(COMMITS).exists() {
+        return;
+    }
+    println!("cargo:rerun-if-changed={COMMITS}");
+    let asked = Command::new("git").args(["rev-parse", "--short=10", "HEAD"]).output();
+    if let Ok(told) = asked
+        && told.status.success()
+    {
+        println!("cargo:rustc-env=ERRAND_COMMIT={}", String::from_utf8_lossy(&told.stdout).trim());
+    }
 }

@@ -110,6 +110,8 @@ mod armed {
         "upload_kept",
         "upload_recorded",
         "upload_forgotten",
+        // What a follower missed is read. Nothing is written here.
+        "missed_begun",
         // The end of a node.
         "drain_begun",
         "drain_releasing",

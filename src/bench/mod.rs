@@ -57,7 +57,11 @@ pub struct Latencies {
 struct Report {
     version: &'static str,
     build: &'static str,
+    /// Of which commit it was built; `None` outside a clone.
+    commit: Option<&'static str>,
     cores: usize,
+    processor: Option<String>,
+    memory_gib: f64,
     database: &'static str,
     durability: String,
     history: u64,
@@ -81,11 +85,12 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
         history::make(&queue, args.history).await?;
     }
     let mut results = Vec::new();
-    if args.scenario == Scenario::Snapshot {
+    let asked = |scenario| args.scenario.contains(&scenario);
+    if asked(Scenario::Snapshot) {
         results.extend(snapshot::snapshot(scratch, &queue, args).await?);
     }
     for scenario in Scenario::MEASURED {
-        if args.scenario == Scenario::All || args.scenario == scenario {
+        if asked(Scenario::All) || asked(scenario) {
             if scenario == Scenario::Lists {
                 results.extend(lists::lists(&queue, args).await?);
                 continue;
@@ -102,7 +107,10 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         build: if cfg!(debug_assertions) { "debug" } else { "release" },
+        commit: option_env!("ERRAND_COMMIT"),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
+        processor: usage::processor(),
+        memory_gib: usage::memory_gib(),
         database: queue.store().database().word(),
         durability,
         history: args.history,
@@ -173,10 +181,13 @@ fn json(report: &Report) -> String {
 
 fn table(report: &Report) -> String {
     let mut text = format!(
-        "Errand {} ({} build), {} cores, {}: {}, {} finished tasks before\n\n{:<10} {:>9} {:>8} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>9} {:>8}\n",
+        "Errand {} ({} build of {}), {} cores ({}), {:.0} GiB, {}: {}, {} finished tasks before\n\n{:<10} {:>9} {:>8} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>9} {:>8}\n",
         report.version,
         report.build,
+        report.commit.unwrap_or("an unknown commit"),
         report.cores,
+        report.processor.as_deref().unwrap_or("of an unknown kind"),
+        report.memory_gib,
         report.database,
         report.durability,
         report.history,

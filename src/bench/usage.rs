@@ -68,6 +68,18 @@ fn machine_ticks() -> u64 {
     ticks.iter().enumerate().filter(|(field, _)| *field < 8 && !matches!(field, 3 | 4)).map(|(_, ticks)| ticks).sum()
 }
 
+/// The name of the machine's processors.
+pub fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let (_, name) = text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
+    Some(name.trim().to_owned())
+}
+
+/// The machine's memory.
+pub fn memory_gib() -> f64 {
+    number("/proc/meminfo", "MemTotal:") as f64 * 1024.0 / (1024.0 * MIB)
+}
+
 /// Bytes of memory of this process.
 pub fn resident() -> u64 {
     own_number("status", "VmRSS:") * 1024
@@ -80,7 +92,11 @@ pub fn nanoseconds() -> u64 {
 }
 
 fn own_number(file: &str, name: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+    number(&format!("/proc/self/{file}"), name)
+}
+
+fn number(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }

@@ -93,9 +93,9 @@ pub struct VerifyArgs {
 /// What `errand bench` takes.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure
-    #[arg(long, value_enum, default_value_t = Scenario::All)]
-    pub scenario: Scenario,
+    /// What to measure, in the same database: names with commas between them
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
+    pub scenario: Vec<Scenario>,
     /// Tasks in each scenario
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub tasks: u64,

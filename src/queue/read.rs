@@ -97,6 +97,7 @@ impl Queue {
     /// it never gave out that number.
     pub async fn missed(&self, scope: &Scope, after: i64, limit: i64) -> Result<ChangePage, Error> {
         let _turn = self.inner.feed.turn().await;
+        fault::fails("missed_begun").await.map_err(store::Error::from)?;
         if self.reach(after).await?.1.max(self.inner.feed.position()) < after {
             return Err(Error::SequenceAhead);
         }

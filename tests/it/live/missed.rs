@@ -4,14 +4,19 @@ use super::{Live, same, transition};
 use crate::support::on_both_databases;
 use crate::support::raw::Raw;
 use crate::support::web_socket::Came;
+use errand::fault;
+use errand::task::Scope;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 on_both_databases![
     Live: whoever_reconnects_at_random_hears_every_transition_once_in_order_and_knows_what_the_database_knows,
     what_runs_says_how_far_it_is_to_who_comes_back,
     a_number_that_is_too_old_or_was_never_given_out_is_a_resync_and_what_follows_is_told,
     a_burst_is_told_to_the_last_task,
+    who_comes_back_while_the_database_is_away_misses_nothing,
+    what_was_missed_is_read_by_two_at_a_time,
 ];
 
 const TASKS: usize = 500;
@@ -121,4 +126,31 @@ async fn a_burst_is_told_to_the_last_task(live: Live) {
         }
     }
     same(&told, &live.logged(0).await);
+}
+
+async fn who_comes_back_while_the_database_is_away_misses_nothing(live: Live) {
+    for _ in 0..3 {
+        live.submit("a").await;
+    }
+    fault::arm(&fault::parse("missed_begun=away@1-4").unwrap());
+    let (mut socket, _) = live.connected("/ws?scope=owner&after_seq=0").await;
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        let frame = socket.said().await;
+        assert_ne!(frame["type"], "resync");
+        heard.extend(transition(&frame));
+    }
+    same(&heard, &live.logged(0).await);
+}
+
+async fn what_was_missed_is_read_by_two_at_a_time(live: Live) {
+    const HELD: Duration = Duration::from_millis(500);
+    live.submit("a").await;
+    fault::arm(&fault::parse(&format!("missed_begun=delay:{}@1-6", HELD.as_millis())).unwrap());
+    let begun = Instant::now();
+    let scope = Scope::Everyone;
+    let read = (0..6).map(|_| live.service.queue.missed(&scope, 0, 10));
+    let read = futures_util::future::join_all(read).await;
+    assert!(read.iter().all(|page| page.as_ref().unwrap().entries.len() == 1));
+    assert!(begun.elapsed() >= HELD * 3, "{:?}", begun.elapsed());
 }
