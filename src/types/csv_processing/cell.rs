@@ -34,6 +34,16 @@ impl Cell {
             _ => None,
         }
     }
+
+    /// A day's beginning, or a time, in microseconds since 1970; nothing for what is neither.
+    pub fn as_micros(self) -> Option<i64> {
+        match self {
+            // From days since year 0.
+            Cell::Date(days) => Some((days - 719_163) * 86_400_000_000),
+            Cell::DateTime(micros) => Some(micros),
+            _ => None,
+        }
+    }
 }
 
 /// Which words mean "no value".

@@ -1,24 +1,28 @@
 //! One column's statistics, cell by cell, in bounded memory.
 
+mod finish;
+
 use super::cell::Cell;
+use super::frequent::Frequent;
 use super::numbers::Numbers;
 use super::sketch::{Distinct, Quantiles, hash};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 
-/// Distinct values counted exactly, over all columns together: about 64 MiB.
-const DISTINCT_IN_ALL: usize = 4_000_000;
+/// Distinct values counted exactly, over all columns together and twice: about 64 MiB.
+const DISTINCT_IN_ALL: usize = 2_000_000;
 /// ... and in one column.
 const DISTINCT_A_COLUMN: usize = 100_000;
 /// Numbers kept for quantiles, over all columns together: 32 MiB.
 const KEPT_IN_ALL: usize = 4_000_000;
 /// ... and in one column.
 const KEPT_A_COLUMN: usize = 1_000_000;
+/// Values counted one by one, over all columns together: 16 MiB.
+const COUNTED_IN_ALL: usize = 64_000;
+/// ... and in one column.
+const COUNTED_A_COLUMN: usize = 1000;
 /// As much of a text is compared and shown as its column's least or greatest.
 const SHOWN_BYTES: usize = 200;
-/// The shares of the quantiles.
-const SHARES: [(&str, f64); 6] =
-    [("0.05", 0.05), ("0.25", 0.25), ("0.5", 0.5), ("0.75", 0.75), ("0.95", 0.95), ("0.99", 0.99)];
+const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// A column's statistics so far.
 #[derive(Serialize, Deserialize)]
@@ -29,12 +33,19 @@ pub struct Column {
     integers: u64,
     decimals: u64,
     booleans: u64,
+    trues: u64,
     dates: u64,
     datetimes: u64,
-    /// The first line whose cell was no number, and how many numbers there were before it.
+    /// The first line whose cell was no number.
     first_other: Option<u64>,
-    distinct: Distinct,
+    /// By their values, until a cell comes that is a text and the column with it: 1, 1.0 and 01 are one.
+    values: Distinct,
+    /// As they are written: 1, 1.0 and 01 are three.
+    texts: Distinct,
+    frequent: Frequent,
+    lengths: Lengths,
     numbers: Numbers,
+    /// Of numbers, and of dates and times in seconds since 1970.
     quantiles: Quantiles,
     text: Extremes,
     instant: Extremes,
@@ -51,10 +62,14 @@ impl Column {
             integers: 0,
             decimals: 0,
             booleans: 0,
+            trues: 0,
             dates: 0,
             datetimes: 0,
             first_other: None,
-            distinct: Distinct::new(share(DISTINCT_IN_ALL, DISTINCT_A_COLUMN)),
+            values: Distinct::new(share(DISTINCT_IN_ALL, DISTINCT_A_COLUMN)),
+            texts: Distinct::new(share(DISTINCT_IN_ALL, DISTINCT_A_COLUMN)),
+            frequent: Frequent::new(share(COUNTED_IN_ALL, COUNTED_A_COLUMN)),
+            lengths: Lengths::default(),
             numbers: Numbers::default(),
             quantiles: Quantiles::new(share(KEPT_IN_ALL, KEPT_A_COLUMN)),
             text: Extremes::default(),
@@ -69,13 +84,13 @@ impl Column {
             return;
         }
         self.count += 1;
+        self.lengths.add(text);
         let text = text.trim_ascii();
-        // Numbers are equal when their values are: 1, 1.0 and 01.
-        self.distinct.add(match cell {
-            Cell::Integer(value) => hash(&(value as f64).to_bits().to_le_bytes()) ^ beyond_f64(value),
-            Cell::Decimal(value) => hash(&(value + 0.0).to_bits().to_le_bytes()),
-            _ => hash(text),
-        });
+        let hashed = hash(text);
+        if !self.frequent.add(hashed, text) {
+            self.texts.add(hashed);
+            self.add_value(cell);
+        }
         let shown = &text[..text.len().min(SHOWN_BYTES)];
         self.text.add(0, shown);
         match cell {
@@ -91,18 +106,17 @@ impl Column {
                 self.quantiles.add(value);
                 return;
             }
-            Cell::Boolean(_) => self.booleans += 1,
-            Cell::Date(days) => {
-                self.dates += 1;
-                // Days since year 0 as microseconds since 1970, to stand beside times.
-                let micros = (days - 719_163) * 86_400_000_000;
-                self.instant.add(micros, shown);
+            Cell::Boolean(value) => {
+                self.booleans += 1;
+                self.trues += u64::from(value);
             }
-            Cell::DateTime(micros) => {
-                self.datetimes += 1;
-                self.instant.add(micros, shown);
-            }
+            Cell::Date(_) => self.dates += 1,
+            Cell::DateTime(_) => self.datetimes += 1,
             Cell::Null | Cell::Text => {}
+        }
+        if let Some(micros) = cell.as_micros() {
+            self.instant.add(micros, shown);
+            self.quantiles.add(micros as f64 / 1e6);
         }
         self.first_other.get_or_insert(line);
     }
@@ -115,55 +129,16 @@ impl Column {
         Some(format!("column {name}: {numbers} of {count} cells are numbers; the first that is not is on line {line}"))
     }
 
-    /// The statistics, as they stand in the result.
-    pub fn finish(mut self) -> Value {
-        let kind = self.kind();
-        let (distinct, distinct_approx) = self.distinct.count();
-        let numeric = matches!(kind, "integer" | "decimal");
-        let (min, max) = self.extremes(kind);
-        let mut column = json!({
-            "name": self.name, "type": kind, "count": self.count, "nulls": self.nulls, "distinct": distinct.min(self.count),
-            "sum": null, "mean": null, "std": null, "min": min, "max": max, "quantiles": null,
-        });
-        if distinct_approx {
-            column["distinct_approx"] = json!(true);
-        }
-        if numeric {
-            column["sum"] = self.numbers.sum();
-            column["mean"] = json!(self.numbers.mean());
-            column["std"] = json!(self.numbers.std());
-            let values = self.quantiles.at(&SHARES.map(|(_, share)| share));
-            let quantiles = SHARES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), json!(value)));
-            column["quantiles"] = Value::Object(quantiles.collect::<Map<_, _>>());
-            if let Some(error) = self.quantiles.rank_error() {
-                column["quantiles_approx"] = json!(true);
-                column["quantiles_rank_error"] = json!(error);
+    /// The value by what it means, while the column may yet be one of something else than texts.
+    fn add_value(&mut self, cell: Cell) {
+        match cell {
+            Cell::Integer(value) => self.values.add(hash(&(value as f64).to_bits().to_le_bytes()) ^ beyond_f64(value)),
+            Cell::Decimal(value) => self.values.add(hash(&(value + 0.0).to_bits().to_le_bytes())),
+            Cell::Boolean(value) => self.values.add(hash(&[u8::from(value)])),
+            Cell::Date(_) | Cell::DateTime(_) => {
+                self.values.add(hash(&cell.as_micros().unwrap_or_default().to_le_bytes()));
             }
-        }
-        column
-    }
-
-    fn kind(&self) -> &'static str {
-        match self.count {
-            0 => "text",
-            count if self.integers == count => "integer",
-            count if self.integers + self.decimals == count => "decimal",
-            count if self.booleans == count => "boolean",
-            count if self.dates == count => "date",
-            count if self.dates + self.datetimes == count => "datetime",
-            _ => "text",
-        }
-    }
-
-    fn extremes(&self, kind: &str) -> (Value, Value) {
-        match kind {
-            "integer" | "decimal" => self.numbers.extremes(),
-            "boolean" => {
-                let (min, max) = self.text.words();
-                (json!(is_true(&min)), json!(is_true(&max)))
-            }
-            "date" | "datetime" => self.instant.words(),
-            _ => self.text.words(),
+            Cell::Text | Cell::Null => self.values.close(),
         }
     }
 }
@@ -173,8 +148,20 @@ fn beyond_f64(value: i64) -> u64 {
     if value.unsigned_abs() <= 1 << 53 { 0 } else { hash(&value.to_le_bytes()) }
 }
 
-fn is_true(word: &Value) -> bool {
-    word.as_str().is_some_and(|word| word.eq_ignore_ascii_case("true"))
+/// How long cells are, in characters, with the spaces around them.
+#[derive(Default, Serialize, Deserialize)]
+struct Lengths {
+    range: Option<(u64, u64)>,
+    sum: u64,
+}
+
+impl Lengths {
+    fn add(&mut self, text: &[u8]) {
+        // Every byte but those that go on with a character.
+        let length = text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64;
+        self.range = Some(self.range.map_or((length, length), |(min, max)| (min.min(length), max.max(length))));
+        self.sum += length;
+    }
 }
 
 /// The least and the greatest of what was added: by key first, then by text.
@@ -193,10 +180,5 @@ impl Extremes {
             Some([_, max]) if (key, text) > (max.0, &max.1[..]) => *max = own(),
             Some(_) => {}
         }
-    }
-
-    fn words(&self) -> (Value, Value) {
-        let word = |text: &[u8]| Value::from(String::from_utf8_lossy(text));
-        self.pair.as_ref().map_or((Value::Null, Value::Null), |[min, max]| (word(&min.1), word(&max.1)))
     }
 }

@@ -3,11 +3,15 @@
 mod cell;
 mod column;
 mod filter;
+mod frequent;
+mod histogram;
 mod made;
 mod numbers;
+mod out;
 mod plan;
 mod process;
 mod records;
+mod report;
 mod resume;
 mod rows;
 mod sketch;
@@ -66,7 +70,7 @@ impl Default for Made {
 /// The user's own table: a file or its text, and what to do with it, in this order: bad
 /// rows are left out, the others filtered, duplicates dropped, the rest sorted, cut to `limit`,
 /// columns selected and renamed. Every option names columns as the file does. The statistics
-/// describe the rows that are left; they are in `output.csv`.
+/// describe the rows that are left; they are in `output.csv` or `output.ndjson`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Own {
@@ -113,6 +117,9 @@ struct Own {
     /// Keep at most so many rows.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991u64))]
     limit: Option<u64>,
+    /// What the rows that are left are written as: `output.csv`, or `output.ndjson`, an object a
+    /// line, whose numbers stand as they do in the file.
+    output_format: out::Form,
 }
 
 /// What becomes of a bad row.
@@ -142,7 +149,7 @@ impl TaskType for CsvProcessing {
         json!({ "type": "object", "properties": {
             "rows": { "type": "integer" },
             "statistics": { "type": "object", "description": "Generated table: sum, avg, min and max of each column of numbers." },
-            "columns": { "type": "array", "description": "Your own file: type, count, nulls, distinct, sum, mean, std, min, max and quantiles of each column." },
+            "columns": { "type": "array", "description": "Your own file: type, count, nulls, distinct, sum, mean, std, min, max, quantiles, histogram, length in characters and most frequent values of each column." },
             "rows_read": { "type": "integer" }, "rows_filtered_out": { "type": "integer" }, "bad_rows": { "type": "integer" }, "bad_row_examples": { "type": "array" },
             "duplicates": { "type": "integer" }, "encoding": { "type": "string" }, "delimiter": { "type": "string" },
             "has_header": { "type": "boolean" }, "warnings": { "type": "array", "items": { "type": "string" } },
@@ -199,7 +206,10 @@ impl Own {
 async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> {
     let (state, mut output, files) = match Resumed::load(ctx).await? {
         Some(Resumed { state, output, files }) => (Some(state), output, files),
-        None => (None, ctx.grow("output.csv", "text/csv").await?, Vec::new()),
+        None => {
+            let (name, media_type) = own.output_format.file();
+            (None, ctx.grow(name, media_type).await?, Vec::new())
+        }
     };
     let (offset, read) = state.as_ref().map_or((0, 0), |state| (state.at.source.offset, state.at.source.read));
     let file = match own.file_id {
@@ -224,10 +234,15 @@ async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> 
     };
     let (result, output) = ctx.blocking(work).await?;
     output.keep().await?;
-    let mut all = ctx.output("statistics.json", "application/json").await?;
-    all.writer.write_all(result.to_string().as_bytes()).await.map_err(files::Error::from)?;
-    all.keep().await?;
+    keep(ctx, "statistics.json", "application/json", &result.to_string()).await?;
+    keep(ctx, "report.html", "text/html", &report::page(&result)).await?;
     Ok(process::shorten(result))
+}
+
+async fn keep(ctx: &Context, name: &str, media_type: &str, content: &str) -> Result<(), Failure> {
+    let mut file = ctx.output(name, media_type).await?;
+    file.writer.write_all(content.as_bytes()).await.map_err(files::Error::from)?;
+    file.keep().await.map(|_| ())
 }
 
 /// The encoding of that name, by the rules of the web.

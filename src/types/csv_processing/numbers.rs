@@ -48,14 +48,16 @@ impl Numbers {
         Number::from_i128(self.integers).map_or_else(|| json!(self.integers as f64), Value::Number)
     }
 
-    /// The sum as a decimal number.
+    /// The sum as a decimal number. Where it went beyond what a number can say on the way, by the mean.
     pub fn total(&self) -> f64 {
-        self.decimals + self.lost + self.integers as f64
+        let total = self.decimals + self.lost + self.integers as f64;
+        if total.is_finite() { total } else { self.mean * self.count as f64 }
     }
 
     /// The mean; `None` without numbers, or beyond what a number can say.
     pub fn mean(&self) -> Option<f64> {
-        let mean = self.total() / self.count as f64;
+        let total = self.total();
+        let mean = if total.is_finite() { total / self.count as f64 } else { self.mean };
         mean.is_finite().then_some(mean)
     }
 
@@ -74,11 +76,17 @@ impl Numbers {
         }
     }
 
+    /// The least and the greatest as decimal numbers; `None` without numbers.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        self.extremes
+    }
+
     fn add(&mut self, value: f64) {
         self.count += 1;
         self.extremes = Some(self.extremes.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
-        let distance = value - self.mean;
-        self.mean += distance / self.count as f64;
+        let (count, distance) = (self.count as f64, value - self.mean);
+        // Two numbers can be further apart than a number can say.
+        self.mean += if distance.is_finite() { distance / count } else { value / count - self.mean / count };
         self.squares += distance * (value - self.mean);
     }
 }
@@ -114,8 +122,15 @@ mod tests {
 
     #[test]
     fn what_no_number_can_say_is_null() {
-        let numbers = of(&[f64::MAX, f64::MAX, f64::MIN]);
-        assert_eq!((numbers.mean(), numbers.std()), (None, None));
-        assert!(numbers.sum().is_null());
+        let numbers = of(&[f64::MAX, f64::MAX]);
+        assert_eq!((numbers.sum(), numbers.mean()), (Value::Null, Some(f64::MAX)));
+        assert_eq!(of(&[f64::MAX, f64::MIN]).std(), None);
+    }
+
+    #[test]
+    fn a_sum_that_goes_beyond_what_a_number_can_say_may_come_back() {
+        let numbers = of(&[1e308, 1e308, -1e308, 5.0]);
+        let (sum, mean) = (numbers.total() / 1e308, numbers.mean().unwrap() / 2.5e307);
+        assert!((sum - 1.0).abs() < 1e-12 && (mean - 1.0).abs() < 1e-12, "{sum} {mean}");
     }
 }

@@ -67,6 +67,10 @@ pub fn process(
     let (state, columns, mut warnings) = rows.finish(ctx)?;
     measure(ctx, state.rows_read(), before, began);
     let encoding = tell_encoding(&records, &mut warnings);
+    if state.bad.count > state.counts.read {
+        let sentence = "more rows are bad than good: are the delimiter and the first line what they seem to be?";
+        warnings.insert(0, sentence.to_owned());
+    }
     warnings.truncate(MAX_WARNINGS);
     warnings.iter().for_each(|warning| ctx.log(Level::Warn, warning));
     if state.bad.count > 0 {
@@ -96,8 +100,7 @@ fn begin<'s, 'o>(
     source: Source<'s>,
     output: &'o mut Output<Growing>,
 ) -> Result<(Records<'s>, Rows<'o>, bool), Failure> {
-    let delimiter = own.delimiter.as_ref().map_or_else(|| sniff::delimiter(source.text()), |given| given.as_bytes()[0]);
-    let mut records = Records::new(source, delimiter);
+    let mut records = Records::open(source, own.delimiter.as_ref().map(|given| given.as_bytes()[0]))?;
     if !records.next()? {
         return Err(Failure::fatal("empty_file", "the file holds no rows"));
     }
@@ -157,9 +160,14 @@ pub fn header(records: &Records<'_>, has_header: bool, warnings: &mut Vec<String
 
 /// Why the record is no good row; `None` for a good one.
 pub fn bad_reason(records: &Records<'_>, width: usize) -> Option<String> {
-    let source = records.source();
+    let (source, lines) = (records.source(), records.lines());
+    if records.has_stray_quote() {
+        return Some(format!(
+            "a quote closes in the middle of a cell, after line {}: was one not closed before?",
+            lines.0
+        ));
+    }
     if records.len() != width {
-        let lines = records.lines();
         let to = if lines.1 > lines.0 { format!(", up to line {}", lines.1) } else { String::new() };
         return Some(format!("{} cells instead of {width}{to}", records.len()));
     }

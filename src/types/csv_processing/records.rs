@@ -1,5 +1,6 @@
 //! Records of cells out of text, with bounds on everything, and the line each began on.
 
+use super::sniff;
 use super::source::{self, Source};
 use crate::types::Failure;
 use csv_core::ReadRecordResult;
@@ -29,6 +30,8 @@ pub struct Records<'a> {
     line_end: u8,
     line: u64,
     began: u64,
+    /// Quotes in the record as it is written; not counted where it stands on one line.
+    quotes: usize,
     told: Told,
 }
 
@@ -53,13 +56,39 @@ pub struct At {
 }
 
 impl<'a> Records<'a> {
+    /// The records of `source`, with the `delimiter` that was given, or that a first line `sep=;`
+    /// names (spreadsheets write it; it is no record), or found out.
+    pub fn open(source: Source<'a>, delimiter: Option<u8>) -> Result<Records<'a>, Failure> {
+        let named = sniff::named(source.text());
+        let found = || named.unwrap_or_else(|| sniff::delimiter(source.text()));
+        let delimiter = delimiter.unwrap_or_else(found);
+        let mut records = Records::new(source, delimiter);
+        if named == Some(delimiter) {
+            records.next()?;
+        }
+        Ok(records)
+    }
+
     /// The records of `source`, with cells between `delimiter`s.
     pub fn new(source: Source<'a>, delimiter: u8) -> Records<'a> {
         let text = source.text();
         let line_end = if text.contains(&b'\r') && !text.contains(&b'\n') { b'\r' } else { b'\n' };
         let core = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         let (cells, ends, told) = (vec![0; 64 * 1024], vec![0; 256], Told::default());
-        Records { source, core, cells, ends, used: 0, count: 0, delimiter, line_end, line: 1, began: 1, told }
+        Records {
+            source,
+            core,
+            cells,
+            ends,
+            used: 0,
+            count: 0,
+            delimiter,
+            line_end,
+            line: 1,
+            began: 1,
+            quotes: 0,
+            told,
+        }
     }
 
     /// Goes on in `source`, which stands where it did.
@@ -85,8 +114,8 @@ impl<'a> Records<'a> {
     /// Reads the next record; `false` at the end. A quote that is never closed is fatal
     /// (`unclosed_quote`), as is a cell or record beyond the bounds.
     pub fn next(&mut self) -> Result<bool, Failure> {
-        (self.used, self.count, self.began) = (0, 0, self.line);
-        let mut in_record = false;
+        (self.used, self.count, self.began, self.quotes) = (0, 0, self.line, 0);
+        let (mut in_record, mut first) = (false, true);
         loop {
             if self.source.text().is_empty() && !self.source.more()? {
                 return self.end();
@@ -102,7 +131,14 @@ impl<'a> Records<'a> {
                 in_record = before < read;
                 self.began += lines(&text[..before]);
             }
-            self.line += lines(&text[..read]);
+            let ended_line = self.line + lines(&text[..read]);
+            // Its own line end is the last byte, if it is not yet to come: CR before LF.
+            let own_end = u64::from(read > 0 && text[read - 1] == line_end);
+            let on_one_line = first && matches!(result, ReadRecordResult::Record) && ended_line <= self.began + own_end;
+            if !on_one_line {
+                self.quotes += text[..read].iter().filter(|byte| **byte == b'"').count();
+            }
+            (self.line, first) = (ended_line, false);
             self.source.used(read);
             (self.used, self.count) = (self.used + written, self.count + ended);
             self.check_bounds()?;
@@ -139,6 +175,13 @@ impl<'a> Records<'a> {
     pub fn lines(&self) -> (u64, u64) {
         let inside = self.cells[..self.used].iter().filter(|byte| **byte == self.line_end).count() as u64;
         (self.began, self.began + inside)
+    }
+
+    /// Whether a quote was opened in the record and closed in the middle of a cell some lines on:
+    /// most likely by the opening quote of another record, those between being swallowed.
+    pub fn has_stray_quote(&self) -> bool {
+        let (began, ended) = self.lines();
+        self.quotes % 2 == 1 && ended > began
     }
 
     /// Where in the record the first byte is that is no UTF-8. Only where the params promised
@@ -285,7 +328,10 @@ mod tests {
         let (mut records, mut found) = (Records::new(source, b','), Vec::new());
         let ended = loop {
             match records.next() {
-                Ok(true) => found.push(records.cells().map(<[u8]>::to_vec).collect::<Vec<_>>()),
+                Ok(true) => {
+                    let stray = records.has_stray_quote().then(|| b"a stray quote".to_vec());
+                    found.push(records.cells().map(<[u8]>::to_vec).chain(stray).collect::<Vec<_>>());
+                }
                 Ok(false) => break None,
                 Err(Failure::Fatal { code, .. }) => break Some(code),
                 Err(other) => panic!("{other:?}"),

@@ -1,12 +1,12 @@
 //! Good rows on their way through the plan into the output and the statistics.
 
 use super::Own;
-use super::cell::{Cell, Nulls};
 use super::column::Column;
 use super::filter::Filter;
+use super::out::Out;
 use super::plan::Plan;
 use super::state::State;
-use crate::files::{self, Growing, Mark};
+use crate::files::{Growing, Mark};
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Output};
 use serde_json::Value;
@@ -26,19 +26,13 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Goes on after the rows of `state`, which stand in `output`.
     pub fn new(own: &Own, plan: Plan, state: State, output: &'a mut Output<Growing>) -> Rows<'a> {
-        let nulls = Nulls::new(own.null_values.as_deref());
-        let selected = plan.selected.iter().map(|(index, _)| *index).collect();
-        let writer = csv::WriterBuilder::new().buffer_capacity(Growing::CHUNK_BYTES).from_writer(output);
-        let limit = own.limit.unwrap_or(u64::MAX);
-        Rows { state, limit, filter: plan.filter, out: Out { nulls, selected, writer } }
+        let (limit, out) = (own.limit.unwrap_or(u64::MAX), Out::new(own, &plan.selected, output));
+        Rows { state, limit, filter: plan.filter, out }
     }
 
     /// Writes the header of the output.
     pub fn write_header(&mut self, plan: &[(usize, String)]) -> Result<(), Failure> {
-        for (_, name) in plan {
-            self.out.write(name.as_bytes(), Cell::Text)?;
-        }
-        self.out.end_row()
+        self.out.header(plan)
     }
 
     /// Whether no further row could be written.
@@ -71,8 +65,7 @@ impl<'a> Rows<'a> {
 
     /// The output as it stands, with every row so far; `None` where the store knows no marks.
     pub fn mark(&mut self) -> Result<Option<(Artifact, Mark)>, Failure> {
-        self.out.writer.flush().map_err(files::Error::from)?;
-        Ok(self.out.writer.get_ref().mark())
+        self.out.mark()
     }
 
     /// Writes what was held to be sorted. Gives what is known in the end, the columns' statistics
@@ -90,49 +83,10 @@ impl<'a> Rows<'a> {
                 self.out.row(&mut self.state.columns, sorter.line(row), |i| sorter.cell(row, i))?;
             }
         }
-        self.out.writer.flush().map_err(files::Error::from)?;
+        self.out.flush()?;
         let (columns, mut warnings) =
             (std::mem::take(&mut self.state.columns), std::mem::take(&mut self.state.warnings));
         warnings.extend(columns.iter().filter_map(Column::doubt));
         Ok((self.state, columns.into_iter().map(Column::finish).collect(), warnings))
-    }
-}
-
-/// Where rows end up.
-struct Out<'a> {
-    nulls: Nulls,
-    selected: Vec<usize>,
-    writer: csv::Writer<&'a mut Output<Growing>>,
-}
-
-impl Out<'_> {
-    fn row<'r>(&mut self, columns: &mut [Column], line: u64, cell: impl Fn(usize) -> &'r [u8]) -> Result<(), Failure> {
-        for (at, column) in columns.iter_mut().enumerate() {
-            let text = cell(self.selected[at]);
-            let read = self.nulls.read(text);
-            column.add(text, read, line);
-            self.write(text, read)?;
-        }
-        self.end_row()
-    }
-
-    /// A cell that a spreadsheet would take for a formula gets a quote before it; numbers are none.
-    fn write(&mut self, text: &[u8], read: Cell) -> Result<(), Failure> {
-        let formula = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
-        if formula && !matches!(read, Cell::Integer(_) | Cell::Decimal(_)) {
-            return self.writer.write_field([b"'", text].concat()).map_err(failure);
-        }
-        self.writer.write_field(text).map_err(failure)
-    }
-
-    fn end_row(&mut self) -> Result<(), Failure> {
-        self.writer.write_record(None::<&[u8]>).map_err(failure)
-    }
-}
-
-fn failure(error: csv::Error) -> Failure {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => files::Error::from(error).into(),
-        _ => Failure::fatal("internal", "the output could not be written"),
     }
 }

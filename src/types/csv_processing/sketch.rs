@@ -13,6 +13,7 @@ const REGISTER_BITS: u32 = 14;
 #[derive(Serialize, Deserialize)]
 pub struct Distinct {
     limit: usize,
+    closed: bool,
     exact: HashSet<u64, BuildHasherDefault<AsIs>>,
     registers: Vec<u8>,
 }
@@ -20,11 +21,14 @@ pub struct Distinct {
 impl Distinct {
     /// Exact up to `limit` values, at about 16 bytes each.
     pub fn new(limit: usize) -> Distinct {
-        Distinct { limit, exact: HashSet::default(), registers: Vec::new() }
+        Distinct { limit, closed: false, exact: HashSet::default(), registers: Vec::new() }
     }
 
     /// One more value.
     pub fn add(&mut self, hash: u64) {
+        if self.closed {
+            return;
+        }
         if !self.registers.is_empty() {
             return self.register(hash);
         }
@@ -33,6 +37,16 @@ impl Distinct {
             self.registers = vec![0; 1 << REGISTER_BITS];
             std::mem::take(&mut self.exact).into_iter().for_each(|hash| self.register(hash));
         }
+    }
+
+    /// By how much an estimate may be off, as a share of it and as a standard error; `None` while it is exact.
+    pub fn error(&self) -> Option<f64> {
+        (!self.registers.is_empty()).then(|| 1.04 / (self.registers.len() as f64).sqrt())
+    }
+
+    /// Nobody will ask any more: frees the memory, and counts no further.
+    pub fn close(&mut self) {
+        *self = Distinct { closed: true, ..Distinct::new(0) };
     }
 
     /// How many there were, and whether that is an estimate.
@@ -72,7 +86,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
 
 /// The hasher of keys that are hashes already.
 #[derive(Default)]
-struct AsIs(u64);
+pub struct AsIs(u64);
 
 impl Hasher for AsIs {
     fn write(&mut self, _: &[u8]) {}
@@ -118,10 +132,16 @@ impl Quantiles {
         }
     }
 
+    /// The values kept, in order, and how many they stand for.
+    pub fn sorted(&mut self) -> (&[f64], u64) {
+        self.kept.sort_unstable_by(f64::total_cmp);
+        (&self.kept, self.seen)
+    }
+
     /// The values at these shares (0 to 1), between neighbours by linear interpolation. Empty
     /// without values.
     pub fn at(&mut self, shares: &[f64]) -> Vec<f64> {
-        self.kept.sort_unstable_by(f64::total_cmp);
+        self.sorted();
         let Some(last) = self.kept.len().checked_sub(1) else { return Vec::new() };
         let value = |share: &f64| {
             let position = share * last as f64;

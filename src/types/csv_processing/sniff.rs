@@ -28,6 +28,17 @@ pub fn delimiter(text: &[u8]) -> u8 {
     best.2
 }
 
+/// The delimiter that the first line names, as spreadsheets do: `sep=;`.
+pub fn named(text: &[u8]) -> Option<u8> {
+    let (word, rest) = text.split_at_checked(4)?;
+    match rest {
+        [delimiter, b'\r' | b'\n', ..] if word.eq_ignore_ascii_case(b"sep=") => {
+            Some(*delimiter).filter(|delimiter| delimiter.is_ascii() && !b"\"\r\n\0".contains(delimiter))
+        }
+        _ => None,
+    }
+}
+
 /// Whether the first record names the columns: none of its cells is a number, a date or a truth.
 pub fn is_header<'a>(mut first: impl Iterator<Item = &'a [u8]>) -> bool {
     let nulls = Nulls::new(None);
@@ -67,6 +78,15 @@ mod tests {
             ("", b','),
         ] {
             assert_eq!(delimiter(text.as_bytes()), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_first_line_may_name_the_delimiter() {
+        for (text, named_one) in
+            [("sep=;\r\na;b", Some(b';')), ("SEP=,\n", Some(b',')), ("sep=;;\n", None), ("sep=\n", None), ("se", None)]
+        {
+            assert_eq!(named(text.as_bytes()), named_one, "{text:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is in a [`State`]. To be raised with every change of it, or of what it holds: a state of
 /// another form is left aside, and the table read from its beginning.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 /// As many bad rows are listed.
 const BAD_ROW_EXAMPLES: usize = 100;
 

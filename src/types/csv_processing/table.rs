@@ -2,7 +2,6 @@
 
 use super::process::{bad_reason, header};
 use super::records::Records;
-use super::sniff;
 use super::source::Source;
 use crate::types::{Context, Failure};
 use std::io::Read;
@@ -25,8 +24,7 @@ impl<'a> Table<'a> {
     /// Reads the header of `input`, a file of `total` bytes. Fatal `empty_file` where there is none.
     pub fn open(input: Box<dyn Read + 'a>, total: u64, ctx: &'a Context) -> Result<Table<'a>, Failure> {
         let source = Source::open(input, total, None, ctx)?;
-        let delimiter = sniff::delimiter(source.text());
-        let mut records = Records::new(source, delimiter);
+        let mut records = Records::open(source, None)?;
         if !records.next()? {
             return Err(Failure::fatal("empty_file", "the file holds no rows"));
         }

@@ -1,5 +1,7 @@
 //! Messy files, and figures computed by hand.
 
+mod values;
+
 use super::*;
 use crate::types::Types;
 use crate::types::context::trial::{Left, Trial};

