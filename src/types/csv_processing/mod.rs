@@ -16,6 +16,7 @@ mod resume;
 mod rows;
 mod sketch;
 mod sniff;
+mod sorter;
 mod source;
 mod state;
 pub mod table;
@@ -111,7 +112,8 @@ struct Own {
     /// Drop rows that repeat an earlier one: in every column (`true`), or in these columns.
     #[schemars(with = "Option<plan::Deduplicate>")]
     deduplicate: Option<plan::Deduplicate>,
-    /// The columns to sort by, with `-` before those that descend. Up to 64 MiB of rows.
+    /// The columns to sort by, with `-` before those that descend: numbers before texts, cells without
+    /// a value last. What does not fit into memory is sorted on the disk.
     #[schemars(length(max = 100))]
     sort: Vec<String>,
     /// Keep at most so many rows.

@@ -32,8 +32,6 @@ impl Form {
 
 /// Where rows end up.
 pub struct Out<'a> {
-    /// What means "no value".
-    pub nulls: Nulls,
     selected: Vec<usize>,
     sink: Sink<'a>,
 }
@@ -47,7 +45,6 @@ enum Sink<'a> {
 impl<'a> Out<'a> {
     /// Rows of these columns, each by its index in the file and its name, go to `output`.
     pub fn new(own: &Own, columns: &[(usize, String)], output: &'a mut Output<Growing>) -> Out<'a> {
-        let nulls = Nulls::new(own.null_values.as_deref());
         let selected = columns.iter().map(|(index, _)| *index).collect();
         let key = |(_, name): &(usize, String)| serde_json::Value::from(name.as_str()).to_string();
         let sink = match own.output_format {
@@ -57,7 +54,7 @@ impl<'a> Out<'a> {
             }
             Form::Ndjson => Sink::Ndjson(columns.iter().map(key).collect(), Vec::new(), output),
         };
-        Out { nulls, selected, sink }
+        Out { selected, sink }
     }
 
     /// Writes the header, where there is one.
@@ -70,6 +67,7 @@ impl<'a> Out<'a> {
     /// One more row, which began on that line: counted by `columns` and written.
     pub fn row<'r>(
         &mut self,
+        nulls: &Nulls,
         columns: &mut [Column],
         line: u64,
         cell: impl Fn(usize) -> &'r [u8],
@@ -82,7 +80,7 @@ impl<'a> Out<'a> {
         }
         for (at, column) in columns.iter_mut().enumerate() {
             let text = cell(self.selected[at]);
-            let read = self.nulls.read(text);
+            let read = nulls.read(text);
             column.add(text, read, line);
             match &mut self.sink {
                 Sink::Csv(writer) => field(writer, text, read)?,

@@ -1,15 +1,12 @@
 //! What becomes of each row: filtered, deduplicated, sorted, cut, its columns selected and renamed.
 
 use super::Own;
-use super::cell::{Cell, Nulls};
 use super::filter::{Expression, Filter};
-use crate::types::{Context, Failure};
+use crate::types::Failure;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
-/// Rows to sort are held in memory, up to this.
-const MAX_SORT_BYTES: usize = 64 * 1024 * 1024;
 /// Distinct rows that can be told apart, at about 32 bytes each.
 const MAX_DISTINCT_ROWS: usize = 2_000_000;
 /// As much of the header is listed where a column is unknown.
@@ -108,95 +105,6 @@ impl Seen {
             return Err(Failure::fatal("deduplicate_too_large", message));
         }
         Ok(!new)
-    }
-}
-
-/// Rows held to be sorted.
-#[derive(Serialize, Deserialize)]
-pub struct Sorter {
-    by: Vec<(usize, bool)>,
-    width: usize,
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-    lines: Vec<u64>,
-}
-
-impl Sorter {
-    /// Nothing to sort yet; rows will have `width` cells.
-    pub fn new(by: Vec<(usize, bool)>, width: usize) -> Sorter {
-        Sorter { by, width, bytes: Vec::new(), ends: Vec::new(), lines: Vec::new() }
-    }
-
-    /// Holds one more row. Fatal `sort_too_large` beyond 64 MiB.
-    pub fn hold<'r>(&mut self, line: u64, cell: impl Fn(usize) -> &'r [u8]) -> Result<(), Failure> {
-        for i in 0..self.width {
-            self.bytes.extend_from_slice(cell(i));
-            self.ends.push(self.bytes.len() as u32);
-        }
-        self.lines.push(line);
-        if self.bytes.len() + self.ends.len() * 4 + self.lines.len() * 40 > MAX_SORT_BYTES {
-            let message = "sorting works up to 64 MiB of rows; sort a part of them, or fewer columns";
-            return Err(Failure::fatal("sort_too_large", message));
-        }
-        Ok(())
-    }
-
-    /// The rows in order: numbers before texts, cells without a value last whichever way it goes;
-    /// equal rows as they came.
-    pub fn order(&self, nulls: &Nulls, ctx: &Context) -> Result<Vec<usize>, Failure> {
-        let mut order: Vec<usize> = (0..self.lines.len()).collect();
-        // Sorting by the last column first, stably, sorts by all of them.
-        for &(column, descending) in self.by.iter().rev() {
-            ctx.check()?;
-            let key = |row: usize| Key::of(self.cell(row, column), nulls);
-            let keys: Vec<Key> = (0..self.lines.len()).map(key).collect();
-            order.sort_by(|a, b| keys[*a].compare(&keys[*b], descending));
-        }
-        Ok(order)
-    }
-
-    /// The line a held row was on.
-    pub fn line(&self, row: usize) -> u64 {
-        self.lines[row]
-    }
-
-    /// A cell of a held row.
-    pub fn cell(&self, row: usize, i: usize) -> &[u8] {
-        let at = row * self.width + i;
-        let from = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.bytes[from as usize..self.ends[at] as usize]
-    }
-}
-
-/// What a cell is sorted by.
-enum Key<'r> {
-    Number(f64),
-    Text(&'r [u8]),
-    Null,
-}
-
-impl Key<'_> {
-    fn of<'r>(cell: &'r [u8], nulls: &Nulls) -> Key<'r> {
-        match nulls.read(cell) {
-            Cell::Null => Key::Null,
-            Cell::Integer(value) => Key::Number(value as f64),
-            Cell::Decimal(value) => Key::Number(value),
-            _ => Key::Text(cell),
-        }
-    }
-
-    fn compare(&self, other: &Key<'_>, descending: bool) -> std::cmp::Ordering {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        let upwards = match (self, other) {
-            (Key::Null, Key::Null) => return Equal,
-            (Key::Null, _) => return Greater,
-            (_, Key::Null) => return Less,
-            (Key::Number(a), Key::Number(b)) => a.total_cmp(b),
-            (Key::Text(a), Key::Text(b)) => a.cmp(b),
-            (Key::Number(_), Key::Text(_)) => Less,
-            (Key::Text(_), Key::Number(_)) => Greater,
-        };
-        if descending { upwards.reverse() } else { upwards }
     }
 }
 

@@ -37,21 +37,23 @@ pub fn process(
     ctx: &Context,
 ) -> Result<Value, Failure> {
     let encoding = own.encoding.as_deref().and_then(|label| super::encoding(label));
+    // Rows that are sorted are gone over twice.
+    let steps = if own.sort.is_empty() { total } else { 2 * total };
     let (mut records, mut rows, mut more) = match state {
         Some(state) => {
-            let source = Source::again(input, total, encoding, &state.at.source, ctx)?;
+            let source = Source::again(input, steps, encoding, &state.at.source, ctx)?;
             let mut records = Records::again(source, &state.at);
             let more = records.next()?;
             (records, Rows::new(own, Plan::new(own, &state.header)?, state, output), more)
         }
-        None => begin(own, Source::open(input, total, encoding, ctx)?, output)?,
+        None => begin(own, Source::open(input, steps, encoding, ctx)?, output)?,
     };
     let width = rows.state.header.len();
     let (began, before) = (Instant::now(), rows.state.rows_read());
     while more && !rows.full() {
         match bad_reason(&records, width) {
             Some(reason) => rows.state.add_bad(&records, reason, own)?,
-            None => rows.add(records.lines().0, |i| records.cell(i))?,
+            None => rows.add(records.lines().0, |i| records.cell(i), ctx)?,
         }
         if rows.state.rows_read() % ROWS_A_METRIC == 0 {
             measure(ctx, rows.state.rows_read(), before, began);
@@ -60,11 +62,17 @@ pub fn process(
             && let Some(mark) = rows.mark()?
         {
             rows.state.at = records.at();
-            saver.save(&rows.state, mark)?;
+            saver.save(&mut rows.state, mark)?;
         }
         more = records.next()?;
     }
-    let (state, columns, mut warnings) = rows.finish(ctx)?;
+    if rows.close(ctx)?
+        && let Some(mark) = rows.mark()?
+    {
+        rows.state.at = records.at();
+        saver.save(&mut rows.state, mark)?;
+    }
+    let (state, columns, mut warnings) = rows.finish(total, ctx)?;
     measure(ctx, state.rows_read(), before, began);
     let encoding = tell_encoding(&records, &mut warnings);
     if state.bad.count > state.counts.read {
@@ -109,7 +117,7 @@ fn begin<'s, 'o>(
     let header = header(&records, has_header, &mut warnings);
     let plan = Plan::new(own, &header)?;
     let selected = plan.selected.clone();
-    let state = State::new(records.at(), has_header, header, warnings, &plan);
+    let state = State::new(records.at(), has_header, header, warnings, &plan, own);
     let mut rows = Rows::new(own, plan, state, output);
     rows.write_header(&selected)?;
     let more = if has_header { records.next()? } else { true };

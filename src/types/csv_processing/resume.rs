@@ -56,6 +56,9 @@ struct Checkpoint {
     form: u32,
     state: Artifact,
     output: Artifact,
+    /// Rows to sort that are no longer in memory.
+    #[serde(default)]
+    runs: Vec<Artifact>,
 }
 
 /// What an earlier attempt left, ready to go on with.
@@ -74,7 +77,10 @@ impl Resumed {
     pub async fn load(ctx: &Context) -> Result<Option<Resumed>, Failure> {
         let Some(left) = ctx.checkpoint::<Checkpoint>(NAME) else { return Ok(None) };
         let resumed = match read_state(&left, ctx).await? {
-            Some(state) => {
+            Some(mut state) => {
+                if let Some(sorter) = &mut state.sorter {
+                    sorter.runs.clone_from(&left.runs);
+                }
                 let files = vec![left.state, left.output.clone()];
                 ctx.grow_on(&left.output).await?.map(|output| Resumed { state, output, files })
             }
@@ -94,6 +100,11 @@ impl Resumed {
 async fn read_state(left: &Checkpoint, ctx: &Context) -> Result<Option<State>, Failure> {
     if left.form != FORM || !ctx.is_whole(&left.state).await? {
         return Ok(None);
+    }
+    for run in &left.runs {
+        if !ctx.is_whole(run).await? {
+            return Ok(None);
+        }
     }
     let Some(mut file) = ctx.reread(&left.state).await? else { return Ok(None) };
     let mut bytes = Vec::with_capacity(left.state.bytes as usize);
@@ -145,9 +156,13 @@ impl<'a> Saver<'a> {
 
     /// Makes a checkpoint of `state`, whose output stands at `mark`. It counts once it is committed,
     /// some time after this returns.
-    pub fn save(&mut self, state: &State, mark: (Artifact, Mark)) -> Result<(), Failure> {
+    pub fn save(&mut self, state: &mut State, mark: (Artifact, Mark)) -> Result<(), Failure> {
         let began = Instant::now();
         self.settle()?;
+        let runs = state.sorter.as_mut().map_or(Vec::new(), |sorter| {
+            self.files.append(&mut sorter.merged);
+            sorter.runs.clone()
+        });
         self.made += 1;
         let runtime = Handle::current();
         let mut file =
@@ -161,7 +176,7 @@ impl<'a> Saver<'a> {
         self.under_way = Some(runtime.spawn(async move {
             mark.sync().await?;
             let state = file.finish().await?;
-            ctx.save(NAME, &Checkpoint { form: FORM, state: state.clone(), output }).await?;
+            ctx.save(NAME, &Checkpoint { form: FORM, state: state.clone(), output, runs }).await?;
             for file in before {
                 ctx.discard(&file).await;
             }
@@ -176,7 +191,7 @@ impl<'a> Saver<'a> {
     pub fn settle(&mut self) -> Result<(), Failure> {
         let Some(under_way) = self.under_way.take() else { return Ok(()) };
         match Handle::current().block_on(under_way) {
-            Ok(file) => self.files = vec![file?],
+            Ok(file) => self.files.push(file?),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(Failure::Stopped),
         }

@@ -1,6 +1,7 @@
 //! Good rows on their way through the plan into the output and the statistics.
 
 use super::Own;
+use super::cell::Nulls;
 use super::column::Column;
 use super::filter::Filter;
 use super::out::Out;
@@ -20,14 +21,16 @@ pub struct Rows<'a> {
     pub state: State,
     limit: u64,
     filter: Option<Filter>,
+    nulls: Nulls,
     out: Out<'a>,
 }
 
 impl<'a> Rows<'a> {
     /// Goes on after the rows of `state`, which stand in `output`.
     pub fn new(own: &Own, plan: Plan, state: State, output: &'a mut Output<Growing>) -> Rows<'a> {
-        let (limit, out) = (own.limit.unwrap_or(u64::MAX), Out::new(own, &plan.selected, output));
-        Rows { state, limit, filter: plan.filter, out }
+        let (limit, nulls) = (own.limit.unwrap_or(u64::MAX), Nulls::new(own.null_values.as_deref()));
+        let out = Out::new(own, &plan.selected, output);
+        Rows { state, limit, filter: plan.filter, nulls, out }
     }
 
     /// Writes the header of the output.
@@ -41,10 +44,10 @@ impl<'a> Rows<'a> {
     }
 
     /// One more row, which began on that line.
-    pub fn add<'r>(&mut self, line: u64, cell: impl Fn(usize) -> &'r [u8]) -> Result<(), Failure> {
+    pub fn add<'r>(&mut self, line: u64, cell: impl Fn(usize) -> &'r [u8], ctx: &Context) -> Result<(), Failure> {
         let state = &mut self.state;
         state.counts.read += 1;
-        if self.filter.as_ref().is_some_and(|filter| !filter.keeps(&cell, &self.out.nulls)) {
+        if self.filter.as_ref().is_some_and(|filter| !filter.keeps(&cell, &self.nulls)) {
             state.counts.filtered_out += 1;
             return Ok(());
         }
@@ -55,10 +58,10 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         match &mut state.sorter {
-            Some(sorter) => sorter.hold(line, cell),
+            Some(sorter) => sorter.hold(line, cell, &self.nulls, ctx),
             None => {
                 state.counts.written += 1;
-                self.out.row(&mut state.columns, line, cell)
+                self.out.row(&self.nulls, &mut state.columns, line, cell)
             }
         }
     }
@@ -68,20 +71,32 @@ impl<'a> Rows<'a> {
         self.out.mark()
     }
 
-    /// Writes what was held to be sorted. Gives what is known in the end, the columns' statistics
-    /// and the warnings.
-    pub fn finish(mut self, ctx: &Context) -> Result<(State, Vec<Value>, Vec<String>), Failure> {
+    /// Every row is here. Whether those to be sorted lie in files, which a checkpoint should name.
+    pub fn close(&mut self, ctx: &Context) -> Result<bool, Failure> {
+        let Some(sorter) = &mut self.state.sorter else { return Ok(false) };
+        sorter.close(&self.nulls, ctx)?;
+        Ok(!sorter.runs.is_empty())
+    }
+
+    /// Writes what was held to be sorted, as the second half of the progress on a file of `total`
+    /// bytes. Gives what is known in the end, the columns' statistics and the warnings.
+    pub fn finish(mut self, total: u64, ctx: &Context) -> Result<(State, Vec<Value>, Vec<String>), Failure> {
         if let Some(sorter) = self.state.sorter.take() {
-            for row in sorter.order(&self.out.nulls, ctx)? {
-                if self.full() {
-                    break;
+            let (State { counts, columns, .. }, rows) = (&mut self.state, sorter.rows().clamp(1, self.limit));
+            sorter.in_order(&self.nulls, ctx, |row| {
+                if counts.written >= self.limit {
+                    return Ok(false);
                 }
-                if self.state.counts.written.is_multiple_of(ROWS_BETWEEN_CHECKS) {
+                if counts.written.is_multiple_of(ROWS_BETWEEN_CHECKS) {
                     ctx.check()?;
+                    let done = total as f64 * (1.0 + counts.written as f64 / rows as f64);
+                    let step = "writing the sorted rows, in bytes".to_owned();
+                    ctx.progress(done as i64, 2 * total as i64, Some(step));
                 }
-                self.state.counts.written += 1;
-                self.out.row(&mut self.state.columns, sorter.line(row), |i| sorter.cell(row, i))?;
-            }
+                counts.written += 1;
+                self.out.row(&self.nulls, columns, row.line, |i| row.cell(i)).map(|()| true)
+            })?;
+            ctx.progress(2 * total as i64, 2 * total as i64, None);
         }
         self.out.flush()?;
         let (columns, mut warnings) =

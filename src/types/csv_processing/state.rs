@@ -2,8 +2,9 @@
 //! same result to the last digit.
 
 use super::column::Column;
-use super::plan::{Plan, Seen, Sorter};
+use super::plan::{Plan, Seen};
 use super::records::{At, Records};
+use super::sorter::Sorter;
 use super::{OnBadRow, Own};
 use crate::types::Failure;
 use serde::{Deserialize, Serialize};
@@ -68,9 +69,10 @@ pub struct BadRow {
 
 impl State {
     /// Nothing read but the header.
-    pub fn new(at: At, has_header: bool, header: Vec<String>, warnings: Vec<String>, plan: &Plan) -> State {
+    pub fn new(at: At, has_header: bool, header: Vec<String>, warnings: Vec<String>, plan: &Plan, own: &Own) -> State {
         let columns = plan.selected.iter().map(|(_, name)| Column::new(name.clone(), plan.selected.len())).collect();
-        let sorter = (!plan.sort.is_empty()).then(|| Sorter::new(plan.sort.clone(), header.len()));
+        let sorter = (!plan.sort.is_empty())
+            .then(|| Sorter::new(plan.sort.clone(), header.len(), own.limit.unwrap_or(u64::MAX)));
         let (bad, counts) = (Bad::default(), Counts::default());
         let seen = plan.deduplicate.clone().map(Seen::new);
         State { at, has_header, header, warnings, bad, counts, seen, sorter, columns }

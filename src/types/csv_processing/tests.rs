@@ -1,5 +1,6 @@
 //! Messy files, and figures computed by hand.
 
+mod order;
 mod values;
 
 use super::*;

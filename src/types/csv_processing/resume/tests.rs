@@ -174,6 +174,26 @@ async fn a_state_that_is_damaged_or_of_another_form_is_left_aside() {
 }
 
 #[tokio::test]
+async fn rows_sorted_on_the_disk_are_gone_on_with_and_made_anew_where_they_are_damaged() {
+    let table = "a\n".to_owned() + &(0..200).map(|i| format!("{}\n", i * 7 % 200)).collect::<String>();
+    let expected = "a\n".to_owned() + &(0..200).map(|i| format!("{i}\n")).collect::<String>();
+    for damaged in [false, true] {
+        let mut trial = Trial::new();
+        let options = json!({ "file_id": trial.upload("table.csv", table.as_bytes()).await, "sort": ["a"] });
+        attempt(&trial, &options, Pace { at_rows: vec![150], stop_at: Some(180), ..Pace::default() }).await;
+        let saved = trial.checkpoint(NAME).unwrap();
+        let run = saved["runs"][0]["location"].as_str().unwrap();
+        if damaged {
+            trial.delete(run).await;
+        }
+        let left = attempt(&trial, &options, Pace::default()).await;
+        let told = if damaged { "what an earlier attempt left" } else { "going on from row 151" };
+        assert!(left.log[0].starts_with(told), "{:?}", left.log);
+        assert_eq!(String::from_utf8_lossy(left.output("output.csv")), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_checkpoint_takes_the_files_of_the_one_before_it_away() {
     let mut trial = Trial::new();
     let options = json!({ "file_id": trial.upload("table.csv", b"a\n1\n2\n3\n4\n").await });

@@ -1,0 +1,220 @@
+//! Rows in order: in memory while they fit, else in sorted runs on the disk that are merged.
+
+mod run;
+
+use super::cell::{Cell, Nulls};
+use crate::task::Artifact;
+use crate::types::{Context, Failure};
+use run::Merge;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+
+/// Rows are held in memory up to this; then they are written down, in order, as a run.
+const RUN_BYTES: usize = if cfg!(test) { 512 } else { 32 * 1024 * 1024 };
+/// So many runs are merged into one, so that no more files are open at once.
+const MAX_RUNS: usize = if cfg!(test) { 4 } else { 64 };
+
+/// Rows to sort.
+#[derive(Serialize, Deserialize)]
+pub struct Sorter {
+    by: Vec<(usize, bool)>,
+    width: usize,
+    /// No more rows than this are asked for.
+    limit: u64,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    lines: Vec<u64>,
+    /// The runs, in the order of their rows in the table. A checkpoint names them, so that they stay.
+    #[serde(skip)]
+    pub runs: Vec<Artifact>,
+    /// Runs that were merged into others: nobody needs them once a checkpoint is made.
+    #[serde(skip)]
+    pub merged: Vec<Artifact>,
+    /// Rows in runs.
+    in_runs: u64,
+    /// Runs begun so far by all attempts, for each to have a name.
+    begun: u32,
+}
+
+impl Sorter {
+    /// Nothing to sort yet; rows will have `width` cells, and at most `limit` are asked for.
+    pub fn new(by: Vec<(usize, bool)>, width: usize, limit: u64) -> Sorter {
+        let (bytes, ends, lines, runs, merged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Sorter { by, width, limit, bytes, ends, lines, runs, merged, in_runs: 0, begun: 0 }
+    }
+
+    /// Holds one more row. For blocking code: it may be the one that makes a run full.
+    pub fn hold<'r>(
+        &mut self,
+        line: u64,
+        cell: impl Fn(usize) -> &'r [u8],
+        nulls: &Nulls,
+        ctx: &Context,
+    ) -> Result<(), Failure> {
+        push(&mut self.bytes, &mut self.ends, (0..self.width).map(cell));
+        self.lines.push(line);
+        if self.held_bytes() > RUN_BYTES { self.make_room(nulls, ctx) } else { Ok(()) }
+    }
+
+    /// Writes what is held as a last run, where there are others: they can be named by a checkpoint.
+    pub fn close(&mut self, nulls: &Nulls, ctx: &Context) -> Result<(), Failure> {
+        if self.runs.is_empty() || self.lines.is_empty() { Ok(()) } else { self.write_run(nulls, ctx) }
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> u64 {
+        self.in_runs + self.lines.len() as u64
+    }
+
+    /// Gives each row in order to `each` until that says `false`: numbers before texts, cells
+    /// without a value last whichever way it goes; equal rows as they came.
+    pub fn in_order(
+        mut self,
+        nulls: &Nulls,
+        ctx: &Context,
+        mut each: impl FnMut(Row<'_>) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        self.close(nulls, ctx)?;
+        if self.runs.is_empty() {
+            for row in self.order(nulls, ctx)? {
+                if !each(self.row(row))? {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let mut merge = Merge::open(&self.runs, &self.by, self.width, nulls, ctx)?;
+        while let Some(row) = merge.next()? {
+            if !each(row)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * 4 + self.lines.len() * 40
+    }
+
+    /// Where few rows are asked for, the others can be dropped; else what is held becomes a run.
+    fn make_room(&mut self, nulls: &Nulls, ctx: &Context) -> Result<(), Failure> {
+        if self.limit < self.lines.len() as u64 / 2 {
+            let (mut bytes, mut ends, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+            for row in self.order(nulls, ctx)?.into_iter().take(self.limit as usize) {
+                let row = self.row(row);
+                push(&mut bytes, &mut ends, row.cells());
+                lines.push(row.line);
+            }
+            (self.bytes, self.ends, self.lines) = (bytes, ends, lines);
+            if self.held_bytes() <= RUN_BYTES / 2 {
+                return Ok(());
+            }
+        }
+        self.write_run(nulls, ctx)?;
+        if self.runs.len() < MAX_RUNS {
+            return Ok(());
+        }
+        self.begun += 1;
+        let mut file = run::Writer::begin(self.begun, ctx)?;
+        let mut merge = Merge::open(&self.runs, &self.by, self.width, nulls, ctx)?;
+        while let Some(row) = merge.next()? {
+            file.row(&row)?;
+        }
+        self.merged.append(&mut self.runs);
+        self.runs.push(file.finish()?);
+        Ok(())
+    }
+
+    fn write_run(&mut self, nulls: &Nulls, ctx: &Context) -> Result<(), Failure> {
+        let order = self.order(nulls, ctx)?;
+        self.begun += 1;
+        let mut file = run::Writer::begin(self.begun, ctx)?;
+        for row in order.into_iter().take(usize::try_from(self.limit).unwrap_or(usize::MAX)) {
+            file.row(&self.row(row))?;
+            self.in_runs += 1;
+        }
+        self.runs.push(file.finish()?);
+        (self.bytes, self.ends, self.lines) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(())
+    }
+
+    fn order(&self, nulls: &Nulls, ctx: &Context) -> Result<Vec<usize>, Failure> {
+        let mut order: Vec<usize> = (0..self.lines.len()).collect();
+        // Sorting by the last column first, stably, sorts by all of them.
+        for &(column, descending) in self.by.iter().rev() {
+            ctx.check()?;
+            let key = |row: usize| Key::of(self.row(row).cell(column), nulls);
+            let keys: Vec<Key> = (0..self.lines.len()).map(key).collect();
+            order.sort_by(|a, b| keys[*a].compare(&keys[*b], descending));
+        }
+        Ok(order)
+    }
+
+    fn row(&self, row: usize) -> Row<'_> {
+        let (from, to) = (row * self.width, (row + 1) * self.width);
+        let begins = if from == 0 { 0 } else { self.ends[from - 1] };
+        Row { line: self.lines[row], bytes: &self.bytes, from: begins, ends: &self.ends[from..to] }
+    }
+}
+
+/// A row, wherever it is held.
+#[derive(Clone, Copy)]
+pub struct Row<'r> {
+    /// The line it began on.
+    pub line: u64,
+    bytes: &'r [u8],
+    from: u32,
+    ends: &'r [u32],
+}
+
+impl<'r> Row<'r> {
+    /// Its `i`-th cell.
+    pub fn cell(&self, i: usize) -> &'r [u8] {
+        let from = if i == 0 { self.from } else { self.ends[i - 1] };
+        &self.bytes[from as usize..self.ends[i] as usize]
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &'r [u8]> {
+        (0..self.ends.len()).map(|i| self.cell(i))
+    }
+}
+
+fn push<'r>(bytes: &mut Vec<u8>, ends: &mut Vec<u32>, cells: impl Iterator<Item = &'r [u8]>) {
+    for cell in cells {
+        bytes.extend_from_slice(cell);
+        ends.push(bytes.len() as u32);
+    }
+}
+
+/// What a cell is sorted by.
+enum Key<'r> {
+    /// With what tells whole numbers apart that are one and the same as f64.
+    Number(f64, i64),
+    Text(&'r [u8]),
+    Null,
+}
+
+impl Key<'_> {
+    fn of<'r>(cell: &'r [u8], nulls: &Nulls) -> Key<'r> {
+        match nulls.read(cell) {
+            Cell::Null => Key::Null,
+            Cell::Integer(value) => Key::Number(value as f64, value),
+            // -0.0 is 0.
+            Cell::Decimal(value) => Key::Number(value + 0.0, value as i64),
+            _ => Key::Text(cell),
+        }
+    }
+
+    fn compare(&self, other: &Key<'_>, descending: bool) -> Ordering {
+        let upwards = match (self, other) {
+            (Key::Null, Key::Null) => return Ordering::Equal,
+            (Key::Null, _) => return Ordering::Greater,
+            (_, Key::Null) => return Ordering::Less,
+            (Key::Number(a, exact_a), Key::Number(b, exact_b)) => a.total_cmp(b).then(exact_a.cmp(exact_b)),
+            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            (Key::Number(..), Key::Text(_)) => Ordering::Less,
+            (Key::Text(_), Key::Number(..)) => Ordering::Greater,
+        };
+        if descending { upwards.reverse() } else { upwards }
+    }
+}

@@ -1,0 +1,157 @@
+//! Sorted runs on the disk: written once, read once, together.
+
+use super::{Key, Row};
+use crate::files::{self, Growing};
+use crate::task::Artifact;
+use crate::types::csv_processing::cell::Nulls;
+use crate::types::{Context, Failure, Output};
+use std::cmp::Ordering;
+use std::io::{Read, Write};
+use tokio::runtime::Handle;
+
+/// A run being written. For blocking code.
+pub struct Writer<'a> {
+    ctx: &'a Context,
+    file: Output,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    /// The `number`-th run.
+    pub fn begin(number: u32, ctx: &'a Context) -> Result<Writer<'a>, Failure> {
+        let file = Handle::current().block_on(ctx.output(&format!("run-{number}"), "application/octet-stream"))?;
+        Ok(Writer { ctx, file, buffer: Vec::with_capacity(Growing::CHUNK_BYTES) })
+    }
+
+    /// One more row: its line, the length of each cell, the cells.
+    pub fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
+        self.buffer.extend_from_slice(&row.line.to_le_bytes());
+        row.cells().for_each(|cell| self.buffer.extend_from_slice(&(cell.len() as u32).to_le_bytes()));
+        row.cells().for_each(|cell| self.buffer.extend_from_slice(cell));
+        if self.buffer.len() >= Growing::CHUNK_BYTES { self.pour() } else { Ok(()) }
+    }
+
+    /// The run, whole and on disk.
+    pub fn finish(mut self) -> Result<Artifact, Failure> {
+        self.pour()?;
+        Handle::current().block_on(self.file.finish())
+    }
+
+    fn pour(&mut self) -> Result<(), Failure> {
+        self.ctx.check()?;
+        let mut sink = self.file.writer.blocking();
+        sink.write_all(&self.buffer).and_then(|()| sink.flush()).map_err(files::Error::from)?;
+        drop(sink);
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Runs read side by side.
+pub struct Merge<'a> {
+    runs: Vec<Run>,
+    by: &'a [(usize, bool)],
+    nulls: &'a Nulls,
+    /// The run whose row was given last.
+    given: Option<usize>,
+}
+
+/// A run and the row it stands at.
+struct Run {
+    content: Box<dyn Read + Send>,
+    left: i64,
+    line: u64,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    /// What the row is sorted by; `None` for a text, which stands in the row.
+    keys: Vec<Option<Key<'static>>>,
+}
+
+impl<'a> Merge<'a> {
+    /// Opens the runs, of rows of `width` cells; equal rows come in the order of their runs.
+    pub fn open(
+        runs: &[Artifact],
+        by: &'a [(usize, bool)],
+        width: usize,
+        nulls: &'a Nulls,
+        ctx: &Context,
+    ) -> Result<Merge<'a>, Failure> {
+        let open = |run: &Artifact| {
+            let content = Handle::current().block_on(ctx.reread(run))?;
+            let gone = || Failure::retry("storage_failed", "a part of the sorted rows is no longer there");
+            let content = Box::new(content.ok_or_else(gone)?.into_blocking());
+            let (line, bytes, ends, keys) = (0, Vec::new(), vec![0; width], Vec::new());
+            let mut run = Run { content, left: run.bytes, line, bytes, ends, keys };
+            Ok(run.advance(by, nulls)?.then_some(run))
+        };
+        let runs = runs.iter().map(open).collect::<Result<Vec<Option<Run>>, Failure>>()?;
+        Ok(Merge { runs: runs.into_iter().flatten().collect(), by, nulls, given: None })
+    }
+
+    /// The next row; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
+        if let Some(given) = self.given.take()
+            && !self.runs[given].advance(self.by, self.nulls)?
+        {
+            self.runs.remove(given);
+        }
+        let mut least = 0;
+        for i in 1..self.runs.len() {
+            if self.runs[i].compare(&self.runs[least], self.by).is_lt() {
+                least = i;
+            }
+        }
+        self.given = (!self.runs.is_empty()).then_some(least);
+        Ok(self.runs.get(least).map(Run::row))
+    }
+}
+
+impl Run {
+    /// Reads the next row; `false` at the end.
+    fn advance(&mut self, by: &[(usize, bool)], nulls: &Nulls) -> Result<bool, Failure> {
+        if self.left <= 0 {
+            return Ok(false);
+        }
+        self.read().map_err(files::Error::from)?;
+        let key = |&(column, _): &(usize, bool)| match Key::of(self.row().cell(column), nulls) {
+            Key::Number(value, whole) => Some(Key::Number(value, whole)),
+            Key::Null => Some(Key::Null),
+            Key::Text(_) => None,
+        };
+        self.keys = by.iter().map(key).collect();
+        Ok(true)
+    }
+
+    fn read(&mut self) -> std::io::Result<()> {
+        let mut line = [0; 8];
+        self.content.read_exact(&mut line)?;
+        self.line = u64::from_le_bytes(line);
+        let mut end = 0;
+        for place in &mut self.ends {
+            let mut length = [0; 4];
+            self.content.read_exact(&mut length)?;
+            end += u32::from_le_bytes(length);
+            *place = end;
+        }
+        self.bytes.resize(end as usize, 0);
+        self.content.read_exact(&mut self.bytes)?;
+        self.left -= 8 + 4 * self.ends.len() as i64 + i64::from(end);
+        Ok(())
+    }
+
+    fn row(&self) -> Row<'_> {
+        Row { line: self.line, bytes: &self.bytes, from: 0, ends: &self.ends }
+    }
+
+    fn compare(&self, other: &Run, by: &[(usize, bool)]) -> Ordering {
+        let orders = by.iter().enumerate().map(|(at, (column, descending))| {
+            let [one, two] = [self, other].map(|run| match &run.keys[at] {
+                Some(Key::Number(value, whole)) => Key::Number(*value, *whole),
+                Some(_) => Key::Null,
+                None => Key::Text(run.row().cell(*column)),
+            });
+            one.compare(&two, *descending)
+        });
+        orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+}
