@@ -45,6 +45,7 @@ function table(name, records, listed) {
 // A record inside a record gives its members to the row: quantiles 0.5, original width.
 function flat(record, prefix = "", row = new Map()) {
   for (const [name, value] of Object.entries(record)) {
+    if (name === "histogram") continue; // bars are no cells; the report draws them
     if (isRecord(value) && !prefix) flat(value, `${name} `, row);
     else row.set(prefix + name, value);
   }
@@ -53,6 +54,7 @@ function flat(record, prefix = "", row = new Map()) {
 
 const heading = (column) => column.replace(/^quantiles 0?\.(\d+)$/, (_, digits) => `p${Number(digits.padEnd(2, "0"))}`).replaceAll("_", " ");
 const cell = (column, value) => (COUNTS.test(column) && typeof value === "number" ? count(value) : /(^|[ _])bytes$/.test(column) && typeof value === "number" ? bytes(value) : words(value));
+const isCounted = (value) => isRecord(value) && Object.keys(value).join() === "value,count";
 const isNumber = (value) => typeof value === "number" || value instanceof RawNumber;
 
 // Twelve digits say enough; the JSON has them all.
@@ -60,5 +62,6 @@ function words(value) {
   if (value == null) return "";
   if (typeof value === "number" && !Number.isInteger(value)) return String(Math.abs(value) >= 1e15 || Math.abs(value) < 1e-4 ? Number(value.toPrecision(6)) : Number(value.toFixed(Math.abs(value) < 1 ? 6 : 3)));
   if (value instanceof RawNumber && /[.eE]/.test(value.source)) return String(Number(Number(value.source).toPrecision(12)));
+  if (Array.isArray(value) && value.length && value.every(isCounted)) return value.map((one) => `${words(one.value)} × ${words(one.count)}`).join(", ");
   return typeof value === "object" && !(value instanceof RawNumber) ? stringify(value) : String(value);
 }
