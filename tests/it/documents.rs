@@ -12,6 +12,7 @@ const DOCUMENTS: &[&str] = &[
     "CHANGELOG.md",
     "docs/setup.md",
     "docs/api-examples.md",
+    "docs/csv.md",
     "docs/csv-filter.md",
     "docs/mail.md",
     "docs/live.md",
