@@ -19,7 +19,7 @@ const KEPT_A_COLUMN: usize = 1_000_000;
 /// Values counted one by one, over all columns together: 16 MiB.
 const COUNTED_IN_ALL: usize = 64_000;
 /// ... and in one column.
-const COUNTED_A_COLUMN: usize = 1000;
+const COUNTED_A_COLUMN: usize = 4000;
 /// As much of a text is compared and shown as its column's least or greatest.
 const SHOWN_BYTES: usize = 200;
 const MICROS_A_DAY: i64 = 86_400_000_000;

@@ -14,40 +14,45 @@ const SHOWN_BYTES: usize = 200;
 #[derive(Serialize, Deserialize)]
 pub struct Frequent {
     limit: usize,
-    counters: HashMap<u64, Counter, BuildHasherDefault<AsIs>>,
+    /// A table of hashes with their counts, no more than half full: most cells of a column whose
+    /// values are all different come and go here, so it has to be quick. A count of 0 is a free place.
+    places: Vec<(u64, u64)>,
+    used: usize,
+    /// Of the values that were seen twice, and of all while none was dropped.
+    texts: HashMap<u64, Vec<u8>, BuildHasherDefault<AsIs>>,
     /// What was taken from every counter.
     taken: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Counter {
-    count: u64,
-    /// Not yet known where the value was seen once, after values had been dropped.
-    text: Vec<u8>,
-}
-
 impl Frequent {
-    /// Exact up to `limit` values.
+    /// Exact up to `limit` values, one at least.
     pub fn new(limit: usize) -> Frequent {
-        Frequent { limit, counters: HashMap::default(), taken: 0 }
+        Frequent { limit: limit.max(1), places: Vec::new(), used: 0, texts: HashMap::default(), taken: 0 }
     }
 
-    /// One more value, which is not empty. `true` if it is known to have been there before.
+    /// One more value. `true` if it is known to have been there before.
     pub fn add(&mut self, hash: u64, text: &[u8]) -> bool {
-        let shown = || text[..text.len().min(SHOWN_BYTES)].to_vec();
-        if let Some(counter) = self.counters.get_mut(&hash) {
-            counter.count += 1;
-            if counter.text.is_empty() {
-                counter.text = shown();
+        if self.places.is_empty() {
+            self.places = vec![(0, 0); (2 * self.limit).next_power_of_two()];
+        }
+        let mut at = self.place(hash);
+        if self.places[at].1 > 0 {
+            self.places[at].1 += 1;
+            if self.places[at].1 == 2 && self.taken > 0 {
+                self.keep(hash, text);
             }
             return true;
         }
-        if self.counters.len() >= self.limit {
+        if self.used == self.limit {
             self.drop_rare();
+            at = self.place(hash);
         }
+        self.places[at] = (hash, 1);
+        self.used += 1;
         // Most values that come late come once: a copy of them would be in vain.
-        let text = if self.taken == 0 { shown() } else { Vec::new() };
-        self.counters.insert(hash, Counter { count: 1, text });
+        if self.taken == 0 {
+            self.keep(hash, text);
+        }
         false
     }
 
@@ -58,22 +63,51 @@ impl Frequent {
     }
 
     /// The values that are surely more frequent than the error, each with its count, in no order.
-    pub fn values(self) -> impl Iterator<Item = (Vec<u8>, u64)> {
-        let Frequent { counters, taken, .. } = self;
-        let sure = move |counter: &Counter| counter.count > taken && !counter.text.is_empty();
-        counters.into_values().filter(sure).map(|counter| (counter.text, counter.count))
+    pub fn values(mut self) -> impl Iterator<Item = (Vec<u8>, u64)> {
+        let sure = move |(hash, count): (u64, u64)| {
+            let text = if count > self.taken { self.texts.remove(&hash) } else { None };
+            text.map(|text| (text, count))
+        };
+        self.places.into_iter().filter_map(sure)
+    }
+
+    fn keep(&mut self, hash: u64, text: &[u8]) {
+        self.texts.entry(hash).or_insert_with(|| text[..text.len().min(SHOWN_BYTES)].to_vec());
+    }
+
+    /// Where the hash stands, or the free place where it would.
+    fn place(&self, hash: u64) -> usize {
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.places[at].1 > 0 && self.places[at].0 != hash {
+            at = (at + 1) & mask;
+        }
+        at
     }
 
     /// Takes the median from all counters; half of them are gone then, at least.
     fn drop_rare(&mut self) {
-        let mut counts: Vec<u64> = self.counters.values().map(|counter| counter.count).collect();
-        let middle = counts.len() / 2;
-        let median = *counts.select_nth_unstable(middle).1;
-        self.counters.retain(|_, counter| {
-            counter.count = counter.count.saturating_sub(median);
-            counter.count > 0
-        });
+        let ones = self.places.iter().filter(|(_, count)| *count == 1).count();
+        let median = if 2 * ones > self.used { 1 } else { self.median() };
+        let rare = |place: &&(u64, u64)| place.1 > median;
+        let left: Vec<(u64, u64)> =
+            self.places.iter().filter(rare).map(|(hash, count)| (*hash, count - median)).collect();
+        self.places.fill((0, 0));
+        for (hash, count) in &left {
+            let at = self.place(*hash);
+            self.places[at] = (*hash, *count);
+        }
+        self.used = left.len();
         self.taken += median;
+        let mut texts = std::mem::take(&mut self.texts);
+        texts.retain(|hash, _| self.places[self.place(*hash)].1 > 0);
+        self.texts = texts;
+    }
+
+    fn median(&self) -> u64 {
+        let mut counts: Vec<u64> = self.places.iter().map(|place| place.1).filter(|count| *count > 0).collect();
+        let middle = counts.len() / 2;
+        *counts.select_nth_unstable(middle).1
     }
 }
 

@@ -15,7 +15,9 @@ pub struct Numbers {
     lost: f64,
     any_decimal: bool,
     extremes: Option<(f64, f64)>,
-    /// Welford's running mean and sum of squared distances from it.
+    /// Welford's running mean and sum of squared distances from it, of the numbers less the first
+    /// one: they keep their digits where all are far from zero and close to each other.
+    first: Option<f64>,
     mean: f64,
     squares: f64,
 }
@@ -51,13 +53,13 @@ impl Numbers {
     /// The sum as a decimal number. Where it went beyond what a number can say on the way, by the mean.
     pub fn total(&self) -> f64 {
         let total = self.decimals + self.lost + self.integers as f64;
-        if total.is_finite() { total } else { self.mean * self.count as f64 }
+        if total.is_finite() { total } else { self.running_mean() * self.count as f64 }
     }
 
     /// The mean; `None` without numbers, or beyond what a number can say.
     pub fn mean(&self) -> Option<f64> {
         let total = self.total();
-        let mean = if total.is_finite() { total / self.count as f64 } else { self.mean };
+        let mean = if total.is_finite() { total / self.count as f64 } else { self.running_mean() };
         mean.is_finite().then_some(mean)
     }
 
@@ -84,10 +86,17 @@ impl Numbers {
     fn add(&mut self, value: f64) {
         self.count += 1;
         self.extremes = Some(self.extremes.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
-        let (count, distance) = (self.count as f64, value - self.mean);
+        let (count, first) = (self.count as f64, *self.first.get_or_insert(value));
+        let shifted = value - first;
+        let distance = shifted - self.mean;
         // Two numbers can be further apart than a number can say.
-        self.mean += if distance.is_finite() { distance / count } else { value / count - self.mean / count };
-        self.squares += distance * (value - self.mean);
+        let parts = || value / count - first / count - self.mean / count;
+        self.mean += if distance.is_finite() { distance / count } else { parts() };
+        self.squares += distance * (shifted - self.mean);
+    }
+
+    fn running_mean(&self) -> f64 {
+        self.first.unwrap_or(0.0) + self.mean
     }
 }
 
@@ -118,6 +127,10 @@ mod tests {
     fn a_deviation_is_stable_far_from_zero() {
         assert_eq!(of(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]).std(), Some(30f64.sqrt()));
         assert_eq!(of(&[5.0]).std(), None);
+        // 10,000 of them, 1/8 apart: sqrt((n² - 1) / 12 · n / (n - 1)) / 8.
+        let values: Vec<f64> = (0..10_000).map(|i| 1e9 + f64::from(i) / 8.0).collect();
+        let expected = ((1e8 - 1.0) / 12.0 * 1e4 / 9999.0f64).sqrt() / 8.0;
+        assert!((of(&values).std().unwrap() / expected - 1.0).abs() < 1e-14);
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn section(page: &mut String, column: &Value) {
         _ => format!("{} to {}, mean {}", words(&length["min"]), words(&length["max"]), words(&length["mean"])),
     });
     let figures = ["count", "nulls", "sum", "mean", "std", "min", "max"].map(|member| (member, &column[member]));
-    let lengths = [("distinct", &distinct), ("characters", &lengths)];
+    let lengths = [("distinct", &distinct), ("length", &lengths)];
     *page += "<div>";
     table(page, figures.into_iter().chain(lengths));
     *page += "</div>";
