@@ -46,19 +46,36 @@ impl Cell {
     }
 }
 
-/// Which words mean "no value".
-pub struct Nulls {
+/// How cells are read: which words mean "no value", and how numbers are written.
+pub struct Reading {
     words: Vec<Vec<u8>>,
+    decimal_comma: bool,
 }
 
-impl Nulls {
+impl Reading {
     /// These words, or the usual ones.
-    pub fn new(words: Option<&[String]>) -> Nulls {
+    pub fn new(words: Option<&[String]>) -> Reading {
         let words: Vec<&str> = match words {
             Some(words) => words.iter().map(|word| word.trim()).collect(),
             None => NULL_WORDS.to_vec(),
         };
-        Nulls { words: words.into_iter().map(|word| word.as_bytes().to_vec()).collect() }
+        let words = words.into_iter().map(|word| word.as_bytes().to_vec()).collect();
+        Reading { words, decimal_comma: false }
+    }
+
+    /// Where `decimal_comma`, numbers are written as `1.234,5`.
+    pub fn with(self, decimal_comma: bool) -> Reading {
+        Reading { decimal_comma, ..self }
+    }
+
+    /// Whether a number is another one here than in JSON.
+    pub fn decimal_comma(&self) -> bool {
+        self.decimal_comma
+    }
+
+    /// A number, or nothing. No spaces around it.
+    pub fn number(&self, cell: &[u8]) -> Option<Cell> {
+        if self.decimal_comma { number_with_comma(cell) } else { number(cell) }
     }
 
     /// Whether the cell has no value.
@@ -74,7 +91,9 @@ impl Nulls {
             return Cell::Null;
         }
         match cell[0] {
-            b'0'..=b'9' | b'+' | b'-' | b'.' => number(cell).or_else(|| instant(cell)).unwrap_or(Cell::Text),
+            b'0'..=b'9' | b'+' | b'-' | b'.' | b',' => {
+                self.number(cell).or_else(|| instant(cell)).unwrap_or(Cell::Text)
+            }
             b't' | b'T' if cell.eq_ignore_ascii_case(b"true") => Cell::Boolean(true),
             b'f' | b'F' if cell.eq_ignore_ascii_case(b"false") => Cell::Boolean(false),
             _ => Cell::Text,
@@ -99,6 +118,33 @@ pub fn number(cell: &[u8]) -> Option<Cell> {
         return Some(Cell::Integer(value));
     }
     text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Cell::Decimal)
+}
+
+/// A number as most of Europe writes it, or nothing: `1.234,5`, where the points are between groups
+/// of three digits or left out.
+fn number_with_comma(cell: &[u8]) -> Option<Cell> {
+    let mut plain = [0; 64];
+    let comma = cell.iter().position(|byte| *byte == b',').unwrap_or(cell.len());
+    let (whole, fraction) = cell.split_at(comma);
+    if cell.len() > plain.len() || fraction.contains(&b'.') {
+        return None;
+    }
+    let digits = whole.strip_prefix(b"-").or(whole.strip_prefix(b"+")).unwrap_or(whole);
+    let mut groups = digits.split(|byte| *byte == b'.');
+    let first = groups.next()?;
+    let digits = |group: &[u8]| group.iter().all(u8::is_ascii_digit);
+    let grouped =
+        digits(first) && matches!(first.len(), 1..=3) && groups.clone().all(|group| group.len() == 3 && digits(group));
+    if groups.next().is_some() && !grouped {
+        return None;
+    }
+    let signs = whole.iter().filter(|byte| **byte != b'.').chain(fraction);
+    let mut used = 0;
+    for (place, byte) in plain.iter_mut().zip(signs) {
+        *place = if *byte == b',' { b'.' } else { *byte };
+        used += 1;
+    }
+    number(&plain[..used])
 }
 
 /// A date, or a date and time, of ISO 8601; or nothing.
@@ -129,7 +175,7 @@ mod tests {
     use super::*;
 
     fn read(cell: &str) -> Cell {
-        Nulls::new(None).read(cell.as_bytes())
+        Reading::new(None).read(cell.as_bytes())
     }
 
     #[test]
@@ -153,6 +199,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_may_be_written_with_a_comma() {
+        let read = |cell: &str| Reading::new(None).with(true).read(cell.as_bytes());
+        for (text, value) in
+            [("1,5", 1.5), ("-1.234,50", -1234.5), ("1.234.567,0", 1_234_567.0), (",5", 0.5), ("1,5e3", 1500.0)]
+        {
+            assert_eq!(read(text), Cell::Decimal(value), "{text}");
+        }
+        for (text, value) in [("1.234", 1234), ("1234", 1234), ("+12.345.678", 12_345_678), (" 7 ", 7)] {
+            assert_eq!(read(text), Cell::Integer(value), "{text}");
+        }
+        for text in
+            ["1.5", "1.2345", "1234.567", ".123", "1,2,3", "1,234.5", "1..234", "1.234.", ",", "31.12.2026", "1e.123"]
+        {
+            assert_eq!(read(text), Cell::Text, "{text}");
+        }
+        assert_eq!(read("2026-01-31"), Cell::Date(739_647));
+    }
+
+    #[test]
     fn dates_are_iso_and_real() {
         assert_eq!(read("0001-01-02"), Cell::Date(2));
         assert_eq!(read("1970-01-01T00:00:01Z"), Cell::DateTime(1_000_000));
@@ -168,7 +233,7 @@ mod tests {
         for text in ["", "  ", "NA", "N/A", "NaN", "null", "NULL"] {
             assert_eq!(read(text), Cell::Null, "{text:?}");
         }
-        let own = Nulls::new(Some(&["-".to_owned()]));
+        let own = Reading::new(Some(&["-".to_owned()]));
         assert_eq!((own.read(b"-"), own.read(b""), own.read(b"NA")), (Cell::Null, Cell::Null, Cell::Text));
     }
 }

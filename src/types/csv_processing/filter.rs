@@ -4,7 +4,7 @@ mod parser;
 #[cfg(test)]
 mod tests;
 
-use super::cell::{Cell, Nulls, number};
+use super::cell::{Cell, Reading};
 use parser::Parser;
 use std::cmp::Ordering;
 
@@ -88,26 +88,26 @@ impl Filter {
     /// The same holds for a cell that is no number beside a number, and for one that is neither
     /// true nor false beside these. Texts are compared byte by byte, which is by code points, with
     /// the spaces around them. Allocates nothing.
-    pub fn keeps<'r>(&self, cell: impl Fn(usize) -> &'r [u8], nulls: &Nulls) -> bool {
+    pub fn keeps<'r>(&self, cell: impl Fn(usize) -> &'r [u8], nulls: &Reading) -> bool {
         let value = |column: usize| Some(cell(self.columns[column])).filter(|cell| !nulls.is_null(cell));
-        self.root.holds(&value)
+        self.root.holds(&value, nulls)
     }
 }
 
 impl Node {
     /// `value` gives a column's cell, unless it has no value.
-    fn holds<'r>(&self, value: &dyn Fn(usize) -> Option<&'r [u8]>) -> bool {
+    fn holds<'r>(&self, value: &dyn Fn(usize) -> Option<&'r [u8]>, nulls: &Reading) -> bool {
         match self {
-            Node::Or(nodes) => nodes.iter().any(|node| node.holds(value)),
-            Node::And(nodes) => nodes.iter().all(|node| node.holds(value)),
-            Node::Not(node) => !node.holds(value),
+            Node::Or(nodes) => nodes.iter().any(|node| node.holds(value, nulls)),
+            Node::And(nodes) => nodes.iter().all(|node| node.holds(value, nulls)),
+            Node::Not(node) => !node.holds(value, nulls),
             Node::IsNull(column) => value(*column).is_none(),
             Node::Compare(column, operator, literal) => {
-                let order = value(*column).and_then(|cell| literal.order(cell));
+                let order = value(*column).and_then(|cell| literal.order(cell, nulls));
                 order.is_some_and(|order| operator.allows(order))
             }
             Node::In(column, literals) => value(*column)
-                .is_some_and(|cell| literals.iter().any(|literal| literal.order(cell) == Some(Ordering::Equal))),
+                .is_some_and(|cell| literals.iter().any(|literal| literal.order(cell, nulls) == Some(Ordering::Equal))),
             Node::Find(column, place, text) => {
                 // Good rows are UTF-8; and `str` searches in linear time, however the texts repeat.
                 let cell = value(*column).and_then(|cell| std::str::from_utf8(cell).ok());
@@ -123,10 +123,10 @@ impl Node {
 
 impl Literal {
     /// How the cell stands to this; `None` where the two can't be compared.
-    fn order(&self, cell: &[u8]) -> Option<Ordering> {
+    fn order(&self, cell: &[u8], nulls: &Reading) -> Option<Ordering> {
         match self {
             Literal::Text(text) => Some(cell.cmp(text.as_bytes())),
-            Literal::Number(literal) => match (number(cell.trim_ascii())?, *literal) {
+            Literal::Number(literal) => match (nulls.number(cell.trim_ascii())?, *literal) {
                 (Cell::Integer(cell), Cell::Integer(literal)) => Some(cell.cmp(&literal)),
                 (cell, literal) => cell.as_f64()?.partial_cmp(&literal.as_f64()?),
             },

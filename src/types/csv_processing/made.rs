@@ -1,7 +1,7 @@
 //! The first form: a table of its own making, for anyone to try.
 
 use super::Made;
-use super::cell::{Cell, Nulls};
+use super::cell::{Cell, Reading};
 use super::numbers::Numbers;
 use crate::types::{Context, Failure};
 use rand::rngs::Xoshiro256PlusPlus;
@@ -78,7 +78,7 @@ fn statistics(table: &str) -> Result<Value, Failure> {
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let header = reader.byte_headers().map_err(wrong)?.clone();
     let mut columns: Vec<Option<Numbers>> = header.iter().map(|_| Some(Numbers::default())).collect();
-    let nulls = Nulls::new(None);
+    let nulls = Reading::new(None);
     let mut rows = 0;
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(wrong)? {

@@ -88,6 +88,8 @@ struct Own {
     /// byte order mark, else UTF-8, and Windows-1252 for rows that are not.
     #[schemars(length(min = 1, max = 40))]
     encoding: Option<String>,
+    /// Whether numbers are written as `1.234,5`, and not as `1234.5`.
+    decimal_comma: bool,
     /// Whether the first line names the columns; found out when absent.
     has_header: Option<bool>,
     /// What becomes of a row with more or fewer cells than the first: it is left out and counted,
@@ -185,6 +187,11 @@ impl TaskType for CsvProcessing {
 }
 
 impl Own {
+    /// How its cells are read.
+    fn reading(&self) -> cell::Reading {
+        cell::Reading::new(self.null_values.as_deref()).with(self.decimal_comma)
+    }
+
     fn check(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         match (&self.file_id, &self.data) {

@@ -1,7 +1,7 @@
 //! The rows that are left, into `output.csv` or `output.ndjson`.
 
 use super::Own;
-use super::cell::{Cell, Nulls};
+use super::cell::{Cell, Reading};
 use super::column::Column;
 use crate::files::{self, Growing, Mark};
 use crate::task::Artifact;
@@ -29,6 +29,9 @@ impl Form {
         }
     }
 }
+
+/// Signs that begin a formula, as wide as an ideograph: spreadsheets may take them for the others.
+const WIDE_SIGNS: [&str; 4] = ["＝", "＋", "－", "＠"];
 
 /// Where rows end up.
 pub struct Out<'a> {
@@ -67,7 +70,7 @@ impl<'a> Out<'a> {
     /// One more row, which began on that line: counted by `columns` and written.
     pub fn row<'r>(
         &mut self,
-        nulls: &Nulls,
+        nulls: &Reading,
         columns: &mut [Column],
         line: u64,
         cell: impl Fn(usize) -> &'r [u8],
@@ -88,7 +91,7 @@ impl<'a> Out<'a> {
                     lines.extend_from_slice(if at == 0 { b"{" } else { b"," });
                     lines.extend_from_slice(keys[at].as_bytes());
                     lines.push(b':');
-                    json(lines, text, read);
+                    json(lines, text, read, nulls.decimal_comma());
                 }
             }
         }
@@ -122,7 +125,11 @@ impl<'a> Out<'a> {
 
 /// A cell that a spreadsheet would take for a formula gets a quote before it; numbers are none.
 fn field(writer: &mut csv::Writer<&mut Output<Growing>>, text: &[u8], read: Cell) -> Result<(), Failure> {
-    let formula = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n'));
+    let formula = match text.first() {
+        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n') => true,
+        Some(0xef) => WIDE_SIGNS.iter().any(|sign| text.starts_with(sign.as_bytes())),
+        _ => false,
+    };
     if formula && !matches!(read, Cell::Integer(_) | Cell::Decimal(_)) {
         return writer.write_field([b"'", text].concat()).map_err(failure);
     }
@@ -134,11 +141,17 @@ fn end_row(writer: &mut csv::Writer<&mut Output<Growing>>) -> Result<(), Failure
 }
 
 /// A cell as JSON: a number where it is written as JSON writes one, to the last digit, so that 007
-/// and 1.50 stay what they are; a truth; null without a value; else a text as it stands in the file.
-fn json(into: &mut Vec<u8>, text: &[u8], read: Cell) {
+/// and 1.50 stay what they are (1,50 is 1.5); a truth; null without a value; else a text as it stands in the file.
+fn json(into: &mut Vec<u8>, text: &[u8], read: Cell, decimal_comma: bool) {
     match read {
         Cell::Null => into.extend_from_slice(b"null"),
         Cell::Boolean(value) => into.extend_from_slice(if value { b"true" } else { b"false" }),
+        Cell::Integer(value) if decimal_comma && text.contains(&b'.') => {
+            into.extend_from_slice(value.to_string().as_bytes())
+        }
+        Cell::Decimal(value) if decimal_comma => {
+            into.extend_from_slice(serde_json::Value::from(value).to_string().as_bytes());
+        }
         Cell::Integer(_) | Cell::Decimal(_) if is_json_number(text.trim_ascii()) => {
             into.extend_from_slice(text.trim_ascii());
         }
@@ -194,7 +207,7 @@ mod tests {
             ("2026-01-31", "\"2026-01-31\""),
         ] {
             let mut into = Vec::new();
-            json(&mut into, text.as_bytes(), Nulls::new(None).read(text.as_bytes()));
+            json(&mut into, text.as_bytes(), Reading::new(None).read(text.as_bytes()), false);
             assert_eq!(String::from_utf8(into).unwrap(), written, "{text:?}");
             serde_json::from_str::<serde_json::Value>(written).unwrap();
         }

@@ -66,6 +66,11 @@ pub fn process(
         }
         more = records.next()?;
     }
+    let read = records.source().read();
+    if !more && read < total {
+        let message = format!("the file ended after {read} of {total} bytes: it is not what was uploaded");
+        return Err(Failure::fatal("file_changed", message));
+    }
     if rows.close(ctx)?
         && let Some(mark) = rows.mark()?
     {
@@ -112,7 +117,7 @@ fn begin<'s, 'o>(
     if !records.next()? {
         return Err(Failure::fatal("empty_file", "the file holds no rows"));
     }
-    let has_header = own.has_header.unwrap_or_else(|| sniff::is_header(records.cells()));
+    let has_header = own.has_header.unwrap_or_else(|| sniff::is_header(records.cells(), &own.reading()));
     let mut warnings = Vec::new();
     let header = header(&records, has_header, &mut warnings);
     let plan = Plan::new(own, &header)?;

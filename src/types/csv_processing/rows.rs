@@ -1,7 +1,7 @@
 //! Good rows on their way through the plan into the output and the statistics.
 
 use super::Own;
-use super::cell::Nulls;
+use super::cell::Reading;
 use super::column::Column;
 use super::filter::Filter;
 use super::out::Out;
@@ -21,14 +21,14 @@ pub struct Rows<'a> {
     pub state: State,
     limit: u64,
     filter: Option<Filter>,
-    nulls: Nulls,
+    nulls: Reading,
     out: Out<'a>,
 }
 
 impl<'a> Rows<'a> {
     /// Goes on after the rows of `state`, which stand in `output`.
     pub fn new(own: &Own, plan: Plan, state: State, output: &'a mut Output<Growing>) -> Rows<'a> {
-        let (limit, nulls) = (own.limit.unwrap_or(u64::MAX), Nulls::new(own.null_values.as_deref()));
+        let (limit, nulls) = (own.limit.unwrap_or(u64::MAX), own.reading());
         let out = Out::new(own, &plan.selected, output);
         Rows { state, limit, filter: plan.filter, nulls, out }
     }
@@ -102,6 +102,6 @@ impl<'a> Rows<'a> {
         let (columns, mut warnings) =
             (std::mem::take(&mut self.state.columns), std::mem::take(&mut self.state.warnings));
         warnings.extend(columns.iter().filter_map(Column::doubt));
-        Ok((self.state, columns.into_iter().map(Column::finish).collect(), warnings))
+        Ok((self.state, columns.into_iter().map(|column| column.finish(&self.nulls)).collect(), warnings))
     }
 }

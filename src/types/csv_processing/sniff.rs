@@ -1,6 +1,6 @@
 //! What a file does not say of itself: its delimiter, and whether its first line names the columns.
 
-use super::cell::{Cell, Nulls};
+use super::cell::{Cell, Reading};
 use csv_core::ReadRecordResult;
 
 /// The delimiters there may be; the first wins a draw.
@@ -40,8 +40,7 @@ pub fn named(text: &[u8]) -> Option<u8> {
 }
 
 /// Whether the first record names the columns: none of its cells is a number, a date or a truth.
-pub fn is_header<'a>(mut first: impl Iterator<Item = &'a [u8]>) -> bool {
-    let nulls = Nulls::new(None);
+pub fn is_header<'a>(mut first: impl Iterator<Item = &'a [u8]>, nulls: &Reading) -> bool {
     first.all(|cell| matches!(nulls.read(cell), Cell::Text | Cell::Null))
 }
 
@@ -92,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_header_has_no_numbers() {
-        let is_header = |cells: &[&str]| is_header(cells.iter().map(|cell| cell.as_bytes()));
+        let is_header = |cells: &[&str]| is_header(cells.iter().map(|cell| cell.as_bytes()), &Reading::new(None));
         assert!(is_header(&["id", "name", ""]));
         assert!(!is_header(&["1", "name"]));
         assert!(!is_header(&["x", "2026-01-31"]));

@@ -2,7 +2,7 @@
 
 mod run;
 
-use super::cell::{Cell, Nulls};
+use super::cell::{Cell, Reading};
 use crate::task::Artifact;
 use crate::types::{Context, Failure};
 use run::Merge;
@@ -48,7 +48,7 @@ impl Sorter {
         &mut self,
         line: u64,
         cell: impl Fn(usize) -> &'r [u8],
-        nulls: &Nulls,
+        nulls: &Reading,
         ctx: &Context,
     ) -> Result<(), Failure> {
         push(&mut self.bytes, &mut self.ends, (0..self.width).map(cell));
@@ -57,7 +57,7 @@ impl Sorter {
     }
 
     /// Writes what is held as a last run, where there are others: they can be named by a checkpoint.
-    pub fn close(&mut self, nulls: &Nulls, ctx: &Context) -> Result<(), Failure> {
+    pub fn close(&mut self, nulls: &Reading, ctx: &Context) -> Result<(), Failure> {
         if self.runs.is_empty() || self.lines.is_empty() { Ok(()) } else { self.write_run(nulls, ctx) }
     }
 
@@ -70,7 +70,7 @@ impl Sorter {
     /// without a value last whichever way it goes; equal rows as they came.
     pub fn in_order(
         mut self,
-        nulls: &Nulls,
+        nulls: &Reading,
         ctx: &Context,
         mut each: impl FnMut(Row<'_>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
@@ -97,7 +97,7 @@ impl Sorter {
     }
 
     /// Where few rows are asked for, the others can be dropped; else what is held becomes a run.
-    fn make_room(&mut self, nulls: &Nulls, ctx: &Context) -> Result<(), Failure> {
+    fn make_room(&mut self, nulls: &Reading, ctx: &Context) -> Result<(), Failure> {
         if self.limit < self.lines.len() as u64 / 2 {
             let (mut bytes, mut ends, mut lines) = (Vec::new(), Vec::new(), Vec::new());
             for row in self.order(nulls, ctx)?.into_iter().take(self.limit as usize) {
@@ -125,7 +125,7 @@ impl Sorter {
         Ok(())
     }
 
-    fn write_run(&mut self, nulls: &Nulls, ctx: &Context) -> Result<(), Failure> {
+    fn write_run(&mut self, nulls: &Reading, ctx: &Context) -> Result<(), Failure> {
         let order = self.order(nulls, ctx)?;
         self.begun += 1;
         let mut file = run::Writer::begin(self.begun, ctx)?;
@@ -138,7 +138,7 @@ impl Sorter {
         Ok(())
     }
 
-    fn order(&self, nulls: &Nulls, ctx: &Context) -> Result<Vec<usize>, Failure> {
+    fn order(&self, nulls: &Reading, ctx: &Context) -> Result<Vec<usize>, Failure> {
         let mut order: Vec<usize> = (0..self.lines.len()).collect();
         // Sorting by the last column first, stably, sorts by all of them.
         for &(column, descending) in self.by.iter().rev() {
@@ -195,7 +195,7 @@ enum Key<'r> {
 }
 
 impl Key<'_> {
-    fn of<'r>(cell: &'r [u8], nulls: &Nulls) -> Key<'r> {
+    fn of<'r>(cell: &'r [u8], nulls: &Reading) -> Key<'r> {
         match nulls.read(cell) {
             Cell::Null => Key::Null,
             Cell::Integer(value) => Key::Number(value as f64, value),

@@ -172,8 +172,8 @@ async fn files_without_rows_are_told_apart() {
 
 #[tokio::test]
 async fn a_formula_is_defused_and_a_number_is_not() {
-    let data = "a\n=1+1\n+1\n-1.5\n@x\n-x\n\"\tx\"\n";
-    assert_eq!(output_of(data, json!({})).await, "a\n'=1+1\n+1\n-1.5\n'@x\n'-x\n'\tx\n");
+    let data = "a\n=1+1\n+1\n-1.5\n@x\n-x\n\"\tx\"\n＝1\n２\n";
+    assert_eq!(output_of(data, json!({})).await, "a\n'=1+1\n+1\n-1.5\n'@x\n'-x\n'\tx\n'＝1\n２\n");
 }
 
 #[tokio::test]

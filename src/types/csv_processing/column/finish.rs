@@ -1,6 +1,6 @@
 //! A column's statistics as they stand in the result.
 
-use super::super::cell::{Cell, Nulls};
+use super::super::cell::{Cell, Reading};
 use super::super::histogram::Histogram;
 use super::{Column, Extremes, MICROS_A_DAY};
 use chrono::{DateTime, SecondsFormat};
@@ -26,7 +26,7 @@ enum Kind {
 
 impl Column {
     /// The statistics, as they stand in the result.
-    pub fn finish(mut self) -> Value {
+    pub fn finish(mut self, nulls: &Reading) -> Value {
         let kind = self.kind();
         let distinct = if kind == Kind::Text { &self.texts } else { &self.values };
         let (many, approx) = distinct.count();
@@ -53,7 +53,7 @@ impl Column {
             .range
             .map_or(Value::Null, |(min, max)| json!({ "min": min, "max": max, "mean": mean(self.lengths.sum) }));
         let error = self.frequent.error();
-        column["frequent"] = most(self.frequent.values(), kind);
+        column["frequent"] = most(self.frequent.values(), kind, nulls);
         if error > 0 {
             column["frequent_error"] = json!(error);
         }
@@ -150,11 +150,11 @@ impl Kind {
 
 /// The most frequent of the values, each as it is written most often. Those that mean the same in a
 /// column of that kind are one.
-fn most(values: impl Iterator<Item = (Vec<u8>, u64)>, kind: Kind) -> Value {
+fn most(values: impl Iterator<Item = (Vec<u8>, u64)>, kind: Kind, nulls: &Reading) -> Value {
     let mut sorted: Vec<(Vec<u8>, u64)> = values.collect();
     sorted.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     if kind != Kind::Text {
-        let (nulls, mut places) = (Nulls::new(Some(&[])), HashMap::new());
+        let mut places = HashMap::new();
         let mut merged: Vec<(Vec<u8>, u64)> = Vec::new();
         for (text, count) in sorted {
             let place = *places.entry(meaning(nulls.read(&text))).or_insert(merged.len());

@@ -11,7 +11,7 @@ fn keeps(text: &str, cells: &[&str]) -> bool {
     let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     let find = |name: &String| HEADER.iter().position(|column| column == name).ok_or(());
     let filter = expression.over(find).expect("the columns are there");
-    filter.keeps(|i| cells.get(i).map_or(&b""[..], |cell| cell.as_bytes()), &Nulls::new(None))
+    filter.keeps(|i| cells.get(i).map_or(&b""[..], |cell| cell.as_bytes()), &Reading::new(None))
 }
 
 fn wrong(text: &str) -> String {
@@ -96,7 +96,7 @@ fn no_value_fits_is_null_and_no_comparison() {
         assert!(keeps(r#"not a = "x" and not a != "x""#, &[cell]), "{cell:?}");
     }
     let own = Expression::parse("a is null").unwrap().over(|_| Ok::<_, ()>(0)).unwrap();
-    assert!(own.keeps(|_| b"-", &Nulls::new(Some(&["-".to_owned()]))));
+    assert!(own.keeps(|_| b"-", &Reading::new(Some(&["-".to_owned()]))));
 }
 
 #[test]

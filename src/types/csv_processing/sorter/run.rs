@@ -3,7 +3,7 @@
 use super::{Key, Row};
 use crate::files::{self, Growing};
 use crate::task::Artifact;
-use crate::types::csv_processing::cell::Nulls;
+use crate::types::csv_processing::cell::Reading;
 use crate::types::{Context, Failure, Output};
 use std::cmp::Ordering;
 use std::io::{Read, Write};
@@ -51,7 +51,7 @@ impl<'a> Writer<'a> {
 pub struct Merge<'a> {
     runs: Vec<Run>,
     by: &'a [(usize, bool)],
-    nulls: &'a Nulls,
+    nulls: &'a Reading,
     /// The run whose row was given last.
     given: Option<usize>,
 }
@@ -73,7 +73,7 @@ impl<'a> Merge<'a> {
         runs: &[Artifact],
         by: &'a [(usize, bool)],
         width: usize,
-        nulls: &'a Nulls,
+        nulls: &'a Reading,
         ctx: &Context,
     ) -> Result<Merge<'a>, Failure> {
         let open = |run: &Artifact| {
@@ -108,7 +108,7 @@ impl<'a> Merge<'a> {
 
 impl Run {
     /// Reads the next row; `false` at the end.
-    fn advance(&mut self, by: &[(usize, bool)], nulls: &Nulls) -> Result<bool, Failure> {
+    fn advance(&mut self, by: &[(usize, bool)], nulls: &Reading) -> Result<bool, Failure> {
         if self.left <= 0 {
             return Ok(false);
         }

@@ -114,3 +114,25 @@ async fn a_report_can_be_opened() {
         ["output.csv", "statistics.json", "report.html"]
     );
 }
+
+#[tokio::test]
+async fn numbers_with_a_comma_are_numbers_where_the_params_say_so() {
+    let data = "id;preis\n1;1,50\n2;2,25\n3;1.234,5\n4;\n";
+    assert_eq!(result_of(data, json!({})).await["columns"][1]["type"], "text");
+    let options =
+        json!({ "decimal_comma": true, "filter": "preis > 1.5", "sort": ["-preis"], "output_format": "ndjson" });
+    let left = run_file(data, options).await;
+    let expected = "{\"id\":3,\"preis\":1234.5}\n{\"id\":2,\"preis\":2.25}\n";
+    assert_eq!(String::from_utf8_lossy(left.output("output.ndjson")), expected);
+    assert_eq!(left.result()["columns"][1]["sum"], 1236.75);
+    let no_header = result_of("1;1,5\n2;2,5\n", json!({ "decimal_comma": true })).await;
+    assert_eq!((&no_header["has_header"], &no_header["rows"]), (&json!(false), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_file_that_became_shorter_fails() {
+    let mut trial = Trial::new();
+    let id = trial.upload("table.csv", b"a\n1\n2\n").await;
+    trial.replace(id, b"a\n1\n").await;
+    assert_eq!(trial.run(CsvProcessing, json!({ "file_id": id })).await.code(), "file_changed");
+}
