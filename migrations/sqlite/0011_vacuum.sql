@@ -1,0 +1,1 @@
+-- The twin tells Postgres when to forget old versions of rows. SQLite keeps none.
