@@ -3,6 +3,7 @@
 mod keys;
 mod log;
 mod mail;
+mod signals;
 
 use crate::api::{self, Api, NodeInfo, RateSettings};
 use crate::clock::Clock;
@@ -13,7 +14,7 @@ use crate::queue::{Queue, Quotas, Retention};
 use crate::store::{self, Inspect, Postgres, Sqlite, Store};
 use crate::task::Action;
 use crate::worker::{self, Settings};
-use crate::{bench, client, config, verify};
+use crate::{bench, client, config, types, verify};
 use clap::Parser;
 use futures_util::FutureExt;
 use log::Log;
@@ -23,7 +24,6 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -81,6 +81,10 @@ impl Failure {
 /// Runs the command line; answers the exit code.
 pub fn main() -> i32 {
     let cli = Cli::parse();
+    if let Some(Command::Pictures) = cli.command {
+        // Before any setting is read: it is to know nothing that a picture could ask it for.
+        return types::serve_pictures();
+    }
     let config = match Config::from_process(&cli.flags) {
         Ok(config) => config,
         Err(problems) => {
@@ -115,6 +119,7 @@ async fn run(command: Command, config: Config) -> i32 {
             Err(failure) => Err(failure),
         },
         Command::Config(args) => return config::run(&config, &args),
+        Command::Pictures => return types::serve_pictures(),
         Command::Client(command) => return client::run(&config, command).await,
         Command::BenchListeners { address, sockets, tasks } => {
             bench::listeners::listen(address, sockets, tasks).await.map_err(Failure::Other)
@@ -147,7 +152,7 @@ async fn node(config: &Config, api: bool) -> i32 {
 /// Serves until a signal says stop; with `api` the page and the API too.
 async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone(), log.clone())?;
+    signals::stop_on_signals(stop.clone(), log.clone())?;
     let fallen = CancellationToken::new();
     let (routers, current_router) = watch::channel(api::starting(&config.allowed_origins));
     let (mut server, mut address) = (None, None);
@@ -362,25 +367,6 @@ fn serve_api(
         workers = config.workers,
         "listening on http://{address}"
     );
-}
-
-/// The first SIGTERM or SIGINT drains, the second ends at once.
-fn stop_on_signals(stop: CancellationToken, log: Log) -> Result<(), Failure> {
-    let no_signals = |error: std::io::Error| Failure::Other(format!("signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    tokio::spawn(async move {
-        loop {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            if stop.is_cancelled() {
-                tracing::warn!("ending at once: what runs here will be taken over when its leases end");
-                log.last_words();
-                std::process::exit(1);
-            }
-            stop.cancel();
-        }
-    });
-    Ok(())
 }
 
 /// Names this process to people: the machine and four random bytes.

@@ -3,6 +3,7 @@
 //! A value comes from its flag, else the environment, else `.env` in the working folder, else the
 //! default, and remembers from which. Wrong values and unknown names are told all at once.
 
+mod binary;
 mod cli;
 mod mail;
 mod names;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use binary::{PICTURES, own_binary};
 pub use cli::{
     BenchArgs, Cli, ClientCommand, Command, ConfigArgs, CreateKeyArgs, Flags, KeysCommand, ListArgs, Scenario,
     SubmitArgs, VerifyArgs,

@@ -1,7 +1,7 @@
 //! How mails leave, from the settings.
 
-use crate::config::{Config, MailTls};
-use crate::types::{Encryption, MailServer, Mailing, Types};
+use crate::config::{self, Config, MailTls};
+use crate::types::{Encryption, MailServer, Mailing, Pictures, Types};
 
 /// The task types of this process. What is sent in the clear is told.
 pub fn types(config: &Config) -> Types {
@@ -27,5 +27,5 @@ pub fn types(config: &Config) -> Types {
             },
         }
     });
-    Types::mailing(mailing)
+    Types::having(mailing, Pictures::in_children(config::own_binary(), &[config::PICTURES]))
 }

@@ -2,6 +2,7 @@
 
 mod keys;
 
+use super::binary::PICTURES;
 use super::settings::SETTINGS;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -53,6 +54,9 @@ pub enum Command {
     Config(ConfigArgs),
     /// Measure this machine and this database
     Bench(BenchArgs),
+    /// Work on pictures for the node that started it
+    #[command(name = PICTURES, hide = true)]
+    Pictures,
     /// The other side of `errand bench --scenario fanout`, in a process of its own
     #[command(hide = true)]
     BenchListeners {

@@ -1,7 +1,7 @@
 //! The built-in task types: one file each, and the list of them.
 //!
 //! To add one, write a file with its params, its sentence, its `run` and its tests, and add a
-//! line to [`Types::mailing`]. The API, the form on the page, the docs and the checks read the
+//! line to [`Types::having`]. The API, the form on the page, the docs and the checks read the
 //! same list.
 
 mod context;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
 pub use email_sending::{EmailSending, Encryption, MailServer, Mailing, Patience};
+pub use image_processing::{Pictures, serve_pictures};
 pub use schema::{Checked, Schema};
 pub use secret::{REDACTED, Secrets, mask};
 
@@ -85,17 +86,22 @@ impl Types {
         Some(self.get(&task.r#type).map_or(Cow::Borrowed(RawValue::NULL), |entry| entry.shown(params)))
     }
 
-    /// Every built-in type, in the order the page shows them. Mails are kept as files.
+    /// Every built-in type, in the order the page shows them. Mails are kept as files, pictures worked on in this process.
     pub fn builtin() -> Types {
         Types::mailing(Mailing::to_files())
     }
 
     /// The same; mails leave as `mailing` says.
     pub fn mailing(mailing: Mailing) -> Types {
+        Types::having(mailing, Pictures::in_process())
+    }
+
+    /// The same; mails leave as `mailing` says, and `pictures` says where those are worked on.
+    pub fn having(mailing: Mailing, pictures: Pictures) -> Types {
         Types::new(vec![
             Box::new(csv_processing::CsvProcessing),
             Box::new(EmailSending::new(mailing)),
-            Box::new(image_processing::ImageProcessing),
+            Box::new(image_processing::ImageProcessing::new(pictures)),
             Box::new(demo::Demo),
             Box::new(noop::Noop),
         ])

@@ -1,11 +1,15 @@
 //! One picture: decoded within bounds, turned upright, resized, encoded.
 
-use super::{Fitting, Format};
+use super::params::{Fitting, Format};
+use bytes::Bytes;
 use fast_image_resize::{ResizeOptions, Resizer};
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::io::Cursor;
+use std::panic::AssertUnwindSafe;
 
 /// A picture with more pixels is refused before any of them is decoded.
 const MAX_PIXELS: u64 = 50_000_000;
@@ -15,10 +19,10 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_DECODED_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why a picture was refused: a stable word and a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// `too_large`, `unknown_format`, `undecodable` or `unencodable`.
-    pub code: &'static str,
+    /// `too_large`, `unknown_format`, `undecodable`, `unencodable`, `took_too_long` or `crashed`.
+    pub code: Cow<'static, str>,
     /// A sentence for a person.
     pub message: String,
 }
@@ -31,8 +35,21 @@ pub struct Picture {
     pub format: ImageFormat,
 }
 
+/// A picture of which only the header was read.
+pub struct Opened {
+    decoder: Box<dyn ImageDecoder>,
+    format: ImageFormat,
+}
+
+impl Opened {
+    /// How much its pixels take in memory.
+    pub fn decoded_bytes(&self) -> u64 {
+        self.decoder.total_bytes()
+    }
+}
+
 /// How a picture is to come out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Wanted {
     /// The width of the box.
     pub width: u32,
@@ -46,10 +63,28 @@ pub struct Wanted {
     pub quality: u8,
 }
 
-/// Decodes a file's first picture. Its size is judged by the header, before there is memory for
-/// pixels; a decoder's panic is this file's error and nobody else's.
-pub fn decode(file: &[u8]) -> Result<Picture, Refused> {
-    let result = std::panic::catch_unwind(|| decode_unguarded(file));
+impl Wanted {
+    /// No more pixels come out.
+    pub fn most_pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+/// Reads a file's header, and judges its size by it, before there is memory for pixels. A decoder's panic is this file's error
+/// and nobody else's.
+pub fn open(file: Bytes) -> Result<Opened, Refused> {
+    guarded(|| open_unguarded(file))
+}
+
+/// Decodes its first picture.
+pub fn decode(opened: Opened) -> Result<Picture, Refused> {
+    guarded(|| decode_unguarded(opened))
+}
+
+/// A panic in there is the file's error.
+pub fn guarded<T>(work: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
+    // What was shared with it is dropped with it.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
     result.unwrap_or_else(|_| Err(refused("undecodable", "the file is damaged")))
 }
 
@@ -82,7 +117,7 @@ pub fn encode(pixels: DynamicImage, format: Format, quality: u8) -> Result<Vec<u
     Ok(file)
 }
 
-fn decode_unguarded(file: &[u8]) -> Result<Picture, Refused> {
+fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
     let reader = ImageReader::new(Cursor::new(file)).with_guessed_format();
     // Reading from memory does not fail.
     let mut reader = reader.map_err(|error| refused("undecodable", &error.to_string()))?;
@@ -94,7 +129,7 @@ fn decode_unguarded(file: &[u8]) -> Result<Picture, Refused> {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    let decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MAX_PIXELS || width.max(height) > MAX_SIDE || decoder.total_bytes() > MAX_DECODED_BYTES {
@@ -104,6 +139,11 @@ fn decode_unguarded(file: &[u8]) -> Result<Picture, Refused> {
     if pixels == 0 {
         return Err(refused("undecodable", "the picture has no pixels"));
     }
+    Ok(Opened { decoder: Box::new(decoder), format })
+}
+
+fn decode_unguarded(opened: Opened) -> Result<Picture, Refused> {
+    let Opened { mut decoder, format } = opened;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     pixels.apply_orientation(orientation);
@@ -161,124 +201,10 @@ fn undecodable(error: ImageError) -> Refused {
     }
 }
 
-fn refused(code: &'static str, message: &str) -> Refused {
-    Refused { code, message: message.to_owned() }
+/// A refusal in these words.
+pub fn refused(code: &'static str, message: &str) -> Refused {
+    Refused { code: Cow::Borrowed(code), message: message.to_owned() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOX: Wanted = Wanted { width: 100, height: 100, fit: Fitting::Fit, enlarge: false, quality: 85 };
-
-    fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
-        let mut pixels = RgbImage::new(width, height);
-        // Red on the left, blue on the right.
-        pixels
-            .enumerate_pixels_mut()
-            .for_each(|(x, _, pixel)| pixel.0 = if x < width / 2 { [255, 0, 0] } else { [0, 0, 255] });
-        let mut file = Cursor::new(Vec::new());
-        DynamicImage::from(pixels).write_to(&mut file, format).unwrap();
-        file.into_inner()
-    }
-
-    /// A PNG of that size as far as its header goes, with the checksum the header needs.
-    fn png_header(width: u32, height: u32) -> Vec<u8> {
-        let mut file = file(1, 1, ImageFormat::Png);
-        file[16..20].copy_from_slice(&width.to_be_bytes());
-        file[20..24].copy_from_slice(&height.to_be_bytes());
-        let mut crc = !0u32;
-        for byte in &file[12..29] {
-            crc ^= u32::from(*byte);
-            (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 });
-        }
-        file[29..33].copy_from_slice(&(!crc).to_be_bytes());
-        file
-    }
-
-    /// The JPEG with an EXIF block that gives its orientation.
-    fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-        let mut exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-        exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
-        [&jpeg[..2], &exif[..], &jpeg[2..]].concat()
-    }
-
-    #[test]
-    fn a_bomb_is_refused_by_its_header() {
-        for (width, height) in [(65_535, 65_535), (10_000, 10_000), (16_385, 1), (1, i32::MAX as u32)] {
-            let refused = decode(&png_header(width, height)).err().unwrap();
-            assert_eq!(refused.code, "too_large", "{width} x {height}");
-        }
-        assert_eq!(decode(&png_header(0, 1)).err().unwrap().code, "undecodable");
-    }
-
-    #[test]
-    fn what_is_cut_short_or_no_picture_is_refused_and_nothing_panics() {
-        for format in [
-            ImageFormat::Png,
-            ImageFormat::Jpeg,
-            ImageFormat::WebP,
-            ImageFormat::Gif,
-            ImageFormat::Bmp,
-            ImageFormat::Tiff,
-        ] {
-            let whole = file(20, 10, format);
-            assert!(decode(&whole).is_ok(), "{format:?}");
-            (0..100).for_each(|part| drop(decode(&whole[..whole.len() * part / 100])));
-            (0..whole.len()).for_each(|at| drop(decode(&[&whole[..at], &[!whole[at]], &whole[at + 1..]].concat())));
-        }
-        for text in [&b""[..], b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"8BPS"] {
-            assert_eq!(decode(text).err().unwrap().code, "unknown_format");
-        }
-    }
-
-    #[test]
-    fn a_turned_photo_comes_upright() {
-        let jpeg = with_orientation(&file(64, 32, ImageFormat::Jpeg), 6);
-        let pixels = decode(&jpeg).unwrap().pixels.into_rgb8();
-        // Turned by a quarter to the right, what was on the left is on top.
-        assert_eq!(pixels.dimensions(), (32, 64));
-        assert!(pixels.get_pixel(16, 8)[0] > 200 && pixels.get_pixel(16, 56)[2] > 200);
-        let again = decode(&encode(DynamicImage::from(pixels), Format::Jpeg, 85).unwrap()).unwrap();
-        assert_eq!((again.pixels.width(), again.pixels.height()), (32, 64));
-    }
-
-    #[test]
-    fn the_whole_picture_fits_and_is_not_enlarged() {
-        assert_eq!(target(400, 200, &BOX), (100, 50));
-        assert_eq!(target(40, 20, &BOX), (40, 20));
-        assert_eq!(target(40, 20, &Wanted { enlarge: true, ..BOX }), (100, 50));
-        assert_eq!(target(16_000, 1, &BOX), (100, 1));
-        assert_eq!(target(40, 20, &Wanted { fit: Fitting::Fill, ..BOX }), (100, 100));
-    }
-
-    #[test]
-    fn filling_crops_and_stretching_does_not() {
-        let colour = |fit: Fitting| {
-            let mut pixels = RgbImage::from_pixel(300, 100, image::Rgb([0, 0, 255]));
-            (0..100).for_each(|y| (0..60).for_each(|x| pixels.put_pixel(x, y, image::Rgb([255, 0, 0]))));
-            let resized = resize(pixels.into(), &Wanted { fit, ..BOX }).unwrap().into_rgb8();
-            (resized.dimensions(), resized.get_pixel(2, 50)[0] > 128)
-        };
-        assert_eq!(colour(Fitting::Exact), ((100, 100), true));
-        assert_eq!(colour(Fitting::Fill), ((100, 100), false));
-    }
-
-    #[test]
-    fn invisible_colours_do_not_bleed() {
-        let mut pixels = image::RgbaImage::from_pixel(200, 200, image::Rgba([255, 0, 0, 0]));
-        (0..200).for_each(|y| (0..100).for_each(|x| pixels.put_pixel(x, y, image::Rgba([0, 0, 255, 255]))));
-        let resized = resize(pixels.into(), &BOX).unwrap();
-        assert!(resized.as_rgba8().unwrap().pixels().all(|pixel| pixel[3] == 0 || pixel[0] == 0));
-        let flat = decode(&encode(resized, Format::Jpeg, 90).unwrap()).unwrap().pixels.into_rgb8();
-        assert!(flat.get_pixel(90, 50).0.iter().all(|channel| *channel > 240));
-    }
-
-    #[test]
-    fn sixteen_bits_are_written_in_every_format() {
-        for format in [Format::Png, Format::Jpeg, Format::Webp] {
-            let pixels = DynamicImage::new_rgba16(10, 10);
-            assert!(decode(&encode(pixels, format, 80).unwrap()).is_ok(), "{format:?}");
-        }
-    }
-}
+mod tests;

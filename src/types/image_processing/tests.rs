@@ -2,6 +2,12 @@
 
 use super::*;
 use crate::types::context::trial::Trial;
+use std::time::Duration;
+use uuid::Uuid;
+
+fn here() -> ImageProcessing {
+    ImageProcessing::new(Pictures::in_process())
+}
 
 fn jpeg(width: u32, height: u32) -> Vec<u8> {
     picture::encode(draw::picture(1, width, height), Format::Jpeg, 80).unwrap()
@@ -10,8 +16,8 @@ fn jpeg(width: u32, height: u32) -> Vec<u8> {
 #[tokio::test]
 async fn pictures_are_drawn_and_resized() {
     let params = json!({ "num_images": 2, "target_width": 120, "target_height": 100 });
-    let left = Trial::new().run(ImageProcessing, params).await;
-    let decoded = picture::decode(left.output("image-02.png")).unwrap().pixels;
+    let left = Trial::new().run(here(), params).await;
+    let decoded = image::load_from_memory(left.output("image-02.png")).unwrap();
     assert_eq!((decoded.width(), decoded.height()), (120, 100));
     let result = left.result();
     assert_eq!(result["images_processed"], 2);
@@ -26,7 +32,7 @@ async fn a_bad_file_among_good_ones_is_listed() {
     let mut trial = Trial::new();
     let good = trial.upload("photo.jpeg", &jpeg(200, 100)).await;
     let bad = trial.upload("notes.jpg", b"no picture").await;
-    let left = trial.run(ImageProcessing, json!({ "file_ids": [bad, good], "target_width": 100 })).await;
+    let left = trial.run(here(), json!({ "file_ids": [bad, good], "target_width": 100 })).await;
     let [began, refused, done, ended] = &left.log[..] else { panic!("{:?}", left.log) };
     assert_eq!((began.as_str(), ended.as_str()), ("pictures to resize: 2, to 100 × 600", "pictures done: 1 of 2"));
     assert!(refused.starts_with("notes.jpg: ") && done.starts_with("photo.jpeg: 200 × 100 to 100 × 50, jpeg, "));
@@ -41,7 +47,7 @@ async fn a_bad_file_among_good_ones_is_listed() {
 async fn without_a_single_good_file_the_task_fails() {
     let mut trial = Trial::new();
     let bad = trial.upload("notes.jpg", b"no picture").await;
-    assert_eq!(trial.run(ImageProcessing, json!({ "file_ids": [bad] })).await.code(), "no_image_processed");
+    assert_eq!(trial.run(here(), json!({ "file_ids": [bad] })).await.code(), "no_image_processed");
 }
 
 #[tokio::test]
@@ -51,7 +57,7 @@ async fn names_of_artifacts_are_plain_and_unique() {
     for name in ["../../été 1.jpg", "photo.jpg", "photo.jpeg", "...", "C:\\x\\photo.png"] {
         ids.push(trial.upload(name, &jpeg(20, 10)).await);
     }
-    let left = trial.run(ImageProcessing, json!({ "file_ids": ids, "format": "webp" })).await;
+    let left = trial.run(here(), json!({ "file_ids": ids, "format": "webp" })).await;
     let names: Vec<&str> = left.outputs.iter().map(|output| output.0.as_str()).collect();
     let expected =
         ["t--1-20x10.webp", "photo-20x10.webp", "photo-20x10-2.webp", "image-20x10.webp", "photo-20x10-3.webp"];
@@ -62,12 +68,12 @@ async fn names_of_artifacts_are_plain_and_unique() {
 async fn it_stops_when_told() {
     let trial = Trial::new();
     trial.stop.cancel();
-    assert_eq!(trial.run(ImageProcessing, json!({})).await.code(), "stopped");
+    assert_eq!(trial.run(here(), json!({})).await.code(), "stopped");
 }
 
 #[test]
 fn the_defaults_of_the_schema_are_those_of_the_code() {
-    let schema = schema::Schema::new(ImageProcessing.params_schema());
+    let schema = schema::Schema::new(here().params_schema());
     assert_eq!(schema.defaults(), json!({ "num_images": 3, "target_width": 800, "target_height": 600 }));
     let own: Own = serde_json::from_value(json!({ "file_ids": [] })).unwrap();
     let params = serde_json::value::to_raw_value(&json!({ "file_ids": [Uuid::nil()] })).unwrap();
@@ -79,7 +85,7 @@ fn the_defaults_of_the_schema_are_those_of_the_code() {
 
 #[test]
 fn sizes_out_of_range_are_refused() {
-    let schema = schema::Schema::new(ImageProcessing.params_schema());
+    let schema = schema::Schema::new(here().params_schema());
     for params in [
         json!({ "target_width": 99 }),
         json!({ "num_images": 21 }),
@@ -103,12 +109,12 @@ async fn pictures_that_are_finished_are_not_made_again() {
         ids.push(trial.upload(name, &content).await);
     }
     let params = json!({ "file_ids": ids });
-    let whole = trial.run(ImageProcessing, params.clone()).await.result();
+    let whole = trial.run(here(), params.clone()).await.result();
     trial.forget();
     trial.lose_after(3);
-    assert_eq!(trial.run(ImageProcessing, params.clone()).await.code(), "stopped");
+    assert_eq!(trial.run(here(), params.clone()).await.code(), "stopped");
     trial.lose_after(usize::MAX);
-    let left = trial.run(ImageProcessing, params).await;
+    let left = trial.run(here(), params).await;
     assert_eq!(left.log[..2], ["going on from picture 4 of 4", "pictures to resize: 1, to 800 × 600"]);
     let adopted = left.locations.iter().map(|location| location.contains("0002/"));
     assert_eq!(adopted.collect::<Vec<_>>(), [true, true, false], "{:?}", left.locations);
@@ -120,9 +126,42 @@ async fn a_picture_whose_file_is_gone_is_made_again() {
     let trial = Trial::new();
     let params = json!({ "num_images": 3, "target_width": 100, "target_height": 100 });
     trial.lose_after(2);
-    let lost = trial.run(ImageProcessing, params.clone()).await;
+    let lost = trial.run(here(), params.clone()).await;
     trial.delete(&lost.locations[1]).await;
     trial.lose_after(usize::MAX);
-    let left = trial.run(ImageProcessing, params).await;
+    let left = trial.run(here(), params).await;
     assert_eq!((left.log[0].as_str(), left.outputs.len()), ("going on from picture 2 of 3", 3));
+}
+
+/// What becomes of a picture whose process is this shell script.
+async fn in_shell(script: &str) -> Value {
+    let mut trial = Trial::new();
+    let ids = [trial.upload("a.jpg", &jpeg(20, 10)).await, trial.upload("b.jpg", &jpeg(20, 10)).await];
+    let pictures = Pictures::in_children("/bin/sh".into(), &["-c", script]).with_patience(Duration::from_secs(2));
+    let left = trial.run(ImageProcessing::new(pictures), json!({ "file_ids": ids })).await;
+    match left.result {
+        Err(Failure::Retry { code, .. }) => json!(code),
+        Err(Failure::Fatal { message, .. }) => json!(message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_dies_or_hangs_is_told_of_its_picture_and_the_others_go_on() {
+    let first = "no picture could be processed; the first: the picture ";
+    for (script, why) in [
+        ("kill -9 $$", "ended the process that worked on it"),
+        ("exit 0", "ended the process that worked on it"),
+        ("cat", "ended the process that worked on it"),
+        ("cat >/dev/null; sleep 100", "took too long to work on"),
+        ("kill -XCPU $$", "took too long to work on"),
+        ("kill -ABRT $$", "needs more memory than one may have"),
+    ] {
+        assert_eq!(in_shell(script).await, format!("{first}{why}"), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_somebody_ends_is_not_held_against_its_picture() {
+    assert_eq!(in_shell("kill -TERM $$").await, "process_ended");
 }

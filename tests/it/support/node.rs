@@ -255,7 +255,9 @@ impl Node {
 
     async fn send_file(&self, name: &str, body: reqwest::Body) -> reqwest::Result<(u16, Value)> {
         let request = self.http.post(format!("{}/api/files?name={name}", self.url));
-        let answer = request.header("content-type", "text/csv").body(body).send().await?;
+        let is_picture = [".jpg", ".png", ".gif"].iter().any(|end| name.ends_with(end));
+        let content_type = if is_picture { "application/octet-stream" } else { "text/csv" };
+        let answer = request.header("content-type", content_type).body(body).send().await?;
         Ok((answer.status().as_u16(), answer.json().await?))
     }
 
@@ -340,6 +342,11 @@ impl Node {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(figure)).unwrap();
         line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() / 1024
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal, as `TERM` or `KILL`.

@@ -1,0 +1,93 @@
+//! The user's pictures: several at once, written down in their order.
+
+use super::done::Done;
+use super::keep::{self, Names};
+use super::params::Own;
+use super::picture::{Refused, Wanted};
+use super::pictures::{Finished, Lane, Pictures};
+use super::work::Job;
+use crate::task::{Artifact, text::clip};
+use crate::types::{Context, Failure, Input, Level};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A picture's name, and what became of it, in the lane that has its files.
+type Worked = Result<(String, Lane, Result<Finished, Refused>), Failure>;
+
+/// Lanes that are free.
+type Free = Arc<Mutex<Vec<Lane>>>;
+
+/// Works on them all. What stops it stops all processes at once: they are killed as their lanes are dropped.
+pub async fn resize_all(own: Own, pictures: &Pictures, ctx: &Context) -> Result<Vec<Value>, Failure> {
+    tokio::select! {
+        biased;
+        () = ctx.stopped() => Err(Failure::Stopped),
+        done = resize_in_order(own, pictures, ctx) => done,
+    }
+}
+
+async fn resize_in_order(own: Own, pictures: &Pictures, ctx: &Context) -> Result<Vec<Value>, Failure> {
+    let (width, height) = (own.target_width, own.target_height);
+    let wanted = Wanted { width, height, fit: own.fit, enlarge: own.enlarge, quality: own.quality };
+    let job = Arc::new(Job { wanted, format: own.format });
+    let total = own.file_ids.len();
+    let mut done = Done::open(ctx, total).await?;
+    ctx.log(Level::Info, format!("pictures to resize: {}, to {width} × {height}", total - done.count()));
+    let mut names = Names::new(done.files().map(|file| file.name.clone()).collect());
+    let lanes = (0..pictures.lanes()).map(|_| Lane::new(pictures.clone())).collect();
+    let free: Free = Arc::new(Mutex::new(lanes));
+    let inputs: Vec<Input> =
+        own.file_ids[done.count()..].iter().map(|id| ctx.input(*id).cloned()).collect::<Result<_, _>>()?;
+    // Each is a task of its own: a picture goes on while another is written down.
+    let begin = |input| AbortOnDropHandle::new(tokio::spawn(one(free.clone(), job.clone(), input, ctx.clone())));
+    let mut worked = stream::iter(inputs).map(begin).buffered(pictures.lanes());
+    ctx.progress(done.count() as i64, total as i64, Some(format!("picture {} of {total}", done.count() + 1)));
+    while let Some(ended) = worked.next().await {
+        let (name, mut lane, result) = match ended {
+            Ok(worked) => worked?,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(Failure::Stopped),
+        };
+        let (line, file) = match result {
+            Ok(finished) => {
+                let (line, file) = write(&name, finished, &mut lane, &mut names, ctx).await?;
+                (line, Some(file))
+            }
+            Err(refused) => {
+                ctx.log(Level::Warn, format!("{name}: {}", refused.message));
+                (json!({ "name": name, "error": { "code": refused.code, "message": refused.message } }), None)
+            }
+        };
+        free.lock().await.push(lane);
+        done.add(line, file, ctx).await?;
+        let next = (done.count() + 1).min(total);
+        ctx.progress(done.count() as i64, total as i64, Some(format!("picture {next} of {total}")));
+    }
+    Ok(done.lines())
+}
+
+async fn one(free: Free, job: Arc<Job>, input: Input, ctx: Context) -> Worked {
+    // There is one for each that is on its way.
+    let lane = free.lock().await.pop();
+    let mut lane = lane.ok_or(Failure::Stopped)?;
+    let result = lane.work(&job, &input, &ctx).await?;
+    Ok((clip(&input.name, 200), lane, result))
+}
+
+/// Writes its files; gives its line in the result.
+async fn write(
+    name: &str,
+    mut finished: Finished,
+    lane: &mut Lane,
+    names: &mut Names,
+    ctx: &Context,
+) -> Result<(Value, Artifact), Failure> {
+    let piece = finished.made.pieces[0].clone();
+    let artifact = names.next(name, &piece);
+    let mut output = keep::begin(&artifact, &piece, ctx).await?;
+    lane.pour(&mut finished, 0, &mut output.writer).await?;
+    Ok((keep::line(name, &finished.made, &[artifact], ctx), output.keep().await?))
+}
