@@ -15,6 +15,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/csv.md",
     "docs/csv-filter.md",
     "docs/mail.md",
+    "docs/images.md",
     "docs/live.md",
     "docs/activity.md",
     "bench/rivals/README.md",

@@ -14,12 +14,21 @@ pub struct Done {
     pictures: Vec<Picture>,
 }
 
-/// A finished one, or one that was refused and has no file.
+/// A finished one, or one that was refused and has no files.
 #[derive(Serialize, Deserialize)]
 struct Picture {
     /// Its line in the result.
     line: Value,
     file: Option<Artifact>,
+    /// Where it came out in several sizes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more: Vec<Artifact>,
+}
+
+impl Picture {
+    fn files(&self) -> impl Iterator<Item = &Artifact> {
+        self.file.iter().chain(&self.more)
+    }
 }
 
 impl Done {
@@ -29,9 +38,11 @@ impl Done {
         let mut done = ctx.checkpoint::<Done>(NAME).unwrap_or_default();
         done.pictures.truncate(total);
         for at in 0..done.pictures.len() {
-            if let Some(file) = &done.pictures[at].file
-                && !ctx.adopt(file).await?
-            {
+            let mut whole = true;
+            for file in done.pictures[at].files() {
+                whole = whole && ctx.adopt(file).await?;
+            }
+            if !whole {
                 done.pictures.truncate(at);
                 break;
             }
@@ -50,12 +61,13 @@ impl Done {
 
     /// Their files.
     pub fn files(&self) -> impl Iterator<Item = &Artifact> {
-        self.pictures.iter().filter_map(|picture| picture.file.as_ref())
+        self.pictures.iter().flat_map(Picture::files)
     }
 
     /// One more: on disk when this returns.
-    pub async fn add(&mut self, line: Value, file: Option<Artifact>, ctx: &Context) -> Result<(), Failure> {
-        self.pictures.push(Picture { line, file });
+    pub async fn add(&mut self, line: Value, files: Vec<Artifact>, ctx: &Context) -> Result<(), Failure> {
+        let mut files = files.into_iter();
+        self.pictures.push(Picture { line, file: files.next(), more: files.collect() });
         ctx.save(NAME, self).await
     }
 

@@ -2,7 +2,7 @@
 
 use super::work::{Made, Piece};
 use crate::types::{Context, Failure, Level, Output};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
 /// As much of a picture's name goes into its artifact's.
@@ -46,14 +46,36 @@ pub async fn begin(artifact: &str, piece: &Piece, ctx: &Context) -> Result<Outpu
     ctx.output(artifact, &format!("image/{}", piece.format.word())).await
 }
 
-/// A finished picture's line in the result, and what the log says of it.
+/// A finished picture's line in the result, and what the log says of it. The first of its sizes stands in the line itself,
+/// as if it were the only one.
 pub fn line(name: &str, made: &Made, artifacts: &[String], ctx: &Context) -> Value {
-    let (was, is) = (&made.original, &made.pieces[0]);
-    let (word, bytes) = (is.format.word(), is.bytes);
-    let (from, to) = (format!("{} × {}", was.width, was.height), format!("{} × {}", is.width, is.height));
-    ctx.log(Level::Info, format!("{name}: {from} to {to}, {word}, {bytes} bytes"));
-    json!({
-        "name": name, "artifact": artifacts[0], "width": is.width, "height": is.height, "format": word,
-        "bytes": bytes, "original": was,
-    })
+    let was = &made.original;
+    let sizes: Vec<_> = made.pieces.iter().zip(artifacts).map(|(piece, artifact)| size(piece, artifact)).collect();
+    for piece in &made.pieces {
+        let (width, height, word, bytes) = (piece.width, piece.height, piece.format.word(), piece.bytes);
+        let sizes = format!("{} × {} to {width} × {height}", was.width, was.height);
+        ctx.log(Level::Info, format!("{name}: {sizes}, {word}, {bytes} bytes"));
+    }
+    let mut line = Map::from_iter([("name".to_owned(), json!(name))]);
+    line.extend(sizes[0].clone());
+    line.insert("original".to_owned(), json!(was));
+    if sizes.len() > 1 {
+        line.insert("sizes".to_owned(), json!(sizes));
+    }
+    if !made.notes.is_empty() {
+        made.notes.iter().for_each(|note| ctx.log(Level::Warn, format!("{name}: {note}")));
+        line.insert("notes".to_owned(), json!(made.notes));
+    }
+    line.into()
+}
+
+fn size(piece: &Piece, artifact: &str) -> Map<String, Value> {
+    let members = [
+        ("artifact", json!(artifact)),
+        ("width", json!(piece.width)),
+        ("height", json!(piece.height)),
+        ("format", json!(piece.format.word())),
+        ("bytes", json!(piece.bytes)),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

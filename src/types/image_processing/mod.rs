@@ -1,14 +1,18 @@
 //! `image_processing`: resizes pictures, of its own making or the user's.
 
 mod child;
+mod colour;
 mod done;
 mod draw;
+mod encode;
+mod jpeg;
 mod keep;
 mod own;
 mod params;
 mod picture;
 mod pictures;
 mod serve;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -16,11 +20,14 @@ mod work;
 
 use super::{Context, Failure, Level, TaskType, schema};
 use crate::files;
+use crate::task::text::FieldError;
 use async_trait::async_trait;
 use done::Done;
-use params::{Fitting, Format, Made, Own, Params};
-use picture::{Refused, Wanted};
+use encode::{Beside, encode};
+use params::{Fitting, Format, Gravity, Made, Own, Params};
+use picture::Refused;
 use serde_json::{Value, json, value::RawValue};
+use shape::Shape;
 use tokio::io::AsyncWriteExt;
 use work::{Begun, Job};
 
@@ -62,7 +69,10 @@ impl TaskType for ImageProcessing {
             "images": { "type": "array", "items": { "type": "object", "properties": {
                 "name": { "type": "string" }, "artifact": { "type": "string" }, "width": { "type": "integer" },
                 "height": { "type": "integer" }, "format": { "type": "string" }, "bytes": { "type": "integer" },
-                "original": { "type": "object" }, "error": { "type": "object", "description": "Why this one did not." },
+                "original": { "type": "object" },
+                "sizes": { "type": "array", "items": { "type": "object" }, "description": "Where there are several, all of them." },
+                "notes": { "type": "array", "items": { "type": "string" }, "description": "What could not be done as one would think." },
+                "error": { "type": "object", "description": "Why this one did not." },
             } } },
         }, "required": ["images_processed", "images"] })
     }
@@ -72,6 +82,11 @@ impl TaskType for ImageProcessing {
             json!({ "num_images": 3, "target_width": 800, "target_height": 600 }),
             json!({ "num_images": 1, "target_width": 200, "target_height": 200 }),
         ]
+    }
+
+    fn check(&self, params: &Value) -> Vec<FieldError> {
+        // What is of the other form has nothing to be checked here.
+        serde_json::from_value::<Own>(params.clone()).map(|own| own.check()).unwrap_or_default()
     }
 
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
@@ -99,13 +114,21 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
     for number in done.count() as u32 + 1..=made.num_images {
         let (width, height) = (made.target_width, made.target_height);
         let name = format!("image-{number:02}.png");
-        let wanted = Wanted { width, height, fit: Fitting::Exact, enlarge: true, quality: 100 };
-        let job = Job { wanted, format: Some(Format::Png) };
+        let shape = Shape { width, height, fit: Fitting::Exact, gravity: Gravity::Center, enlarge: true };
+        let job = Job {
+            shapes: vec![shape],
+            rotate: 0,
+            grayscale: false,
+            keep_metadata: false,
+            keep_profile: false,
+            format: Some(Format::Png),
+            quality: 100,
+        };
         let draw = move |ctx: &Context| {
             // Half as large again in each direction, so that there is something to resize.
             let drawn = draw::picture(number, width * 3 / 2, height * 3 / 2);
             ctx.check()?;
-            let drawn = picture::encode(drawn, Format::Png, 100).map_err(fatal)?;
+            let drawn = encode(drawn, Format::Png, 100, Beside::default()).map_err(fatal)?;
             ctx.check()?;
             work::begin(job, drawn.into()).and_then(Begun::make).map_err(fatal)
         };
@@ -114,7 +137,7 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
         output.writer.write_all(&files[0]).await.map_err(files::Error::from)?;
         let file = output.keep().await?;
         let line = keep::line(&name, &drawn, &[name.clone()], ctx);
-        done.add(line, Some(file), ctx).await?;
+        done.add(line, vec![file], ctx).await?;
         ctx.progress(number.into(), made.num_images.into(), Some(format!("picture {number} of {}", made.num_images)));
     }
     Ok(done.lines())

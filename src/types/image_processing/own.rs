@@ -3,7 +3,7 @@
 use super::done::Done;
 use super::keep::{self, Names};
 use super::params::Own;
-use super::picture::{Refused, Wanted};
+use super::picture::Refused;
 use super::pictures::{Finished, Lane, Pictures};
 use super::work::Job;
 use crate::task::{Artifact, text::clip};
@@ -30,12 +30,10 @@ pub async fn resize_all(own: Own, pictures: &Pictures, ctx: &Context) -> Result<
 }
 
 async fn resize_in_order(own: Own, pictures: &Pictures, ctx: &Context) -> Result<Vec<Value>, Failure> {
-    let (width, height) = (own.target_width, own.target_height);
-    let wanted = Wanted { width, height, fit: own.fit, enlarge: own.enlarge, quality: own.quality };
-    let job = Arc::new(Job { wanted, format: own.format });
+    let job = Arc::new(own.job());
     let total = own.file_ids.len();
     let mut done = Done::open(ctx, total).await?;
-    ctx.log(Level::Info, format!("pictures to resize: {}, to {width} × {height}", total - done.count()));
+    ctx.log(Level::Info, format!("pictures to resize: {}, to {}", total - done.count(), sizes(&job)));
     let mut names = Names::new(done.files().map(|file| file.name.clone()).collect());
     let lanes = (0..pictures.lanes()).map(|_| Lane::new(pictures.clone())).collect();
     let free: Free = Arc::new(Mutex::new(lanes));
@@ -51,18 +49,15 @@ async fn resize_in_order(own: Own, pictures: &Pictures, ctx: &Context) -> Result
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(Failure::Stopped),
         };
-        let (line, file) = match result {
-            Ok(finished) => {
-                let (line, file) = write(&name, finished, &mut lane, &mut names, ctx).await?;
-                (line, Some(file))
-            }
+        let (line, files) = match result {
+            Ok(finished) => write(&name, finished, &mut lane, &mut names, ctx).await?,
             Err(refused) => {
                 ctx.log(Level::Warn, format!("{name}: {}", refused.message));
-                (json!({ "name": name, "error": { "code": refused.code, "message": refused.message } }), None)
+                (json!({ "name": name, "error": { "code": refused.code, "message": refused.message } }), Vec::new())
             }
         };
         free.lock().await.push(lane);
-        done.add(line, file, ctx).await?;
+        done.add(line, files, ctx).await?;
         let next = (done.count() + 1).min(total);
         ctx.progress(done.count() as i64, total as i64, Some(format!("picture {next} of {total}")));
     }
@@ -77,17 +72,27 @@ async fn one(free: Free, job: Arc<Job>, input: Input, ctx: Context) -> Worked {
     Ok((clip(&input.name, 200), lane, result))
 }
 
-/// Writes its files; gives its line in the result.
+/// Writes its files; gives its line in the result, and them.
 async fn write(
     name: &str,
     mut finished: Finished,
     lane: &mut Lane,
     names: &mut Names,
     ctx: &Context,
-) -> Result<(Value, Artifact), Failure> {
-    let piece = finished.made.pieces[0].clone();
-    let artifact = names.next(name, &piece);
-    let mut output = keep::begin(&artifact, &piece, ctx).await?;
-    lane.pour(&mut finished, 0, &mut output.writer).await?;
-    Ok((keep::line(name, &finished.made, &[artifact], ctx), output.keep().await?))
+) -> Result<(Value, Vec<Artifact>), Failure> {
+    let mut files = Vec::new();
+    for at in 0..finished.made.pieces.len() {
+        let piece = finished.made.pieces[at].clone();
+        let mut output = keep::begin(&names.next(name, &piece), &piece, ctx).await?;
+        lane.pour(&mut finished, at, &mut output.writer).await?;
+        files.push(output.keep().await?);
+    }
+    let artifacts: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    Ok((keep::line(name, &finished.made, &artifacts, ctx), files))
+}
+
+/// What they come to, for a person.
+fn sizes(job: &Job) -> String {
+    let sizes: Vec<_> = job.shapes.iter().map(|shape| format!("{} × {}", shape.width, shape.height)).collect();
+    sizes.join(", ")
 }

@@ -10,7 +10,7 @@ fn here() -> ImageProcessing {
 }
 
 fn jpeg(width: u32, height: u32) -> Vec<u8> {
-    picture::encode(draw::picture(1, width, height), Format::Jpeg, 80).unwrap()
+    encode(draw::picture(1, width, height), Format::Jpeg, 80, Beside::default()).unwrap()
 }
 
 #[tokio::test]
@@ -79,7 +79,8 @@ fn the_defaults_of_the_schema_are_those_of_the_code() {
     let params = serde_json::value::to_raw_value(&json!({ "file_ids": [Uuid::nil()] })).unwrap();
     let filled = schema.check(&params).unwrap();
     let expected = json!({ "file_ids": [Uuid::nil()], "target_width": own.target_width, "target_height": own.target_height,
-        "fit": "fit", "enlarge": own.enlarge, "quality": own.quality });
+        "fit": "fit", "gravity": "center", "sizes": [], "enlarge": false, "rotate": 0, "grayscale": false,
+        "quality": own.quality, "metadata": "drop", "profile": "srgb" });
     assert_eq!((filled.params, filled.files.len(), own.fit), (expected, 1, Fitting::Fit));
 }
 
@@ -93,6 +94,10 @@ fn sizes_out_of_range_are_refused() {
         json!({ "file_ids": [Uuid::nil()], "target_width": 0 }),
         json!({ "file_ids": [Uuid::nil()], "quality": 101 }),
         json!({ "file_ids": [Uuid::nil()], "format": "heic" }),
+        json!({ "file_ids": [Uuid::nil()], "rotate": 45 }),
+        json!({ "file_ids": [Uuid::nil()], "sizes": ["0x10"] }),
+        json!({ "file_ids": [Uuid::nil()], "sizes": ["10x10", "10x10"] }),
+        json!({ "file_ids": [Uuid::nil()], "gravity": "north" }),
     ] {
         let raw = serde_json::value::to_raw_value(&params).unwrap();
         assert_eq!(schema.check(&raw).expect_err("out of range").len(), 1, "{params}");
@@ -164,4 +169,36 @@ async fn a_process_that_dies_or_hangs_is_told_of_its_picture_and_the_others_go_o
 #[tokio::test]
 async fn a_process_that_somebody_ends_is_not_held_against_its_picture() {
     assert_eq!(in_shell("kill -TERM $$").await, "process_ended");
+}
+
+#[test]
+fn a_box_that_is_too_large_is_refused_at_the_submit() {
+    let types = crate::types::Types::new(vec![Box::new(here())]);
+    let entry = types.iter().next().unwrap();
+    for (more, pointer) in [
+        (json!({ "sizes": ["100x100", "10001x1"] }), "/sizes/1"),
+        (json!({ "sizes": ["10000x10000"], "fit": "exact" }), "/sizes/0"),
+        (json!({ "target_width": 10000, "target_height": 10000, "fit": "fill" }), "/target_width"),
+    ] {
+        let mut params = json!({ "file_ids": [Uuid::nil()] });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let errors = entry.check(&serde_json::value::to_raw_value(&params).unwrap()).expect_err("too large");
+        assert_eq!((errors.len(), errors[0].pointer.as_str()), (1, pointer));
+    }
+}
+
+#[tokio::test]
+async fn each_picture_comes_in_each_size_and_is_finished_with_all_of_them() {
+    let mut trial = Trial::new();
+    let ids = [trial.upload("a.jpg", &jpeg(200, 100)).await, trial.upload("b.jpg", &jpeg(80, 100)).await];
+    let params = json!({ "file_ids": ids, "sizes": ["100x100", "50x50"], "format": "png" });
+    trial.lose_after(1);
+    assert_eq!(trial.run(here(), params.clone()).await.code(), "stopped");
+    trial.lose_after(usize::MAX);
+    let left = trial.run(here(), params).await;
+    let names: Vec<&str> = left.outputs.iter().map(|output| output.0.as_str()).collect();
+    assert_eq!(names, ["a-100x50.png", "a-50x25.png", "b-80x100.png", "b-40x50.png"]);
+    assert!(left.locations[1].contains("0001/") && left.locations[2].contains("0002/"), "{:?}", left.locations);
+    let image = &left.result()["images"][1];
+    assert_eq!((&image["artifact"], &image["sizes"][1]["artifact"]), (&json!("b-80x100.png"), &json!("b-40x50.png")));
 }

@@ -1,20 +1,36 @@
 //! What is done to one picture, wherever that happens: the same in a child process and in this one.
 
+use super::colour;
+use super::encode::{self, Beside};
 use super::params::Format;
-use super::picture::{self, Opened, Refused, Wanted};
+use super::picture::{self, MAX_PIXELS, Opened, Picture, Refused, refused};
+use super::shape::{Shape, Turn};
 use bytes::Bytes;
 use image::ImageFormat;
+use image::metadata::Orientation;
 use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1024 * 1024;
+/// A longer note of a camera does not go into a JPEG.
+const MAX_EXIF_BYTES: usize = 65_000;
 
 /// What is asked of one picture.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
-    /// Its size.
-    pub wanted: Wanted,
+    /// What comes out, one file each.
+    pub shapes: Vec<Shape>,
+    /// To the right, in degrees, after it was turned upright.
+    pub rotate: u16,
+    /// Whether it loses its colours.
+    pub grayscale: bool,
+    /// Whether what the camera noted goes with it.
+    pub keep_metadata: bool,
+    /// Whether its colour profile goes with it; else it is brought to sRGB.
+    pub keep_profile: bool,
     /// What is written; when absent as it was, or PNG.
     pub format: Option<Format>,
+    /// 1 to 100, for JPEG.
+    pub quality: u8,
 }
 
 /// What a picture was.
@@ -50,6 +66,8 @@ pub struct Made {
     pub original: Original,
     /// What it is now.
     pub pieces: Vec<Piece>,
+    /// What could not be done as one would think.
+    pub notes: Vec<String>,
 }
 
 /// A picture of which the header was read.
@@ -57,20 +75,33 @@ pub struct Begun {
     opened: Opened,
     bytes: u64,
     job: Job,
+    /// The pixels of all that comes out.
+    written: u64,
 }
 
-/// Reads the header, and refuses what is too large by it.
+/// Reads the header, and refuses by it what is too large, or would become so.
 pub fn begin(job: Job, file: Bytes) -> Result<Begun, Refused> {
     let bytes = file.len() as u64;
-    Ok(Begun { opened: picture::open(file)?, bytes, job })
+    let opened = picture::open(file)?;
+    let (width, height) = Turn::new(opened.noted(), job.rotate).size(opened.size());
+    let mut written = 0;
+    for shape in &job.shapes {
+        let (_, (width, height)) = shape.plan(width, height);
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > MAX_PIXELS {
+            let message = format!("{width} x {height} pixels would come out, which are too many: at most 50 million");
+            return Err(refused("too_large", &message));
+        }
+        written += pixels;
+    }
+    Ok(Begun { opened, bytes, job, written })
 }
 
 impl Begun {
-    /// How much memory the rest takes at most, in MiB. Measured: a decoder's own room and the copy that is
-    /// multiplied by alpha are each as much as the pixels at most.
+    /// How much memory the rest takes at most, in MiB: a decoder's own room and the copy that is multiplied by alpha are
+    /// each as much as the pixels at most.
     pub fn mib(&self) -> u32 {
-        let ours = self.job.wanted.most_pixels() * 8;
-        ((self.opened.decoded_bytes() * 5 / 2 + ours + 2 * self.bytes) / MIB) as u32 + 8
+        ((self.opened.decoded_bytes() * 5 / 2 + self.written * 8 + 2 * self.bytes) / MIB) as u32 + 8
     }
 
     /// Does it.
@@ -79,21 +110,62 @@ impl Begun {
     }
 
     fn make_unguarded(self) -> Result<(Made, Vec<Vec<u8>>), Refused> {
-        let Begun { opened, bytes, job } = self;
+        let Begun { opened, bytes, job, .. } = self;
         let picture = picture::decode(opened)?;
-        let was = picture.format;
-        let word = was.extensions_str().first().copied().unwrap_or_default().replace("jpg", "jpeg");
-        let (width, height) = (picture.pixels.width(), picture.pixels.height());
+        let word = picture.format.extensions_str().first().copied().unwrap_or_default().replace("jpg", "jpeg");
+        let (width, height) = Turn::new(picture.noted, 0).size((picture.pixels.width(), picture.pixels.height()));
         let original = Original { width, height, format: word, bytes };
-        let format = job.format.unwrap_or(match was {
-            ImageFormat::Jpeg => Format::Jpeg,
-            ImageFormat::WebP => Format::Webp,
-            _ => Format::Png,
-        });
-        let smaller = picture::resize(picture.pixels, &job.wanted)?;
-        let (width, height) = (smaller.width(), smaller.height());
-        let file = picture::encode(smaller, format, job.wanted.quality)?;
-        let piece = Piece { width, height, format, bytes: file.len() as u64 };
-        Ok((Made { original, pieces: vec![piece] }, vec![file]))
+        let mut made = Made { original, pieces: Vec::new(), notes: Vec::new() };
+        let mut files = Vec::new();
+        for shape in &job.shapes {
+            let (piece, file) = write(&picture, shape, &job, &mut made.notes)?;
+            made.pieces.push(piece);
+            files.push(file);
+        }
+        Ok((made, files))
     }
 }
+
+/// One of the files.
+fn write(picture: &Picture, shape: &Shape, job: &Job, notes: &mut Vec<String>) -> Result<(Piece, Vec<u8>), Refused> {
+    let mut note = |text: &str| {
+        if !notes.iter().any(|there| there == text) {
+            notes.push(text.to_owned());
+        }
+    };
+    let format = job.format.unwrap_or(match picture.format {
+        ImageFormat::Jpeg => Format::Jpeg,
+        ImageFormat::WebP => Format::Webp,
+        _ => Format::Png,
+    });
+    let mut pixels = shape.apply(&picture.pixels, Turn::new(picture.noted, job.rotate))?;
+    let mut beside = Beside::default();
+    if let Some(profile) = &picture.profile {
+        if job.keep_profile && !job.grayscale && colour::fits(profile, &pixels) {
+            beside.profile = Some(profile.clone());
+        } else {
+            let (converted, why) = colour::to_srgb(pixels, profile);
+            pixels = converted;
+            why.into_iter().for_each(&mut note);
+        }
+    }
+    if job.grayscale {
+        pixels = colour::grey(pixels);
+    }
+    match &picture.exif {
+        Some(exif) if job.keep_metadata && exif.len() > MAX_EXIF_BYTES => note("its metadata is too long to be kept"),
+        Some(exif) if job.keep_metadata => {
+            let mut exif = exif.clone();
+            // It is upright now.
+            let _ = Orientation::remove_from_exif_chunk(&mut exif);
+            beside.exif = Some(exif);
+        }
+        _ => {}
+    }
+    let (width, height) = (pixels.width(), pixels.height());
+    let file = encode::encode(pixels, format, job.quality, beside)?;
+    Ok((Piece { width, height, format, bytes: file.len() as u64 }, file))
+}
+
+#[cfg(test)]
+mod tests;

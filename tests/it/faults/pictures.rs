@@ -81,7 +81,7 @@ async fn a_cancel_ends_the_processes_that_work_on_pictures_within_two_seconds() 
     let node = home.start(&[]);
     let task = working(&node).await;
     let children = children(node.id());
-    let (status, _) = node.post(&format!("/api/tasks/{task}/cancel"), json!({})).await.unwrap();
+    let (status, _) = node.post("/api/tasks/cancel", json!({ "ids": [task] })).await.unwrap();
     assert!(status < 300, "{status}");
     let told = Instant::now();
     node.until(&task, Duration::from_secs(2), |task| task["status"] == "CANCELLED").await;

@@ -1,8 +1,7 @@
-//! Single pictures: what is refused, and what comes out.
+//! Single pictures: what is refused, and what is not.
 
 use super::*;
-
-const BOX: Wanted = Wanted { width: 100, height: 100, fit: Fitting::Fit, enlarge: false, quality: 85 };
+use image::RgbImage;
 
 fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let mut pixels = RgbImage::new(width, height);
@@ -33,13 +32,6 @@ fn png_header(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// The JPEG with an EXIF block that gives its orientation.
-fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let mut exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
-    [&jpeg[..2], &exif[..], &jpeg[2..]].concat()
-}
-
 #[test]
 fn a_bomb_is_refused_by_its_header() {
     for (width, height) in [(65_535, 65_535), (10_000, 10_000), (16_385, 1), (1, i32::MAX as u32)] {
@@ -56,60 +48,95 @@ fn what_is_cut_short_or_no_picture_is_refused_and_nothing_panics() {
     {
         let whole = file(20, 10, format);
         assert!(decode(&whole).is_ok(), "{format:?}");
-        (0..100).for_each(|part| drop(decode(&whole[..whole.len() * part / 100])));
         (0..whole.len()).for_each(|at| drop(decode(&[&whole[..at], &[!whole[at]], &whole[at + 1..]].concat())));
     }
-    for text in [&b""[..], b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"8BPS"] {
+    for text in
+        [&b""[..], b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"8BPS", b"\0\0\0\x18ftypheic\0\0\0\0"]
+    {
         assert_eq!(decode(text).err().unwrap().code, "unknown_format");
     }
 }
 
-#[test]
-fn a_turned_photo_comes_upright() {
-    let jpeg = with_orientation(&file(64, 32, ImageFormat::Jpeg), 6);
-    let pixels = decode(&jpeg).unwrap().pixels.into_rgb8();
-    // Turned by a quarter to the right, what was on the left is on top.
-    assert_eq!(pixels.dimensions(), (32, 64));
-    assert!(pixels.get_pixel(16, 8)[0] > 200 && pixels.get_pixel(16, 56)[2] > 200);
-    let again = decode(&encode(DynamicImage::from(pixels), Format::Jpeg, 85).unwrap()).unwrap();
-    assert_eq!((again.pixels.width(), again.pixels.height()), (32, 64));
+/// A WebP that moves, of that size, as far as its header goes.
+fn moving_webp(side: u32) -> Vec<u8> {
+    let mut canvas = vec![2, 0, 0, 0];
+    canvas.extend([&(side - 1).to_le_bytes()[..3], &(side - 1).to_le_bytes()[..3]].concat());
+    let mut frame = vec![0; 6];
+    frame.extend(&canvas[4..]);
+    frame.extend([100, 0, 0, 0]);
+    frame.extend(b"VP8L\x08\0\0\0\x2f\0\0\0\0\0\0\0");
+    let mut chunks = b"WEBP".to_vec();
+    for (name, content) in [(b"VP8X", canvas), (b"ANIM", vec![0; 6]), (b"ANMF", frame)] {
+        chunks.extend(name);
+        chunks.extend((content.len() as u32).to_le_bytes());
+        chunks.extend(content);
+    }
+    [&b"RIFF"[..], &(chunks.len() as u32).to_le_bytes(), &chunks].concat()
+}
+
+/// A TIFF whose directory leads to itself, with other values for some of its tags.
+fn odd_tiff(changes: &[(u16, u32)]) -> Vec<u8> {
+    let mut file = file(20, 10, ImageFormat::Tiff);
+    let number = |file: &[u8], at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    let directory = number(&file, 4) as usize;
+    let entries = usize::from(u16::from_le_bytes([file[directory], file[directory + 1]]));
+    for entry in (0..entries).map(|entry| directory + 2 + 12 * entry) {
+        let tag = u16::from_le_bytes([file[entry], file[entry + 1]]);
+        if let Some((_, value)) = changes.iter().find(|change| change.0 == tag) {
+            file[entry + 8..entry + 12].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    let next = directory + 2 + 12 * entries;
+    file[next..next + 4].copy_from_slice(&(directory as u32).to_le_bytes());
+    file
 }
 
 #[test]
-fn the_whole_picture_fits_and_is_not_enlarged() {
-    assert_eq!(target(400, 200, &BOX), (100, 50));
-    assert_eq!(target(40, 20, &BOX), (40, 20));
-    assert_eq!(target(40, 20, &Wanted { enlarge: true, ..BOX }), (100, 50));
-    assert_eq!(target(16_000, 1, &BOX), (100, 1));
-    assert_eq!(target(40, 20, &Wanted { fit: Fitting::Fill, ..BOX }), (100, 100));
+fn hostile_headers_end_at_once() {
+    let began = std::time::Instant::now();
+    assert_eq!(decode(&moving_webp(16_383)).err().unwrap().code, "too_large");
+    assert_eq!(decode(&odd_tiff(&[])).err().unwrap().code, "undecodable");
+    // Where its strips begin, and how long they are.
+    for change in [(273, u32::MAX), (279, u32::MAX)] {
+        assert!(
+            ["undecodable", "too_large"].contains(&&*decode(&odd_tiff(&[change])).err().unwrap().code),
+            "{change:?}"
+        );
+    }
+    assert_eq!(decode(&odd_tiff(&[(256, 60_000), (257, 60_000)])).err().unwrap().code, "too_large");
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+fn noise() -> RgbImage {
+    RgbImage::from_fn(160, 120, |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5) as u8, (x * y * 31 % 251) as u8]))
 }
 
 #[test]
-fn filling_crops_and_stretching_does_not() {
-    let colour = |fit: Fitting| {
-        let mut pixels = RgbImage::from_pixel(300, 100, image::Rgb([0, 0, 255]));
-        (0..100).for_each(|y| (0..60).for_each(|x| pixels.put_pixel(x, y, image::Rgb([255, 0, 0]))));
-        let resized = resize(pixels.into(), &Wanted { fit, ..BOX }).unwrap().into_rgb8();
-        (resized.dimensions(), resized.get_pixel(2, 50)[0] > 128)
-    };
-    assert_eq!(colour(Fitting::Exact), ((100, 100), true));
-    assert_eq!(colour(Fitting::Fill), ((100, 100), false));
+fn what_is_cut_short_anywhere_is_refused() {
+    for format in
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff]
+    {
+        let mut whole = Cursor::new(Vec::new());
+        DynamicImage::from(noise()).write_to(&mut whole, format).unwrap();
+        let whole = whole.into_inner();
+        assert!(decode(&whole).is_ok(), "{format:?}");
+        let through = (0..100).filter(|part| decode(&whole[..whole.len() * part / 100]).is_ok());
+        assert_eq!(through.collect::<Vec<_>>(), [0usize; 0], "{format:?}");
+    }
 }
 
 #[test]
-fn invisible_colours_do_not_bleed() {
-    let mut pixels = image::RgbaImage::from_pixel(200, 200, image::Rgba([255, 0, 0, 0]));
-    (0..200).for_each(|y| (0..100).for_each(|x| pixels.put_pixel(x, y, image::Rgba([0, 0, 255, 255]))));
-    let resized = resize(pixels.into(), &BOX).unwrap();
-    assert!(resized.as_rgba8().unwrap().pixels().all(|pixel| pixel[3] == 0 || pixel[0] == 0));
-    let flat = decode(&encode(resized, Format::Jpeg, 90).unwrap()).unwrap().pixels.into_rgb8();
-    assert!(flat.get_pixel(90, 50).0.iter().all(|channel| *channel > 240));
-}
-
-#[test]
-fn sixteen_bits_are_written_in_every_format() {
-    for format in [Format::Png, Format::Jpeg, Format::Webp] {
-        let pixels = DynamicImage::new_rgba16(10, 10);
-        assert!(decode(&encode(pixels, format, 80).unwrap()).is_ok(), "{format:?}");
+fn a_photo_with_flipped_bits_decodes_or_not_and_nothing_else() {
+    for format in [ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Png] {
+        let mut whole = Cursor::new(Vec::new());
+        DynamicImage::from(noise()).write_to(&mut whole, format).unwrap();
+        let whole = whole.into_inner();
+        for step in 0..350 {
+            let mut file = whole.clone();
+            // A step that shares no factor with the length comes to other places each time.
+            let bit = step * 7919 % (file.len() * 8);
+            file[bit / 8] ^= 1 << (bit % 8);
+            drop(decode(&file));
+        }
     }
 }
