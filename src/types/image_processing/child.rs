@@ -67,9 +67,16 @@ impl Child {
     }
 
     /// Hands it a picture; answers how many MiB the rest takes.
-    pub async fn open(&mut self, job: &Job, mut file: Reader, bytes: u64) -> Result<Result<u32, Refused>, Lost> {
-        let request = Request::Open { job: job.clone(), bytes };
-        if wire::say(&mut self.input, &request).await.is_err() {
+    pub async fn open(
+        &mut self,
+        job: &Job,
+        mark: &[u8],
+        mut file: Reader,
+        bytes: u64,
+    ) -> Result<Result<u32, Refused>, Lost> {
+        let request = Request::Open { job: job.clone(), mark_bytes: mark.len() as u64, bytes };
+        let said = wire::say(&mut self.input, &request).await;
+        if said.is_err() || self.input.write_all(mark).await.is_err() {
             return Err(self.lost().await);
         }
         let mut chunk = vec![0; 64 * 1024];

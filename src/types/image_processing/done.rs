@@ -64,6 +64,11 @@ impl Done {
         self.pictures.iter().flat_map(Picture::files)
     }
 
+    /// The first file of each that has any.
+    pub fn firsts(&self) -> impl Iterator<Item = &Artifact> {
+        self.pictures.iter().filter_map(|picture| picture.file.as_ref())
+    }
+
     /// One more: on disk when this returns.
     pub async fn add(&mut self, line: Value, files: Vec<Artifact>, ctx: &Context) -> Result<(), Failure> {
         let mut files = files.into_iter();

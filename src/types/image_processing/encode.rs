@@ -22,6 +22,7 @@ pub fn encode(pixels: DynamicImage, format: Format, quality: u8, beside: Beside)
         Format::Jpeg => {
             on_white(pixels).write_with_encoder(with(JpegEncoder::new_with_quality(&mut file, quality), beside)?)
         }
+        Format::Gif => return Err(refused("unencodable", "only what moves is written as GIF")),
         Format::Webp => eight_bits(pixels).write_with_encoder(with(WebPEncoder::new_lossless(&mut file), beside)?),
     };
     done.map_err(|error| refused("unencodable", &error.to_string()))?;

@@ -1,5 +1,6 @@
 //! `image_processing`: resizes pictures, of its own making or the user's.
 
+mod animation;
 mod child;
 mod colour;
 mod done;
@@ -13,8 +14,10 @@ mod picture;
 mod pictures;
 mod serve;
 mod shape;
+mod sheet;
 #[cfg(test)]
 mod tests;
+mod watermark;
 mod wire;
 mod work;
 
@@ -22,6 +25,7 @@ use super::{Context, Failure, Level, TaskType, schema};
 use crate::files;
 use crate::task::text::FieldError;
 use async_trait::async_trait;
+use bytes::Bytes;
 use done::Done;
 use encode::{Beside, encode};
 use params::{Fitting, Format, Gravity, Made, Own, Params};
@@ -74,6 +78,7 @@ impl TaskType for ImageProcessing {
                 "notes": { "type": "array", "items": { "type": "string" }, "description": "What could not be done as one would think." },
                 "error": { "type": "object", "description": "Why this one did not." },
             } } },
+            "contact_sheet": { "type": "string", "description": "The artifact that shows all of them, where it was asked for." },
         }, "required": ["images_processed", "images"] })
     }
 
@@ -90,7 +95,9 @@ impl TaskType for ImageProcessing {
     }
 
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
-        let images = match ctx.params(params)? {
+        let params = ctx.params(params)?;
+        let has_sheet = matches!(&params, Params::Own(own) if own.contact_sheet);
+        let images = match params {
             Params::Made(made) => draw_all(&made, ctx).await?,
             Params::Own(own) => own::resize_all(own, &self.pictures, ctx).await?,
         };
@@ -103,7 +110,11 @@ impl TaskType for ImageProcessing {
             ));
         }
         ctx.log(Level::Info, format!("pictures done: {processed} of {}", images.len()));
-        ctx.result(&json!({ "images_processed": processed, "images": images }))
+        let mut result = json!({ "images_processed": processed, "images": images });
+        if has_sheet {
+            result["contact_sheet"] = json!(sheet::NAME);
+        }
+        ctx.result(&result)
     }
 }
 
@@ -115,22 +126,14 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
         let (width, height) = (made.target_width, made.target_height);
         let name = format!("image-{number:02}.png");
         let shape = Shape { width, height, fit: Fitting::Exact, gravity: Gravity::Center, enlarge: true };
-        let job = Job {
-            shapes: vec![shape],
-            rotate: 0,
-            grayscale: false,
-            keep_metadata: false,
-            keep_profile: false,
-            format: Some(Format::Png),
-            quality: 100,
-        };
+        let job = Job { shapes: vec![shape], format: Some(Format::Png), quality: 100, ..Job::default() };
         let draw = move |ctx: &Context| {
             // Half as large again in each direction, so that there is something to resize.
             let drawn = draw::picture(number, width * 3 / 2, height * 3 / 2);
             ctx.check()?;
             let drawn = encode(drawn, Format::Png, 100, Beside::default()).map_err(fatal)?;
             ctx.check()?;
-            work::begin(job, drawn.into()).and_then(Begun::make).map_err(fatal)
+            work::begin(job, Bytes::new(), drawn.into()).and_then(Begun::make).map_err(fatal)
         };
         let (drawn, files) = ctx.blocking(draw).await?;
         let mut output = keep::begin(&name, &drawn.pieces[0], ctx).await?;

@@ -4,15 +4,22 @@ use super::done::Done;
 use super::keep::{self, Names};
 use super::params::Own;
 use super::picture::Refused;
-use super::pictures::{Finished, Lane, Pictures};
+use super::pictures::{Finished, Lane, Pictures, Source};
+use super::sheet;
 use super::work::Job;
+use crate::files;
 use crate::task::{Artifact, text::clip};
 use crate::types::{Context, Failure, Input, Level};
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
+
+/// A larger watermark is refused: it goes to a process with every picture.
+const MAX_MARK_BYTES: u64 = 10 * 1024 * 1024;
 
 /// A picture's name, and what became of it, in the lane that has its files.
 type Worked = Result<(String, Lane, Result<Finished, Refused>), Failure>;
@@ -31,6 +38,7 @@ pub async fn resize_all(own: Own, pictures: &Pictures, ctx: &Context) -> Result<
 
 async fn resize_in_order(own: Own, pictures: &Pictures, ctx: &Context) -> Result<Vec<Value>, Failure> {
     let job = Arc::new(own.job());
+    let mark = watermark(&own, ctx).await?;
     let total = own.file_ids.len();
     let mut done = Done::open(ctx, total).await?;
     ctx.log(Level::Info, format!("pictures to resize: {}, to {}", total - done.count(), sizes(&job)));
@@ -40,7 +48,8 @@ async fn resize_in_order(own: Own, pictures: &Pictures, ctx: &Context) -> Result
     let inputs: Vec<Input> =
         own.file_ids[done.count()..].iter().map(|id| ctx.input(*id).cloned()).collect::<Result<_, _>>()?;
     // Each is a task of its own: a picture goes on while another is written down.
-    let begin = |input| AbortOnDropHandle::new(tokio::spawn(one(free.clone(), job.clone(), input, ctx.clone())));
+    let begin =
+        |input| AbortOnDropHandle::new(tokio::spawn(one(free.clone(), job.clone(), mark.clone(), input, ctx.clone())));
     let mut worked = stream::iter(inputs).map(begin).buffered(pictures.lanes());
     ctx.progress(done.count() as i64, total as i64, Some(format!("picture {} of {total}", done.count() + 1)));
     while let Some(ended) = worked.next().await {
@@ -61,14 +70,32 @@ async fn resize_in_order(own: Own, pictures: &Pictures, ctx: &Context) -> Result
         let next = (done.count() + 1).min(total);
         ctx.progress(done.count() as i64, total as i64, Some(format!("picture {next} of {total}")));
     }
+    if own.contact_sheet {
+        let firsts: Vec<_> = done.firsts().cloned().collect();
+        ctx.progress(total as i64, total as i64, Some("contact sheet".to_owned()));
+        sheet::make(&firsts, pictures, ctx).await?;
+    }
     Ok(done.lines())
 }
 
-async fn one(free: Free, job: Arc<Job>, input: Input, ctx: Context) -> Worked {
+/// The picture to lay on all others; empty where there is none.
+async fn watermark(own: &Own, ctx: &Context) -> Result<Bytes, Failure> {
+    let Some(id) = own.watermark_file_id else { return Ok(Bytes::new()) };
+    let input = ctx.input(id)?;
+    let mut mark = Vec::new();
+    if input.bytes > MAX_MARK_BYTES {
+        return Err(Failure::fatal("too_large", "the watermark's file is larger than 10 MiB"));
+    }
+    let reader = ctx.read(input, 0).await?;
+    reader.take(MAX_MARK_BYTES).read_to_end(&mut mark).await.map_err(files::Error::from)?;
+    Ok(mark.into())
+}
+
+async fn one(free: Free, job: Arc<Job>, mark: Bytes, input: Input, ctx: Context) -> Worked {
     // There is one for each that is on its way.
     let lane = free.lock().await.pop();
     let mut lane = lane.ok_or(Failure::Stopped)?;
-    let result = lane.work(&job, &input, &ctx).await?;
+    let result = lane.work(&job, &mark, Source::Upload(&input), &ctx).await?;
     Ok((clip(&input.name, 200), lane, result))
 }
 

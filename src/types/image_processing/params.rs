@@ -3,6 +3,7 @@
 use super::super::schema;
 use super::picture::MAX_PIXELS;
 use super::shape::Shape;
+use super::watermark::{self, Watermark};
 use super::work::Job;
 use crate::task::text::FieldError;
 use schemars::JsonSchema;
@@ -49,7 +50,7 @@ impl Default for Made {
 #[serde(deny_unknown_fields)]
 pub struct Own {
     /// The pictures, uploaded before.
-    #[schemars(with = "Vec<schema::FileId>", length(min = 1, max = 100))]
+    #[schemars(with = "Vec<schema::FileId>", length(min = 1, max = 200))]
     pub file_ids: Vec<Uuid>,
     /// The width of the box they go into.
     #[serde(default = "default_width")]
@@ -94,6 +95,30 @@ pub struct Own {
     /// them and takes the profile along.
     #[serde(default)]
     pub profile: Profile,
+    /// Of a GIF that moves: `first` takes its first picture; `all` resizes each of them, at most 100, and writes a GIF
+    /// whatever `format` says.
+    #[serde(default)]
+    pub frames: Frames,
+    /// A line of text to lay on each picture.
+    #[schemars(length(min = 1, max = 100))]
+    pub watermark_text: Option<String>,
+    /// A picture to lay on each picture, of at most 10 MiB, in place of a text.
+    #[schemars(with = "Option<schema::FileId>")]
+    pub watermark_file_id: Option<Uuid>,
+    /// Where it is laid.
+    #[serde(default = "default_position")]
+    pub watermark_position: Gravity,
+    /// How much of it is not seen through, in percent.
+    #[serde(default = "default_opacity")]
+    #[schemars(range(min = 1, max = 100))]
+    pub watermark_opacity: u8,
+    /// Its width, in percent of the picture's.
+    #[serde(default = "default_mark_size")]
+    #[schemars(range(min = 1, max = 100))]
+    pub watermark_size: u8,
+    /// Whether all pictures, small, come on one page as well: `contact-sheet.jpg`.
+    #[serde(default)]
+    pub contact_sheet: bool,
 }
 
 impl Own {
@@ -112,6 +137,16 @@ impl Own {
         }
         if self.sizes.is_empty() {
             self.check_pixels(self.target_width, self.target_height, "/target_width", &mut errors);
+        }
+        if let Some(text) = &self.watermark_text {
+            if self.watermark_file_id.is_some() {
+                let detail = "must not be given together with watermark_file_id";
+                errors.push(FieldError::new("/watermark_text", detail));
+            }
+            if let Some(unknown) = watermark::unknown(text) {
+                let detail = format!("has {unknown:?}, which the font does not have");
+                errors.push(FieldError::new("/watermark_text", detail));
+            }
         }
         errors
     }
@@ -139,7 +174,19 @@ impl Own {
             keep_profile: self.profile == Profile::Keep,
             format: self.format,
             quality: self.quality,
+            all_frames: self.frames == Frames::All,
+            watermark: self.watermark(),
         }
+    }
+}
+
+impl Own {
+    fn watermark(&self) -> Option<Watermark> {
+        if self.watermark_text.is_none() && self.watermark_file_id.is_none() {
+            return None;
+        }
+        let (place, opacity, size) = (self.watermark_position, self.watermark_opacity, self.watermark_size);
+        Some(Watermark { text: self.watermark_text.clone(), place, opacity, size })
     }
 }
 
@@ -193,6 +240,15 @@ pub enum Metadata {
     Keep,
 }
 
+/// What is taken of a GIF that moves.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Frames {
+    #[default]
+    First,
+    All,
+}
+
 /// What becomes of a colour profile.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -209,17 +265,20 @@ pub enum Format {
     Png,
     Jpeg,
     Webp,
+    /// Only of one that moves.
+    #[schemars(skip)]
+    Gif,
 }
 
 impl Format {
     /// Its name, also of its media type behind `image/`.
     pub fn word(self) -> &'static str {
-        ["png", "jpeg", "webp"][self as usize]
+        ["png", "jpeg", "webp", "gif"][self as usize]
     }
 
     /// How the names of its files end.
     pub fn extension(self) -> &'static str {
-        ["png", "jpg", "webp"][self as usize]
+        ["png", "jpg", "webp", "gif"][self as usize]
     }
 }
 
@@ -229,6 +288,18 @@ fn default_width() -> u32 {
 
 fn default_height() -> u32 {
     Made::default().target_height
+}
+
+fn default_position() -> Gravity {
+    Gravity::BottomRight
+}
+
+fn default_opacity() -> u8 {
+    50
+}
+
+fn default_mark_size() -> u8 {
+    25
 }
 
 fn default_quality() -> u8 {

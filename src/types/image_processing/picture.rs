@@ -58,6 +58,11 @@ impl Opened {
         self.decoder.dimensions()
     }
 
+    /// Whether it may move.
+    pub fn is_gif(&self) -> bool {
+        self.format == ImageFormat::Gif
+    }
+
     /// How it is to be turned to be upright.
     pub fn noted(&self) -> Orientation {
         self.noted

@@ -4,7 +4,8 @@ use super::MAX_FILE_BYTES;
 use super::child::{Child, Lost, Program};
 use super::picture::{Refused, refused};
 use super::work::{self, Begun, Job, Made};
-use crate::files;
+use crate::files::{self, Reader};
+use crate::task::Artifact;
 use crate::types::{Context, Failure, Input};
 use bytes::Bytes;
 use std::num::NonZero;
@@ -68,6 +69,31 @@ impl Pictures {
     }
 }
 
+/// Where a picture is.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// An upload.
+    Upload(&'a Input),
+    /// One that this task made.
+    Made(&'a Artifact),
+}
+
+impl Source<'_> {
+    fn bytes(self) -> u64 {
+        match self {
+            Source::Upload(input) => input.bytes,
+            Source::Made(artifact) => artifact.bytes as u64,
+        }
+    }
+
+    async fn read(self, ctx: &Context) -> Result<Reader, Failure> {
+        match self {
+            Source::Upload(input) => ctx.read(input, 0).await,
+            Source::Made(artifact) => Ok(ctx.reread(artifact).await?.ok_or(files::Error::NotFound)?),
+        }
+    }
+}
+
 /// A place where one picture at a time is worked on: with a process that serves one after the other, or without.
 pub struct Lane {
     pictures: Pictures,
@@ -87,21 +113,22 @@ impl Lane {
         Lane { pictures, child: None }
     }
 
-    /// Works on an upload. The outer error is the machine's, the inner one the picture's.
+    /// Works on a picture; `mark` is the watermark's, or empty. The outer error is the machine's, the inner one the picture's.
     pub async fn work(
         &mut self,
         job: &Job,
-        input: &Input,
+        mark: &Bytes,
+        source: Source<'_>,
         ctx: &Context,
     ) -> Result<Result<Finished, Refused>, Failure> {
-        if input.bytes > MAX_FILE_BYTES {
+        if source.bytes() > MAX_FILE_BYTES {
             return Ok(Err(refused("too_large", "the file is larger than 100 MiB")));
         }
         if self.pictures.program.is_none() {
-            return self.work_here(job, input, ctx).await;
+            return self.work_here(job, mark, source, ctx).await;
         }
         for _ in 0..MAX_ENDED {
-            match self.work_there(job, input, ctx).await {
+            match self.work_there(job, mark, source, ctx).await {
                 Ok(done) => return Ok(done),
                 Err(Lost::Picture(why)) => {
                     self.child = None;
@@ -139,15 +166,21 @@ impl Lane {
         Ok(())
     }
 
-    async fn work_there(&mut self, job: &Job, input: &Input, ctx: &Context) -> Result<Result<Finished, Refused>, Lost> {
+    async fn work_there(
+        &mut self,
+        job: &Job,
+        mark: &Bytes,
+        source: Source<'_>,
+        ctx: &Context,
+    ) -> Result<Result<Finished, Refused>, Lost> {
         let Lane { pictures, child } = self;
         let child = match (child, &pictures.program) {
             (Some(child), _) => child,
             (child, Some(program)) => child.insert(Child::start(program).map_err(Lost::Failure)?),
             (_, None) => return Err(Lost::Failure(Failure::Stopped)),
         };
-        let file = ctx.read(input, 0).await.map_err(Lost::Failure)?;
-        let mib = match child.open(job, file, input.bytes).await? {
+        let file = source.read(ctx).await.map_err(Lost::Failure)?;
+        let mib = match child.open(job, mark, file, source.bytes()).await? {
             Ok(mib) => mib,
             Err(why) => return Ok(Err(why)),
         };
@@ -156,20 +189,26 @@ impl Lane {
         Ok(made.map(|made| Finished { made, files: Vec::new() }))
     }
 
-    async fn work_here(&self, job: &Job, input: &Input, ctx: &Context) -> Result<Result<Finished, Refused>, Failure> {
-        let mut file = Vec::with_capacity(input.bytes as usize);
-        let reader = ctx.read(input, 0).await?;
+    async fn work_here(
+        &self,
+        job: &Job,
+        mark: &Bytes,
+        source: Source<'_>,
+        ctx: &Context,
+    ) -> Result<Result<Finished, Refused>, Failure> {
+        let mut file = Vec::with_capacity(source.bytes() as usize);
+        let reader = source.read(ctx).await?;
         reader.take(MAX_FILE_BYTES).read_to_end(&mut file).await.map_err(files::Error::from)?;
         let file = Bytes::from(file);
-        let (again, jobs) = (file.clone(), [job.clone(), job.clone()]);
-        let [first, second] = jobs;
+        let again = (job.clone(), mark.clone(), file.clone());
+        let (job, mark) = (job.clone(), mark.clone());
         // Looked at twice: a decoder stays on its thread.
-        let mib = ctx.blocking(move |_| Ok(work::begin(first, again).map(|begun| begun.mib()))).await?;
+        let mib = ctx.blocking(move |_| Ok(work::begin(again.0, again.1, again.2).map(|begun| begun.mib()))).await?;
         let _room = match mib {
             Ok(mib) => self.pictures.room(mib).await?,
             Err(why) => return Ok(Err(why)),
         };
-        let make = move |ctx: &Context| ctx.check().map(|()| work::begin(second, file).and_then(Begun::make));
+        let make = move |ctx: &Context| ctx.check().map(|()| work::begin(job, mark, file).and_then(Begun::make));
         let made = ctx.blocking(make).await?;
         Ok(made.map(|(made, files)| Finished { made, files }))
     }

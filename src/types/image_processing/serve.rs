@@ -34,33 +34,42 @@ pub fn serve_pictures() -> i32 {
     });
     let mut output = io::stdout().lock();
     let mut begun = None;
-    while let Ok((request, file)) = told.recv() {
-        if answer(request, file, &mut begun, &mut output).is_err() {
+    while let Ok((request, files)) = told.recv() {
+        if answer(request, files, &mut begun, &mut output).is_err() {
             break;
         }
     }
     0
 }
 
-/// What is asked, with the file that follows it.
-fn hear(input: &mut impl Read) -> io::Result<(Request, Vec<u8>)> {
+/// What is asked, with the files that follow it: the watermark's and the picture's.
+fn hear(input: &mut impl Read) -> io::Result<(Request, [Vec<u8>; 2])> {
     let request = wire::listen(input)?;
-    let mut file = Vec::new();
-    if let Request::Open { bytes, .. } = &request {
-        file.reserve_exact(*bytes as usize);
-        if input.take(*bytes).read_to_end(&mut file)? as u64 != *bytes {
+    let lengths = match &request {
+        Request::Open { mark_bytes, bytes, .. } => [*mark_bytes, *bytes],
+        Request::Make => [0, 0],
+    };
+    let mut files = [Vec::new(), Vec::new()];
+    for (file, bytes) in files.iter_mut().zip(lengths) {
+        file.reserve_exact(bytes as usize);
+        if input.take(bytes).read_to_end(file)? as u64 != bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    Ok((request, file))
+    Ok((request, files))
 }
 
-fn answer(request: Request, file: Vec<u8>, begun: &mut Option<Begun>, output: &mut impl Write) -> io::Result<()> {
+fn answer(
+    request: Request,
+    [mark, file]: [Vec<u8>; 2],
+    begun: &mut Option<Begun>,
+    output: &mut impl Write,
+) -> io::Result<()> {
     let refused = |refused: Refused| (Reply::Refused(refused), Vec::new());
     let (reply, files) = match (request, begun.take()) {
         (Request::Open { job, .. }, _) => {
             more_cpu()?;
-            match work::begin(job, file.into()) {
+            match work::begin(job, mark.into(), file.into()) {
                 Ok(picture) => (Reply::Opened(begun.insert(picture).mib()), Vec::new()),
                 Err(why) => refused(why),
             }

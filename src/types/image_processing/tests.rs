@@ -80,7 +80,9 @@ fn the_defaults_of_the_schema_are_those_of_the_code() {
     let filled = schema.check(&params).unwrap();
     let expected = json!({ "file_ids": [Uuid::nil()], "target_width": own.target_width, "target_height": own.target_height,
         "fit": "fit", "gravity": "center", "sizes": [], "enlarge": false, "rotate": 0, "grayscale": false,
-        "quality": own.quality, "metadata": "drop", "profile": "srgb" });
+        "quality": own.quality, "metadata": "drop", "profile": "srgb",
+        "frames": "first", "watermark_position": "bottom_right", "watermark_opacity": own.watermark_opacity,
+        "watermark_size": own.watermark_size, "contact_sheet": false });
     assert_eq!((filled.params, filled.files.len(), own.fit), (expected, 1, Fitting::Fit));
 }
 
@@ -172,17 +174,19 @@ async fn a_process_that_somebody_ends_is_not_held_against_its_picture() {
 }
 
 #[test]
-fn a_box_that_is_too_large_is_refused_at_the_submit() {
+fn what_the_schema_cannot_say_is_refused_at_the_submit_too() {
     let types = crate::types::Types::new(vec![Box::new(here())]);
     let entry = types.iter().next().unwrap();
     for (more, pointer) in [
         (json!({ "sizes": ["100x100", "10001x1"] }), "/sizes/1"),
+        (json!({ "watermark_text": "漢" }), "/watermark_text"),
+        (json!({ "watermark_text": "a", "watermark_file_id": Uuid::nil() }), "/watermark_text"),
         (json!({ "sizes": ["10000x10000"], "fit": "exact" }), "/sizes/0"),
         (json!({ "target_width": 10000, "target_height": 10000, "fit": "fill" }), "/target_width"),
     ] {
         let mut params = json!({ "file_ids": [Uuid::nil()] });
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let errors = entry.check(&serde_json::value::to_raw_value(&params).unwrap()).expect_err("too large");
+        let errors = entry.check(&serde_json::value::to_raw_value(&params).unwrap()).expect_err("refused");
         assert_eq!((errors.len(), errors[0].pointer.as_str()), (1, pointer));
     }
 }
@@ -201,4 +205,29 @@ async fn each_picture_comes_in_each_size_and_is_finished_with_all_of_them() {
     assert!(left.locations[1].contains("0001/") && left.locations[2].contains("0002/"), "{:?}", left.locations);
     let image = &left.result()["images"][1];
     assert_eq!((&image["artifact"], &image["sizes"][1]["artifact"]), (&json!("b-80x100.png"), &json!("b-40x50.png")));
+}
+
+#[tokio::test]
+async fn a_watermark_is_laid_on_and_all_come_on_a_sheet_after_a_lost_attempt_too() {
+    let mut trial = Trial::new();
+    let logo = image::RgbImage::from_pixel(10, 10, image::Rgb([0, 255, 0]));
+    let logo = encode(logo.into(), Format::Png, 100, Beside::default()).unwrap();
+    let mark = trial.upload("logo.png", &logo).await;
+    let mut ids = Vec::new();
+    for name in ["a.jpg", "b.jpg", "c.jpg"] {
+        ids.push(trial.upload(name, &jpeg(200, 100)).await);
+    }
+    ids.insert(1, trial.upload("bad.jpg", b"no picture").await);
+    let params = json!({ "file_ids": ids, "format": "png", "watermark_file_id": mark, "watermark_opacity": 100,
+        "watermark_position": "top_left", "contact_sheet": true });
+    trial.lose_after(2);
+    assert_eq!(trial.run(here(), params.clone()).await.code(), "stopped");
+    trial.lose_after(usize::MAX);
+    let left = trial.run(here(), params).await;
+    let first = image::load_from_memory(left.output("b-200x100.png")).unwrap().into_rgb8();
+    assert_eq!(first.get_pixel(20, 20).0, [0, 255, 0]);
+    let sheet = image::load_from_memory(left.output("contact-sheet.jpg")).unwrap().into_rgb8();
+    assert_eq!(sheet.dimensions(), (3 * 168 + 8, 168 + 8));
+    let told = left.result();
+    assert_eq!((&told["images_processed"], &told["contact_sheet"]), (&json!(3), &json!("contact-sheet.jpg")));
 }

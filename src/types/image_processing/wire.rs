@@ -17,6 +17,8 @@ pub enum Request {
     Open {
         /// What will be done with it.
         job: Job,
+        /// How long the watermark's picture is, which comes first.
+        mark_bytes: u64,
         /// How long it is.
         bytes: u64,
     },

@@ -1,13 +1,15 @@
 //! What is done to one picture, wherever that happens: the same in a child process and in this one.
 
+use super::animation;
 use super::colour;
 use super::encode::{self, Beside};
 use super::params::Format;
 use super::picture::{self, MAX_PIXELS, Opened, Picture, Refused, refused};
 use super::shape::{Shape, Turn};
+use super::watermark::{self, Watermark};
 use bytes::Bytes;
-use image::ImageFormat;
 use image::metadata::Orientation;
+use image::{DynamicImage, ImageFormat};
 use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1024 * 1024;
@@ -15,7 +17,7 @@ const MIB: u64 = 1024 * 1024;
 const MAX_EXIF_BYTES: usize = 65_000;
 
 /// What is asked of one picture.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Job {
     /// What comes out, one file each.
     pub shapes: Vec<Shape>,
@@ -31,6 +33,23 @@ pub struct Job {
     pub format: Option<Format>,
     /// 1 to 100, for JPEG.
     pub quality: u8,
+    /// Whether all of a GIF's pictures are taken, if it has several.
+    pub all_frames: bool,
+    /// What is laid on it.
+    pub watermark: Option<Watermark>,
+}
+
+impl Job {
+    /// What comes after the size and the right colours.
+    pub fn finish(&self, mut pixels: DynamicImage, mark: Option<&DynamicImage>) -> Result<DynamicImage, Refused> {
+        if self.grayscale {
+            pixels = colour::grey(pixels);
+        }
+        match &self.watermark {
+            Some(watermark) => watermark::lay_on(pixels, watermark, mark),
+            None => Ok(pixels),
+        }
+    }
 }
 
 /// What a picture was.
@@ -73,16 +92,18 @@ pub struct Made {
 /// A picture of which the header was read.
 pub struct Begun {
     opened: Opened,
-    bytes: u64,
+    file: Bytes,
     job: Job,
+    mark: Option<DynamicImage>,
     /// The pixels of all that comes out.
     written: u64,
 }
 
-/// Reads the header, and refuses by it what is too large, or would become so.
-pub fn begin(job: Job, file: Bytes) -> Result<Begun, Refused> {
-    let bytes = file.len() as u64;
-    let opened = picture::open(file)?;
+/// Reads the header, and refuses by it what is too large, or would become so. `mark` is the picture of the watermark,
+/// where that has no text.
+pub fn begin(job: Job, mark: Bytes, file: Bytes) -> Result<Begun, Refused> {
+    let opened = picture::open(file.clone())?;
+    let mark = if mark.is_empty() { None } else { Some(watermark::load(mark)?) };
     let (width, height) = Turn::new(opened.noted(), job.rotate).size(opened.size());
     let mut written = 0;
     for shape in &job.shapes {
@@ -94,14 +115,14 @@ pub fn begin(job: Job, file: Bytes) -> Result<Begun, Refused> {
         }
         written += pixels;
     }
-    Ok(Begun { opened, bytes, job, written })
+    Ok(Begun { opened, file, job, mark, written })
 }
 
 impl Begun {
     /// How much memory the rest takes at most, in MiB: a decoder's own room and the copy that is multiplied by alpha are
     /// each as much as the pixels at most.
     pub fn mib(&self) -> u32 {
-        ((self.opened.decoded_bytes() * 5 / 2 + self.written * 8 + 2 * self.bytes) / MIB) as u32 + 8
+        ((self.opened.decoded_bytes() * 5 / 2 + self.written * 8 + 2 * self.file.len() as u64) / MIB) as u32 + 8
     }
 
     /// Does it.
@@ -110,15 +131,26 @@ impl Begun {
     }
 
     fn make_unguarded(self) -> Result<(Made, Vec<Vec<u8>>), Refused> {
-        let Begun { opened, bytes, job, .. } = self;
+        let Begun { opened, file, job, mark, .. } = self;
+        let moves = opened.is_gif() && animation::moves(&file);
+        let (mark, bytes) = (mark.as_ref(), file.len() as u64);
+        if moves && job.all_frames {
+            let (width, height) = opened.size();
+            let original = Original { width, height, format: "gif".to_owned(), bytes };
+            let (pieces, files) = animation::resize(&file, &job, mark)?;
+            return Ok((Made { original, pieces, notes: Vec::new() }, files));
+        }
         let picture = picture::decode(opened)?;
         let word = picture.format.extensions_str().first().copied().unwrap_or_default().replace("jpg", "jpeg");
         let (width, height) = Turn::new(picture.noted, 0).size((picture.pixels.width(), picture.pixels.height()));
         let original = Original { width, height, format: word, bytes };
         let mut made = Made { original, pieces: Vec::new(), notes: Vec::new() };
+        if moves {
+            made.notes.push("it moves: its first picture was taken".to_owned());
+        }
         let mut files = Vec::new();
         for shape in &job.shapes {
-            let (piece, file) = write(&picture, shape, &job, &mut made.notes)?;
+            let (piece, file) = write(&picture, shape, &job, mark, &mut made.notes)?;
             made.pieces.push(piece);
             files.push(file);
         }
@@ -127,7 +159,13 @@ impl Begun {
 }
 
 /// One of the files.
-fn write(picture: &Picture, shape: &Shape, job: &Job, notes: &mut Vec<String>) -> Result<(Piece, Vec<u8>), Refused> {
+fn write(
+    picture: &Picture,
+    shape: &Shape,
+    job: &Job,
+    mark: Option<&DynamicImage>,
+    notes: &mut Vec<String>,
+) -> Result<(Piece, Vec<u8>), Refused> {
     let mut note = |text: &str| {
         if !notes.iter().any(|there| there == text) {
             notes.push(text.to_owned());
@@ -141,7 +179,8 @@ fn write(picture: &Picture, shape: &Shape, job: &Job, notes: &mut Vec<String>) -
     let mut pixels = shape.apply(&picture.pixels, Turn::new(picture.noted, job.rotate))?;
     let mut beside = Beside::default();
     if let Some(profile) = &picture.profile {
-        if job.keep_profile && !job.grayscale && colour::fits(profile, &pixels) {
+        let changed = job.grayscale || (job.watermark.is_some() && !pixels.color().has_color());
+        if job.keep_profile && !changed && colour::fits(profile, &pixels) {
             beside.profile = Some(profile.clone());
         } else {
             let (converted, why) = colour::to_srgb(pixels, profile);
@@ -149,9 +188,7 @@ fn write(picture: &Picture, shape: &Shape, job: &Job, notes: &mut Vec<String>) -
             why.into_iter().for_each(&mut note);
         }
     }
-    if job.grayscale {
-        pixels = colour::grey(pixels);
-    }
+    pixels = job.finish(pixels, mark)?;
     match &picture.exif {
         Some(exif) if job.keep_metadata && exif.len() > MAX_EXIF_BYTES => note("its metadata is too long to be kept"),
         Some(exif) if job.keep_metadata => {

@@ -8,15 +8,7 @@ use std::io::Cursor;
 const BOX: Shape = Shape { width: 24, height: 24, fit: Fitting::Fit, gravity: Gravity::Center, enlarge: false };
 
 fn job(shape: Shape) -> Job {
-    Job {
-        shapes: vec![shape],
-        rotate: 0,
-        grayscale: false,
-        keep_metadata: false,
-        keep_profile: false,
-        format: Some(Format::Png),
-        quality: 90,
-    }
+    Job { shapes: vec![shape], format: Some(Format::Png), quality: 90, ..Job::default() }
 }
 
 fn pillow(name: &str) -> Vec<u8> {
@@ -24,7 +16,7 @@ fn pillow(name: &str) -> Vec<u8> {
 }
 
 fn made(job: &Job, file: &[u8]) -> (Made, Vec<Vec<u8>>) {
-    begin(job.clone(), Bytes::copy_from_slice(file)).unwrap().make().unwrap()
+    begin(job.clone(), Bytes::new(), Bytes::copy_from_slice(file)).unwrap().make().unwrap()
 }
 
 /// Panics unless both have the same size and about the same pixels.
@@ -176,7 +168,7 @@ fn a_profile_that_is_none_is_told_and_left_out() {
 fn what_would_become_too_large_is_refused_by_the_header() {
     let shape = Shape { width: 10_000, height: 10_000, enlarge: true, ..BOX };
     let wide = Shape { fit: Fitting::Exact, ..shape };
-    assert_eq!(begin(job(wide), pillow("plain").into()).err().unwrap().code, "too_large");
-    assert_eq!(begin(job(shape), pillow("plain").into()).err().unwrap().code, "too_large");
-    assert!(begin(job(Shape { enlarge: false, ..shape }), pillow("plain").into()).is_ok());
+    assert_eq!(begin(job(wide), Bytes::new(), pillow("plain").into()).err().unwrap().code, "too_large");
+    assert_eq!(begin(job(shape), Bytes::new(), pillow("plain").into()).err().unwrap().code, "too_large");
+    assert!(begin(job(Shape { enlarge: false, ..shape }), Bytes::new(), pillow("plain").into()).is_ok());
 }
