@@ -139,7 +139,7 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
         let mut output = keep::begin(&name, &drawn.pieces[0], ctx).await?;
         output.writer.write_all(&files[0]).await.map_err(files::Error::from)?;
         let file = output.keep().await?;
-        let line = keep::line(&name, &drawn, &[name.clone()], ctx);
+        let line = keep::line(&name, &drawn, std::slice::from_ref(&name), ctx);
         done.add(line, vec![file], ctx).await?;
         ctx.progress(number.into(), made.num_images.into(), Some(format!("picture {number} of {}", made.num_images)));
     }
