@@ -202,7 +202,8 @@ async fn of_the_files(client: &Client, home: &Home, rows: &HashMap<String, Value
     let makers: Vec<(String, u64)> = {
         let book = client.ledger.book();
         let files = |body: &Value| match body["type"].as_str() {
-            Some("csv_processing") => Some(2),
+            // The rows, the statistics, and these as a page.
+            Some("csv_processing") => Some(3),
             Some("email_sending") => body["params"]["num_emails"].as_u64(),
             _ => None,
         };
