@@ -1,1 +1,0 @@
--- The twin tells Postgres when to forget old versions of rows. SQLite keeps none.
