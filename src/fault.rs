@@ -52,7 +52,7 @@ mod armed {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    /// Every point, by the way of a task. The tests kill at each of them.
+    /// Every point, by the way of a task. The tests kill at each where something is written.
     pub const POINTS: &[&str] = &[
         // Opening the database; the first and the last only SQLite has.
         "sqlite_made",
