@@ -4,24 +4,26 @@ mod keys;
 mod log;
 mod mail;
 mod signals;
+mod upkeep;
 
 use crate::api::{self, Api, NodeInfo, RateSettings};
 use crate::clock::Clock;
-use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope, VerifyArgs};
+use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope};
 use crate::files::Files;
 use crate::queue::keys::{Configured, Keys, Refused};
 use crate::queue::{Queue, Quotas, Retention};
-use crate::store::{self, Inspect, Postgres, Sqlite, Store};
+use crate::store::{self, Postgres, Sqlite, Store};
 use crate::task::Action;
+use crate::types::{self, AnyType, TaskType, Typed, Types};
 use crate::worker::{self, Settings};
-use crate::{bench, client, config, types, verify};
+use crate::{bench, client, config};
 use clap::Parser;
 use futures_util::FutureExt;
 use log::Log;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -34,6 +36,62 @@ use uuid::Uuid;
 const AFTER_DRAIN: Duration = Duration::from_millis(1800);
 /// A database that is away at the start is asked again after this long at most, drawn by chance.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// The whole `errand` program: its commands and settings, the page, the API and the workers, with the built-in task types and
+/// those that are registered.
+#[derive(Default)]
+pub struct App {
+    own: Vec<Box<dyn AnyType>>,
+}
+
+impl App {
+    /// With the built-in task types.
+    pub fn new() -> App {
+        App::default()
+    }
+
+    /// Adds a task type. One whose name is taken or none, or whose examples do not fit its params, is told when the program
+    /// starts, which ends it (exit code 2).
+    pub fn register(mut self, r#type: impl TaskType) -> App {
+        self.own.push(Box::new(Typed(r#type)));
+        self
+    }
+
+    /// Runs the command line of this process. Nothing that matters is to come before: a child that decodes pictures is this
+    /// program again.
+    pub fn main(self) -> ExitCode {
+        ExitCode::from(self.run() as u8)
+    }
+
+    fn run(self) -> i32 {
+        let cli = Cli::parse();
+        if let Some(Command::Pictures) = cli.command {
+            // Before any setting is read: it is to know nothing that a picture could ask it for.
+            return types::serve_pictures();
+        }
+        let own = match Types::own(self.own) {
+            Ok(own) => own,
+            Err(problems) => return usage(&problems),
+        };
+        let config = match Config::from_process(&cli.flags) {
+            Ok(config) => config,
+            Err(problems) => return usage(&problems),
+        };
+        #[cfg(debug_assertions)]
+        crate::fault::arm(&config.faults);
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(&format!("no runtime: {error}"));
+                return 1;
+            }
+        };
+        let code = runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config, own));
+        // A handler may still compute on a thread of its own: nobody waits for it any more.
+        runtime.shutdown_background();
+        code
+    }
+}
 
 /// Why a command ended; each has its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -78,43 +136,14 @@ impl Failure {
     }
 }
 
-/// Runs the command line; answers the exit code.
-pub fn main() -> i32 {
-    let cli = Cli::parse();
-    if let Some(Command::Pictures) = cli.command {
-        // Before any setting is read: it is to know nothing that a picture could ask it for.
-        return types::serve_pictures();
-    }
-    let config = match Config::from_process(&cli.flags) {
-        Ok(config) => config,
-        Err(problems) => {
-            problems.iter().for_each(complain);
-            return 2;
-        }
-    };
-    #[cfg(debug_assertions)]
-    crate::fault::arm(&config.faults);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("no runtime: {error}"));
-            return 1;
-        }
-    };
-    let code = runtime.block_on(run(cli.command.unwrap_or(Command::Serve), config));
-    // A handler may still compute on a thread of its own: nobody waits for it any more.
-    runtime.shutdown_background();
-    code
-}
-
-async fn run(command: Command, config: Config) -> i32 {
+async fn run(command: Command, config: Config, own: Types) -> i32 {
     let done = match command {
-        Command::Serve => return node(&config, true).await,
-        Command::Worker => return node(&config, false).await,
+        Command::Serve => return node(&config, own, true).await,
+        Command::Worker => return node(&config, own, false).await,
         Command::Migrate => migrate(&config).await,
         Command::Keys(command) => keys::run(&config, command).await,
-        Command::Backup { file } => backup(&config, &file).await,
-        Command::Verify(args) => match verify(&config, &args).await {
+        Command::Backup { file } => upkeep::backup(&config, &file).await,
+        Command::Verify(args) => match upkeep::verify(&config, &args).await {
             Ok(agrees) => return i32::from(!agrees),
             Err(failure) => Err(failure),
         },
@@ -136,9 +165,9 @@ async fn run(command: Command, config: Config) -> i32 {
 }
 
 /// Serves, with a log that holds nothing up; answers the exit code.
-async fn node(config: &Config, api: bool) -> i32 {
+async fn node(config: &Config, own: Types, api: bool) -> i32 {
     let log = Log::start(config);
-    let code = match serve(config, &log, api).await {
+    let code = match serve(config, own, &log, api).await {
         Ok(()) => 0,
         Err(failure) => {
             log.add(format!("errand: {failure}\n").as_bytes());
@@ -150,7 +179,7 @@ async fn node(config: &Config, api: bool) -> i32 {
 }
 
 /// Serves until a signal says stop; with `api` the page and the API too.
-async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
+async fn serve(config: &Config, own: Types, log: &Log, api: bool) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     signals::stop_on_signals(stop.clone(), log.clone())?;
     let fallen = CancellationToken::new();
@@ -162,7 +191,7 @@ async fn serve(config: &Config, log: &Log, api: bool) -> Result<(), Failure> {
         address = listener.local_addr().ok();
         server = Some(part("server", &fallen, api::server::serve(listener, current_router, stop.clone())));
     }
-    let Some(queue) = stop.run_until_cancelled(open_queue(config, address)).await else { return Ok(()) };
+    let Some(queue) = stop.run_until_cancelled(open_queue(config, own, address)).await else { return Ok(()) };
     let queue = queue?;
     let name = worker_name();
     queue.journal().call(&name);
@@ -250,7 +279,7 @@ async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
 
 /// Opens the door. A database server that is away is waited for, however long; `address` is where
 /// this node says so meanwhile.
-async fn open_queue(config: &Config, address: Option<SocketAddr>) -> Result<Queue, Failure> {
+async fn open_queue(config: &Config, own: Types, address: Option<SocketAddr>) -> Result<Queue, Failure> {
     let mut told = false;
     let store = loop {
         match open_store(&config.database).await {
@@ -266,7 +295,7 @@ async fn open_queue(config: &Config, address: Option<SocketAddr>) -> Result<Queu
     };
     let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
     let quotas = Quotas { open_tasks: config.quota_tasks, stored_bytes: config.quota_bytes };
-    let queue = Queue::open_with(store, Clock::system(), mail::types(config), files, quotas);
+    let queue = Queue::open_with(store, Clock::system(), mail::types(config).with(own), files, quotas);
     // The janitor sets the clock too, but nothing is to be claimed before the first time.
     while queue.store().database() == store::Database::Postgres && queue.follow_clock().await.is_err() {
         sleep(OPEN_AGAIN.mul_f64(rand::random())).await;
@@ -278,41 +307,6 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
     let store = open_store(&config.database).await?;
     store.close().await;
     say("the database is up to date")
-}
-
-/// Copies the database; what else belongs to a backup is told.
-async fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
-    let files = config.data_dir.join("files");
-    let DatabaseUrl::Sqlite(path) = &config.database else {
-        return Err(Failure::Usage(format!(
-            "the tasks are kept in Postgres: back it up with pg_dump, then copy the folder {}",
-            files.display()
-        )));
-    };
-    if to.exists() {
-        return Err(Failure::Usage(format!("{} is there already, and is not written over", to.display())));
-    }
-    let copied = Sqlite::beside(path).await?.backup(to).await;
-    let bytes = copied.map_err(|error| match error {
-        store::BackupError::Database(error) => Failure::Store(error),
-        error => Failure::Other(error.to_string()),
-    })?;
-    let (to, files) = (to.display(), files.display());
-    say(&format!("{to}: {bytes} bytes, checked. The files are not in it: copy the folder {files} now"))
-}
-
-/// Whether everything that is kept twice agrees; prints what does not.
-async fn verify(config: &Config, args: &VerifyArgs) -> Result<bool, Failure> {
-    let mut database: Box<dyn Inspect> = match &config.database {
-        DatabaseUrl::Sqlite(path) => Box::new(Sqlite::beside(path).await?),
-        DatabaseUrl::Postgres(url) => Box::new(Postgres::beside(url).await?),
-    };
-    let other = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
-    let folder = config.data_dir.join("files");
-    let files = folder.exists().then(|| Files::local(&folder)).transpose().map_err(|error| other(&error))?;
-    let report = verify::verify(&mut *database, files.as_ref(), args).await?;
-    verify::print(&report, args.json).map_err(|error| other(&error))?;
-    Ok(report.agrees)
 }
 
 /// The keys of the settings, and those of the database. Without any, only this machine is let in.
@@ -377,6 +371,12 @@ fn worker_name() -> String {
 
 fn say(text: &str) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Complains of what is to be mended before anything can begin.
+fn usage(problems: &[impl std::fmt::Display]) -> i32 {
+    problems.iter().for_each(complain);
+    2
 }
 
 fn complain(problem: &impl std::fmt::Display) {

@@ -4,6 +4,6 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    std::process::exit(errand::app::main());
+fn main() -> std::process::ExitCode {
+    errand::App::new().main()
 }

@@ -261,12 +261,12 @@ impl Context {
     }
 
     /// For the worker: what is masked in how it ends.
-    pub fn secrets(&self) -> &Secrets {
+    pub(crate) fn secrets(&self) -> &Secrets {
         &self.inner.given.secrets
     }
 
     /// For the worker: progress and log lines said since the last call.
-    pub fn take_said(&self) -> (Option<Progress>, Vec<LogLine>) {
+    pub(crate) fn take_said(&self) -> (Option<Progress>, Vec<LogLine>) {
         let mut said = self.said();
         let progress = std::mem::take(&mut said.progress_is_new).then(|| said.progress());
         (progress, std::mem::take(&mut said.lines))
@@ -274,7 +274,7 @@ impl Context {
 
     /// For the worker: what was taken by [`Context::take_said`] could not be written; it comes again
     /// with the next call, before anything said since.
-    pub fn unsay(&self, progress: Option<Progress>, mut lines: Vec<LogLine>) {
+    pub(crate) fn unsay(&self, progress: Option<Progress>, mut lines: Vec<LogLine>) {
         let mut said = self.said();
         said.progress_is_new |= progress.is_some();
         lines.append(&mut said.lines);
@@ -282,23 +282,23 @@ impl Context {
     }
 
     /// For the worker: the files that become artifacts if it succeeds.
-    pub fn outputs(&self) -> Vec<Artifact> {
+    pub(crate) fn outputs(&self) -> Vec<Artifact> {
         self.said().outputs.clone()
     }
 
     /// For the worker: whether it may have left files that are none of [`Context::outputs`].
-    pub fn may_leave_files(&self) -> bool {
+    pub(crate) fn may_leave_files(&self) -> bool {
         let said = self.said();
         self.attempt() > 1 || said.begun > said.outputs.len()
     }
 
     /// For the worker: whether it began any file.
-    pub fn began_files(&self) -> bool {
+    pub(crate) fn began_files(&self) -> bool {
         self.said().begun > 0
     }
 
     /// For the worker: the progress as last said.
-    pub fn last_progress(&self) -> Progress {
+    pub(crate) fn last_progress(&self) -> Progress {
         self.said().progress()
     }
 

@@ -2,10 +2,9 @@
 
 use super::{Context, Failure, Level, TaskType};
 use crate::task::text::FieldError;
-use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// The checkpoint's name: the last step that is done.
@@ -19,7 +18,7 @@ pub struct Demo;
 /// What `demo` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Params {
+pub struct Params {
     /// What to call it in its steps.
     #[schemars(length(min = 1, max = 200))]
     name: String,
@@ -40,25 +39,19 @@ impl Default for Params {
     }
 }
 
-#[async_trait]
+/// What it comes to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Lasted {
+    name: String,
+    steps: u32,
+    duration: u64,
+}
+
 impl TaskType for Demo {
-    fn name(&self) -> &'static str {
-        "demo"
-    }
-
-    fn description(&self) -> &'static str {
-        "Waits in steps and reports each one; fails at a step, if told to."
-    }
-
-    fn params_schema(&self) -> Value {
-        super::schema::of::<Params>()
-    }
-
-    fn result_schema(&self) -> Value {
-        json!({ "type": "object", "properties": {
-            "name": { "type": "string" }, "steps": { "type": "integer" }, "duration": { "type": "integer" },
-        } })
-    }
+    const NAME: &'static str = "demo";
+    const DESCRIPTION: &'static str = "Waits in steps and reports each one; fails at a step, if told to.";
+    type Params = Params;
+    type Result = Lasted;
 
     fn examples(&self) -> Vec<Value> {
         vec![
@@ -67,18 +60,16 @@ impl TaskType for Demo {
         ]
     }
 
-    fn check(&self, params: &Value) -> Vec<FieldError> {
-        let number = |name: &str| params.get(name).and_then(Value::as_u64);
-        match (number("fail_at"), number("steps")) {
-            (Some(fail_at), Some(steps)) if fail_at > steps => {
-                vec![FieldError::new("/fail_at", format!("must be 1 to {steps}, the number of steps"))]
+    fn check(&self, params: &Params) -> Vec<FieldError> {
+        match params.fail_at {
+            Some(fail_at) if fail_at > params.steps => {
+                vec![FieldError::new("/fail_at", format!("must be 1 to {}, the number of steps", params.steps))]
             }
             _ => Vec::new(),
         }
     }
 
-    async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
-        let params: Params = ctx.params(params)?;
+    async fn run(&self, params: Params, ctx: &Context) -> Result<Lasted, Failure> {
         let step = Duration::from_millis(params.duration) / params.steps;
         let before = ctx.checkpoint::<u32>(STEP).unwrap_or(0).min(params.steps);
         if before > 0 {
@@ -97,13 +88,14 @@ impl TaskType for Demo {
                 saved = Instant::now();
             }
         }
-        ctx.result(&json!({ "name": params.name, "steps": params.steps, "duration": params.duration }))
+        Ok(Lasted { name: params.name, steps: params.steps, duration: params.duration })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Typed;
     use crate::types::context::trial::Trial;
 
     #[tokio::test]
@@ -111,7 +103,7 @@ mod tests {
         let trial = Trial::new();
         trial.attempt().save(STEP, &8).await.unwrap();
         let began = Instant::now();
-        let left = trial.run(Demo, json!({ "duration": 4000, "steps": 10 })).await;
+        let left = trial.run(Typed(Demo), json!({ "duration": 4000, "steps": 10 })).await;
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert_eq!(left.log, ["going on from step 9 of 10", "demo: step 9 of 10", "demo: step 10 of 10"]);
         assert_eq!(left.result()["steps"], 10);
@@ -120,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn a_step_is_saved_once_it_is_done() {
         let trial = Trial::new();
-        let left = trial.run(Demo, json!({ "duration": 1200, "steps": 2, "fail_at": 2 })).await;
+        let left = trial.run(Typed(Demo), json!({ "duration": 1200, "steps": 2, "fail_at": 2 })).await;
         assert_eq!((left.code().as_str(), trial.checkpoint(STEP)), ("demo_failed", Some(json!(1))));
     }
 }

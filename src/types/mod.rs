@@ -2,16 +2,20 @@
 //!
 //! To add one, write a file with its params, its sentence, its `run` and its tests, and add a
 //! line to [`Types::having`]. The API, the form on the page, the docs and the checks read the
-//! same list.
+//! same list. Other programs bring types of their own by [`TaskType`].
 
+mod batch;
 mod context;
 mod csv_processing;
 mod demo;
 mod email_sending;
 mod image_processing;
 mod noop;
+mod register;
 mod schema;
 mod secret;
+mod track;
+mod typed;
 
 use crate::task::Task;
 use crate::task::text::FieldError;
@@ -20,15 +24,18 @@ use serde_json::{Value, value::RawValue};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub use batch::{Batch, Item, ItemFailure, Tally};
 pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
 pub use email_sending::{EmailSending, Encryption, MailServer, Mailing, Patience};
 pub use image_processing::{Pictures, serve_pictures};
-pub use schema::{Checked, Schema};
+pub use schema::{Checked, FileId, Schema};
 pub use secret::{REDACTED, Secrets, mask};
+pub use track::Track;
+pub use typed::{TaskType, Typed};
 
-/// What a task type is.
+/// What a task type is, whatever its params.
 #[async_trait]
-pub trait TaskType: Send + Sync + 'static {
+pub trait AnyType: Send + Sync + 'static {
     /// Its name, as submitted: `snake_case`.
     fn name(&self) -> &'static str;
 
@@ -74,7 +81,7 @@ pub struct Types {
 /// A type with its schema, compiled once.
 pub struct Entry {
     /// The type.
-    pub r#type: Box<dyn TaskType>,
+    pub r#type: Box<dyn AnyType>,
     /// Its params' schema.
     pub schema: Schema,
 }
@@ -102,23 +109,21 @@ impl Types {
             Box::new(csv_processing::CsvProcessing),
             Box::new(EmailSending::new(mailing)),
             Box::new(image_processing::ImageProcessing::new(pictures)),
-            Box::new(demo::Demo),
+            Box::new(Typed(demo::Demo)),
             Box::new(noop::Noop),
         ])
     }
 
     /// These types and no others.
-    pub fn new(types: Vec<Box<dyn TaskType>>) -> Types {
-        let entry = |r#type: Box<dyn TaskType>| Entry { schema: Schema::new(r#type.params_schema()), r#type };
+    pub fn new(types: Vec<Box<dyn AnyType>>) -> Types {
+        let entry = |r#type: Box<dyn AnyType>| Entry { schema: Schema::new(r#type.params_schema()), r#type };
         Types { entries: Arc::new(types.into_iter().map(entry).collect()) }
     }
 
     /// These types and `more`.
-    pub fn with(self, more: Vec<Box<dyn TaskType>>) -> Types {
-        let mut entries = Arc::try_unwrap(self.entries).unwrap_or_else(|_| panic!("built once, at start"));
-        let more = Arc::into_inner(Types::new(more).entries).expect("just made");
-        entries.extend(more);
-        Types { entries: Arc::new(entries) }
+    pub fn with(self, more: Types) -> Types {
+        let entries = [self, more].map(|types| Arc::into_inner(types.entries).expect("built once, at start"));
+        Types { entries: Arc::new(entries.into_iter().flatten().collect()) }
     }
 
     /// The type of that name.

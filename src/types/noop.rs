@@ -1,6 +1,6 @@
 //! `noop`: nothing. For measuring and for trying things out.
 
-use super::{Context, Failure, TaskType};
+use super::{AnyType, Context, Failure};
 use async_trait::async_trait;
 use serde_json::{Value, json, value::RawValue};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json, value::RawValue};
 pub struct Noop;
 
 #[async_trait]
-impl TaskType for Noop {
+impl AnyType for Noop {
     fn name(&self) -> &'static str {
         "noop"
     }

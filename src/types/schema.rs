@@ -54,20 +54,25 @@ fn has_file_id(schema: &Value) -> bool {
 impl Schema {
     /// Compiles a schema of our own; panics on one that is no schema (a bug, caught by a test).
     pub fn new(source: Value) -> Schema {
+        Schema::compile(source).expect("a schema of our own is a schema")
+    }
+
+    /// Compiles a schema; why it is none, otherwise.
+    pub fn compile(source: Value) -> Result<Schema, String> {
         let parts = match source.get("oneOf").and_then(Value::as_array) {
             Some(forms) => forms.clone(),
             None => vec![source.clone()],
         };
         let form = |schema: Value| {
             let options = jsonschema::draft202012::options().should_validate_formats(false);
-            let validator = options.build(&schema).expect("a schema of our own is a schema");
-            Form { schema, validator }
+            let validator = options.build(&schema).map_err(|error| error.to_string())?;
+            Ok::<_, String>(Form { schema, validator })
         };
         let names_files = has_file_id(&source);
-        let forms: Vec<Form> = parts.into_iter().map(form).collect();
+        let forms = parts.into_iter().map(form).collect::<Result<Vec<Form>, String>>()?;
         let secret = |(_, schema): &(&String, &Value)| schema["writeOnly"] == true;
         let secrets = forms.iter().flat_map(Form::properties).filter(secret).map(|(name, _)| name.clone()).collect();
-        Schema { source, names_files, secrets, forms }
+        Ok(Schema { source, names_files, secrets, forms })
     }
 
     /// Whether params may name uploads.

@@ -160,7 +160,7 @@ fn texts(value: &Value, into: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Context, Failure, TaskType, Types};
+    use super::super::{AnyType, Context, Failure, Types};
     use super::*;
     use async_trait::async_trait;
     use serde_json::json;
@@ -168,7 +168,7 @@ mod tests {
     struct Signs;
 
     #[async_trait]
-    impl TaskType for Signs {
+    impl AnyType for Signs {
         fn name(&self) -> &'static str {
             "signs"
         }

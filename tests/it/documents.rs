@@ -18,11 +18,12 @@ const DOCUMENTS: &[&str] = &[
     "docs/images.md",
     "docs/live.md",
     "docs/activity.md",
+    "docs/own-types.md",
     "bench/rivals/README.md",
 ];
 
 /// The folders whose paths, where a text names one, must be there.
-const OURS: &[&str] = &["src/", "tests/", "static/", "migrations/", "scripts/", "docs/", "bench/"];
+const OURS: &[&str] = &["src/", "tests/", "examples/", "static/", "migrations/", "scripts/", "docs/", "bench/"];
 
 #[test]
 fn the_diagram_is_the_table_of_the_code() {
@@ -54,6 +55,15 @@ fn the_words_of_who_did_what_are_those_of_the_code() {
     told.sort_unstable();
     known.sort_unstable();
     assert_eq!(told, known);
+}
+
+#[test]
+fn the_rust_of_own_types_stands_in_its_example() {
+    let (text, example) = (read("docs/own-types.md"), read("examples/own_types.rs"));
+    let blocks: Vec<&str> = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() > 2, "it shows code");
+    let strange: Vec<&&str> = blocks.iter().filter(|block| !example.contains(**block)).collect();
+    assert!(strange.is_empty(), "{strange:#?}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn what_has_one_place_stands_nowhere_else() {
 fn no_stub_and_no_test_that_does_not_run() {
     let mut all = files("src");
     all.extend(files("tests").into_iter().filter(|file| file.path != "tests/it/tidy.rs"));
-    all.extend(files("benches"));
+    all.extend(["benches", "examples"].into_iter().flat_map(files));
     all.retain(|file| file.path.ends_with(".rs"));
     none(lines(&all, |file, number, line| {
         let word = NOT_IN_RUST.iter().find(|word| line.contains(*word))?;
@@ -104,7 +104,8 @@ fn the_page_puts_no_markup_together() {
 
 #[test]
 fn no_file_is_long() {
-    let all = ["src", "static", "bench"].into_iter().flat_map(files).filter(|file| !is_vendored(&file.path));
+    let all =
+        ["src", "static", "bench", "examples"].into_iter().flat_map(files).filter(|file| !is_vendored(&file.path));
     let long = all.map(|file| (file.text.lines().count(), file.path)).filter(|(lines, _)| *lines > MAX_LINES);
     none(long.map(|(lines, path)| format!("{path}: {lines} lines, {MAX_LINES} at most")).collect());
 }

@@ -6,6 +6,7 @@ use crate::files::{self, Growing, Mark, Reader, Writer};
 use crate::task::Artifact;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
+use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 impl From<files::Error> for Failure {
@@ -140,6 +141,11 @@ impl Context {
 }
 
 impl Output {
+    /// Writes on at its end.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.writer.write_all(bytes).await.map_err(files::Error::from)?)
+    }
+
     /// Completes the file: whole and on disk when this returns, but no artifact. For a checkpoint to name.
     pub async fn finish(self) -> Result<Artifact, Failure> {
         let stored = self.writer.finish().await?;

@@ -1,7 +1,7 @@
 //! For the types' own tests: the attempts of one task in a folder that removes itself.
 
 use super::*;
-use crate::types::TaskType;
+use crate::types::AnyType;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -102,7 +102,7 @@ impl Trial {
     }
 
     /// Checks the params as a submit does and runs an attempt with the defaults filled in.
-    pub async fn run(&self, r#type: impl TaskType, params: Value) -> Left {
+    pub async fn run(&self, r#type: impl AnyType, params: Value) -> Left {
         let params = serde_json::value::to_raw_value(&params).unwrap();
         let types = crate::types::Types::new(vec![Box::new(r#type)]);
         let entry = types.iter().next().unwrap();

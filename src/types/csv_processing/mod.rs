@@ -23,7 +23,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-use super::{Context, Failure, TaskType, schema};
+use super::{AnyType, Context, Failure, schema};
 use crate::files;
 use crate::task::text::FieldError;
 use async_trait::async_trait;
@@ -136,7 +136,7 @@ enum OnBadRow {
 }
 
 #[async_trait]
-impl TaskType for CsvProcessing {
+impl AnyType for CsvProcessing {
     fn name(&self) -> &'static str {
         "csv_processing"
     }

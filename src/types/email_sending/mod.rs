@@ -15,7 +15,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use super::{Context, Failure, TaskType, schema};
+use super::{AnyType, Context, Failure, schema};
 use crate::task::text::FieldError;
 use async_trait::async_trait;
 use made::Made;
@@ -54,7 +54,7 @@ impl EmailSending {
 }
 
 #[async_trait]
-impl TaskType for EmailSending {
+impl AnyType for EmailSending {
     fn name(&self) -> &'static str {
         "email_sending"
     }

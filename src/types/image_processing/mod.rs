@@ -21,7 +21,7 @@ mod watermark;
 mod wire;
 mod work;
 
-use super::{Context, Failure, Level, TaskType, schema};
+use super::{AnyType, Context, Failure, Level, schema};
 use crate::files;
 use crate::task::text::FieldError;
 use async_trait::async_trait;
@@ -54,7 +54,7 @@ impl ImageProcessing {
 }
 
 #[async_trait]
-impl TaskType for ImageProcessing {
+impl AnyType for ImageProcessing {
     fn name(&self) -> &'static str {
         "image_processing"
     }

@@ -1,18 +1,15 @@
 //! A node killed in the middle of a task of each type: the next attempt goes on from the last
 //! checkpoint, and the result is whole.
 
-use crate::support::bed::DatabaseUrl;
 use crate::support::node::{Home, Homes, Node};
 use crate::support::on_both_databases;
+use crate::support::saved::{kill_once, until_saved};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, PgConnection, SqliteConnection};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
-use uuid::Uuid;
+use std::time::{Duration, SystemTime};
 
 /// The shortest lease there is, so that what the killed node held comes back soon.
 const FLAGS: &[&str] = &["--lease-seconds", "5", "--workers", "2"];
@@ -99,42 +96,6 @@ async fn a_table_half_made_and_a_demo_half_done_when_the_node_was_killed_go_on(h
     let again = node.submit(json!({"type": "csv_processing", "params": again})).await;
     let again = node.until(&again, PATIENCE, |task| task["status"] == "SUCCESS").await;
     assert_eq!(task["result"], again["result"]);
-}
-
-/// Kills the node once the task has saved enough under `name`; what was saved when it was dead.
-async fn kill_once(home: &Home, mut node: Node, id: &str, name: &str, enough: impl Fn(&Value) -> bool) -> Value {
-    until_saved(home, id, name, enough).await;
-    node.signal("KILL");
-    node.ended(PATIENCE).await;
-    saved(home, id, name).await.unwrap()
-}
-
-async fn until_saved(home: &Home, id: &str, name: &str, enough: impl Fn(&Value) -> bool) {
-    let began = Instant::now();
-    while !saved(home, id, name).await.is_some_and(|saved| enough(&saved)) {
-        assert!(began.elapsed() < PATIENCE, "{name} was not saved");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// What the task has saved under `name`, by a look into the database past the node.
-async fn saved(home: &Home, id: &str, name: &str) -> Option<Value> {
-    let id: Uuid = id.parse().unwrap();
-    let found: Option<String> = match &home.database {
-        DatabaseUrl::Sqlite(path) => {
-            // Read-only: the last one to close a database that it may write deletes its log.
-            let options = SqliteConnectOptions::new().filename(path).read_only(true);
-            let mut database = SqliteConnection::connect_with(&options).await.unwrap();
-            let query = sqlx::query_scalar("SELECT data FROM checkpoints WHERE task_id = ? AND name = ?");
-            query.bind(id).bind(name).fetch_optional(&mut database).await.unwrap()
-        }
-        DatabaseUrl::Postgres(url) => {
-            let mut database = PgConnection::connect(url).await.unwrap();
-            let query = sqlx::query_scalar("SELECT data FROM checkpoints WHERE task_id = $1 AND name = $2");
-            query.bind(id).bind(name).fetch_optional(&mut database).await.unwrap()
-        }
-    };
-    found.map(|data| serde_json::from_str(&data).unwrap())
 }
 
 /// The task, once its second attempt has succeeded; its log must say that it goes on from there.

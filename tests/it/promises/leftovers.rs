@@ -8,7 +8,7 @@ use errand::files::{of_attempt, of_task};
 use errand::queue::{Kept, Queue};
 use errand::store::Save;
 use errand::task::{Artifact, Backoff, Draft, Outcome, Scope, Status, Task};
-use errand::types::{Context, Failure, TaskType, Types};
+use errand::types::{AnyType, Context, Failure, Types};
 use errand::worker::{self, Settings};
 use serde_json::{Value, json, value::RawValue};
 use std::path::Path;
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Steps;
 
 #[async_trait]
-impl TaskType for Steps {
+impl AnyType for Steps {
     fn name(&self) -> &'static str {
         "steps"
     }
@@ -167,7 +167,7 @@ async fn name(bed: &Bed, task: &Task, file: &Artifact) {
 
 /// A pool that knows the type; it ends with the test.
 fn work(bed: &Bed) -> (Queue, CancellationToken) {
-    let types = Types::builtin().with(vec![Box::new(Steps)]);
+    let types = Types::builtin().with(Types::new(vec![Box::new(Steps)]));
     let queue = Queue::open(bed.queue.store().clone(), bed.clock.clone(), types, bed.queue.file_store().clone());
     let stop = CancellationToken::new();
     let (name, queues, drain) = ("tester".to_owned(), Vec::new(), Duration::ZERO);

@@ -13,7 +13,7 @@ use errand::files::Files;
 use errand::queue::keys::Keys;
 use errand::queue::{Queue, Quotas};
 use errand::task::Role;
-use errand::types::{Context, Failure, Level, Mailing, TaskType, Types};
+use errand::types::{AnyType, Context, Failure, Level, Mailing, Types};
 use errand::worker::{self, Settings};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
@@ -74,7 +74,7 @@ impl Service {
         let (store, clock) = (open(&url).await, clock.unwrap_or_else(Clock::system));
         clock.follow(store.now().await.unwrap());
         let files = Files::local(&folder.path().join("files")).unwrap();
-        let queue = Queue::open(store, clock, Types::builtin().with(our_types()), files);
+        let queue = Queue::open(store, clock, Types::builtin().with(Types::new(our_types())), files);
         let stop = CancellationToken::new();
         let keys = Keys::new(queue.store().clone(), queue.clock().clone(), &[], true);
         let router = errand::api::router(Api::new(queue.clone(), keys.clone(), node(), stop.clone()));
@@ -95,7 +95,7 @@ impl Service {
 
     /// The same where no owner may have more than this.
     pub fn with_quotas(mut self, quotas: Quotas) -> Service {
-        let (old, types) = (&self.queue, Types::builtin().with(our_types()));
+        let (old, types) = (&self.queue, Types::builtin().with(Types::new(our_types())));
         self.queue =
             Queue::open_with(old.store().clone(), old.clock().clone(), types, old.file_store().clone(), quotas);
         self.limited(RateSettings::default())
@@ -103,7 +103,7 @@ impl Service {
 
     /// The same node where mails leave so.
     pub fn with_mailing(mut self, mailing: Mailing) -> Service {
-        let (old, types) = (&self.queue, Types::mailing(mailing).with(our_types()));
+        let (old, types) = (&self.queue, Types::mailing(mailing).with(Types::new(our_types())));
         self.queue = Queue::open(old.store().clone(), old.clock().clone(), types, old.file_store().clone());
         self.limited(RateSettings::default())
     }
@@ -385,7 +385,7 @@ impl Answer {
 struct Panics;
 
 #[async_trait]
-impl TaskType for Panics {
+impl AnyType for Panics {
     fn name(&self) -> &'static str {
         "panics"
     }
@@ -412,7 +412,7 @@ impl TaskType for Panics {
 }
 
 /// The types that only tests have.
-fn our_types() -> Vec<Box<dyn TaskType>> {
+fn our_types() -> Vec<Box<dyn AnyType>> {
     vec![Box::new(Panics), Box::new(Tells)]
 }
 
@@ -420,7 +420,7 @@ fn our_types() -> Vec<Box<dyn TaskType>> {
 struct Tells;
 
 #[async_trait]
-impl TaskType for Tells {
+impl AnyType for Tells {
     fn name(&self) -> &'static str {
         "tells"
     }

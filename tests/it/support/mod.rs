@@ -7,6 +7,7 @@ pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod raw;
+pub mod saved;
 pub mod web_socket;
 
 /// Stamps promises for both databases: each `async fn name(bed: Bed)` becomes two tests. Another

@@ -64,7 +64,11 @@ impl Home {
 
     /// The same on this port.
     pub fn command_on(&self, port: u16, flags: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_errand")), port, flags)
+    }
+
+    fn command_of(&self, program: &Path, port: u16, flags: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().current_dir(self.folder.path()).arg("--data-dir").arg(self.folder.path());
         match &self.database {
             DatabaseUrl::Postgres(url) => command.args(["--database-url", url]),
@@ -76,6 +80,13 @@ impl Home {
 
     pub fn start(&self, flags: &[&str]) -> Node {
         Node::start(self.command(flags))
+    }
+
+    /// A node of the program of one of the examples, which are built with the tests.
+    pub fn start_example(&self, name: &str, flags: &[&str]) -> Node {
+        let program = Path::new(env!("CARGO_BIN_EXE_errand")).with_file_name("examples").join(name);
+        assert!(program.exists(), "{} is not there: cargo build --examples", program.display());
+        Node::start(self.command_of(&program, 0, flags))
     }
 
     /// A node with fail points armed; its exit status if it ends before it listens.
