@@ -8,8 +8,11 @@ use crate::worker;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+/// How far apart those drains begin that are told of while a snapshot is held.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// Drains of `tasks` each: one to warm up, one that is measured, as many as fit into `seconds` while a
-/// snapshot is held, and one more then.
+/// snapshot is held, of which one a minute is told of, and one more then.
 pub async fn snapshot(scratch: &Scratch, queue: &Queue, args: &BenchArgs) -> Result<Vec<Measured>, String> {
     let end = CancellationToken::new();
     let house = tokio::spawn(worker::keep(queue.clone(), Retention::default(), true, end.clone()));
@@ -23,16 +26,26 @@ pub async fn snapshot(scratch: &Scratch, queue: &Queue, args: &BenchArgs) -> Res
     drain(queue, args, "to warm up").await?;
     let before = drain(queue, args, "before anybody holds a snapshot").await?;
     let held = scratch.hold_snapshot().await?;
-    let (began, mut tasks) = (Instant::now(), 0);
-    while began.elapsed() < Duration::from_secs(args.seconds) {
-        tasks += drain(queue, args, "meanwhile").await?.tasks;
+    let (began, mut tasks, mut told) = (Instant::now(), 0, vec![before]);
+    let mut tell_at = Duration::ZERO;
+    loop {
+        let elapsed = began.elapsed();
+        let what = format!("while a snapshot is held, {} s and {tasks} tasks later", elapsed.as_secs());
+        let measured = drain(queue, args, &what).await?;
+        tasks += measured.tasks;
+        let is_last = elapsed >= Duration::from_secs(args.seconds);
+        if is_last || elapsed >= tell_at {
+            told.push(measured);
+            tell_at = elapsed + TOLD_EVERY;
+        }
+        if is_last {
+            break;
+        }
     }
-    let what = format!("while a snapshot is held, {} s and {tasks} tasks later", began.elapsed().as_secs());
-    let after = drain(queue, args, &what).await?;
     drop(held);
     end.cancel();
     let _ = tokio::join!(house.0, house.1);
-    Ok(vec![before, after])
+    Ok(told)
 }
 
 async fn drain(queue: &Queue, args: &BenchArgs, what: &str) -> Result<Measured, String> {

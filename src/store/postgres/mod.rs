@@ -179,7 +179,7 @@ impl Store for Postgres {
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>> {
         let (ranges, began) = (self.heads.ranges(claim), Instant::now());
         let tasks = write!(self.work, |db| write::claim(db, claim, &ranges))?;
-        self.heads.claimed(&ranges, &tasks, began.elapsed());
+        self.heads.claimed(claim, &ranges, &tasks, began.elapsed());
         if !tasks.is_empty() {
             self.looks.waits(claim.now.plus(claim.lease_ms));
         }
