@@ -1,6 +1,7 @@
 //! `csv_processing`: statistics of a table, of its own making or the user's.
 
 mod cell;
+mod chunk;
 mod column;
 mod filter;
 mod frequent;

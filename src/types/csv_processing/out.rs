@@ -2,7 +2,6 @@
 
 use super::Own;
 use super::cell::{Cell, Reading};
-use super::column::Column;
 use crate::files::{self, Growing, Mark};
 use crate::task::Artifact;
 use crate::types::{Failure, Output};
@@ -35,7 +34,6 @@ const WIDE_SIGNS: [&str; 4] = ["＝", "＋", "－", "＠"];
 
 /// Where rows end up.
 pub struct Out<'a> {
-    selected: Vec<usize>,
     sink: Sink<'a>,
 }
 
@@ -48,7 +46,6 @@ enum Sink<'a> {
 impl<'a> Out<'a> {
     /// Rows of these columns, each by its index in the file and its name, go to `output`.
     pub fn new(own: &Own, columns: &[(usize, String)], output: &'a mut Output<Growing>) -> Out<'a> {
-        let selected = columns.iter().map(|(index, _)| *index).collect();
         let key = |(_, name): &(usize, String)| serde_json::Value::from(name.as_str()).to_string();
         let sink = match own.output_format {
             Form::Csv => {
@@ -57,41 +54,32 @@ impl<'a> Out<'a> {
             }
             Form::Ndjson => Sink::Ndjson(columns.iter().map(key).collect(), Vec::new(), output),
         };
-        Out { selected, sink }
+        Out { sink }
     }
 
     /// Writes the header, where there is one.
     pub fn header(&mut self, columns: &[(usize, String)]) -> Result<(), Failure> {
         let Sink::Csv(writer) = &mut self.sink else { return Ok(()) };
-        columns.iter().try_for_each(|(_, name)| field(writer, name.as_bytes(), Cell::Text))?;
+        columns.iter().try_for_each(|(_, name)| write_text(writer, name.as_bytes()))?;
         end_row(writer)
     }
 
-    /// One more row, which began on that line: counted by `columns` and written.
-    pub fn row<'r>(
-        &mut self,
-        nulls: &Reading,
-        columns: &mut [Column],
-        line: u64,
-        cell: impl Fn(usize) -> &'r [u8],
-    ) -> Result<(), Failure> {
+    /// One more row, a cell for each column.
+    pub fn row<'r>(&mut self, nulls: &Reading, cells: impl Iterator<Item = &'r [u8]>) -> Result<(), Failure> {
         if let Sink::Ndjson(_, lines, output) = &mut self.sink
             && lines.len() >= Growing::CHUNK_BYTES
         {
             output.write_all(lines).map_err(files::Error::from)?;
             lines.clear();
         }
-        for (at, column) in columns.iter_mut().enumerate() {
-            let text = cell(self.selected[at]);
-            let read = nulls.read(text);
-            column.add(text, read, line);
+        for (at, text) in cells.enumerate() {
             match &mut self.sink {
-                Sink::Csv(writer) => field(writer, text, read)?,
+                Sink::Csv(writer) => field(writer, text, nulls)?,
                 Sink::Ndjson(keys, lines, _) => {
                     lines.extend_from_slice(if at == 0 { b"{" } else { b"," });
                     lines.extend_from_slice(keys[at].as_bytes());
                     lines.push(b':');
-                    json(lines, text, read, nulls.decimal_comma());
+                    json(lines, text, nulls.read(text), nulls.decimal_comma());
                 }
             }
         }
@@ -123,17 +111,28 @@ impl<'a> Out<'a> {
     }
 }
 
-/// A cell that a spreadsheet would take for a formula gets a quote before it; numbers are none.
-fn field(writer: &mut csv::Writer<&mut Output<Growing>>, text: &[u8], read: Cell) -> Result<(), Failure> {
-    let formula = match text.first() {
-        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n') => true,
-        Some(0xef) => WIDE_SIGNS.iter().any(|sign| text.starts_with(sign.as_bytes())),
-        _ => false,
-    };
-    if formula && !matches!(read, Cell::Integer(_) | Cell::Decimal(_)) {
+/// A cell, as a text unless it is a number.
+fn field(writer: &mut csv::Writer<&mut Output<Growing>>, text: &[u8], nulls: &Reading) -> Result<(), Failure> {
+    if begins_formula(text) && matches!(nulls.read(text), Cell::Integer(_) | Cell::Decimal(_)) {
+        return writer.write_field(text).map_err(failure);
+    }
+    write_text(writer, text)
+}
+
+/// What a spreadsheet would take for a formula gets a quote before it.
+fn write_text(writer: &mut csv::Writer<&mut Output<Growing>>, text: &[u8]) -> Result<(), Failure> {
+    if begins_formula(text) {
         return writer.write_field([b"'", text].concat()).map_err(failure);
     }
     writer.write_field(text).map_err(failure)
+}
+
+fn begins_formula(text: &[u8]) -> bool {
+    match text.first() {
+        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n') => true,
+        Some(0xef) => WIDE_SIGNS.iter().any(|sign| text.starts_with(sign.as_bytes())),
+        _ => false,
+    }
 }
 
 fn end_row(writer: &mut csv::Writer<&mut Output<Growing>>) -> Result<(), Failure> {

@@ -1,9 +1,10 @@
 //! The second form: the user's own file, in one pass.
 
+use super::chunk::Chunk;
 use super::plan::Plan;
 use super::records::Records;
 use super::resume::Saver;
-use super::rows::Rows;
+use super::rows::{Rows, Written};
 use super::source::Source;
 use super::state::State;
 use super::{Own, sniff};
@@ -17,8 +18,8 @@ use std::time::Instant;
 
 /// As many warnings are listed.
 const MAX_WARNINGS: usize = 100;
-/// How fast it goes is said anew after so many rows.
-const ROWS_A_METRIC: u64 = 4096;
+/// After so many rows at most, what was read is written and how fast it goes is said anew.
+const ROWS_A_TURN: u64 = 16_384;
 /// A longer column name is cut.
 const NAME_BYTES: usize = 200;
 /// The part of the result that lists columns; the file `statistics.json` lists all of them.
@@ -39,45 +40,40 @@ pub fn process(
     let encoding = own.encoding.as_deref().and_then(|label| super::encoding(label));
     // Rows that are sorted are gone over twice.
     let steps = if own.sort.is_empty() { total } else { 2 * total };
-    let (mut records, mut rows, mut more) = match state {
-        Some(state) => {
+    let (mut records, mut rows, mut written, more) = match state {
+        Some(mut state) => {
             let source = Source::again(input, steps, encoding, &state.at.source, ctx)?;
             let mut records = Records::again(source, &state.at);
             let more = records.next()?;
-            (records, Rows::new(own, Plan::new(own, &state.header)?, state, output), more)
+            let plan = Plan::new(own, &state.header)?;
+            let written = Written::new(own, &plan, &mut state, output);
+            (records, Rows::new(own, plan, state), written, more)
         }
         None => begin(own, Source::open(input, steps, encoding, ctx)?, output)?,
     };
-    let width = rows.state.header.len();
     let (began, before) = (Instant::now(), rows.state.rows_read());
-    while more && !rows.full() {
-        match bad_reason(&records, width) {
-            Some(reason) => rows.state.add_bad(&records, reason, own)?,
-            None => rows.add(records.lines().0, |i| records.cell(i), ctx)?,
+    let mut turn = Turn::behind(more, &rows);
+    let mut chunk = Chunk::default();
+    while turn != Turn::End {
+        chunk = rows.take(chunk);
+        turn = written.add_beside(&chunk, || read_on(own, &mut records, &mut rows, saver, ctx))?;
+        measure(ctx, rows.state.rows_read(), before, began);
+        if turn == Turn::Save {
+            chunk = rows.take(chunk);
+            written.add(&chunk)?;
+            save(&records, &mut rows, &mut written, saver)?;
+            turn = Turn::behind(records.next()?, &rows);
         }
-        if rows.state.rows_read() % ROWS_A_METRIC == 0 {
-            measure(ctx, rows.state.rows_read(), before, began);
-        }
-        if saver.is_due(rows.state.rows_read(), records.source().read())?
-            && let Some(mark) = rows.mark()?
-        {
-            rows.state.at = records.at();
-            saver.save(&mut rows.state, mark)?;
-        }
-        more = records.next()?;
     }
     let read = records.source().read();
-    if !more && read < total {
+    if !rows.full() && read < total {
         let message = format!("the file ended after {read} of {total} bytes: it is not what was uploaded");
         return Err(Failure::fatal("file_changed", message));
     }
-    if rows.close(ctx)?
-        && let Some(mark) = rows.mark()?
-    {
-        rows.state.at = records.at();
-        saver.save(&mut rows.state, mark)?;
+    if rows.close(ctx)? {
+        save(&records, &mut rows, &mut written, saver)?;
     }
-    let (state, columns, mut warnings) = rows.finish(total, ctx)?;
+    let (state, columns, mut warnings) = rows.finish(written, total, ctx)?;
     measure(ctx, state.rows_read(), before, began);
     let encoding = tell_encoding(&records, &mut warnings);
     if state.bad.count > state.counts.read {
@@ -101,6 +97,60 @@ pub fn process(
     Ok(result)
 }
 
+/// What comes after some rows were read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// They are written, and further ones read: one is at hand.
+    Write,
+    /// They are written, and a checkpoint is made.
+    Save,
+    /// No further row is needed, or there is none.
+    End,
+}
+
+impl Turn {
+    /// With or without a further row at hand.
+    fn behind(more: bool, rows: &Rows) -> Turn {
+        if more && !rows.full() { Turn::Write } else { Turn::End }
+    }
+}
+
+/// Takes in the row at hand and those behind it, until there are enough.
+fn read_on(
+    own: &Own,
+    records: &mut Records<'_>,
+    rows: &mut Rows,
+    saver: &mut Saver<'_>,
+    ctx: &Context,
+) -> Result<Turn, Failure> {
+    let width = rows.state.header.len();
+    loop {
+        match bad_reason(records, width) {
+            Some(reason) => rows.state.add_bad(records, reason, own)?,
+            None => rows.add(records.lines().0, |i| records.cell(i), ctx)?,
+        }
+        if saver.is_due(rows.state.rows_read(), records.source().read())? {
+            return Ok(Turn::Save);
+        }
+        let turn = Turn::behind(records.next()?, rows);
+        if turn == Turn::End || rows.is_ready() || rows.state.rows_read().is_multiple_of(ROWS_A_TURN) {
+            return Ok(turn);
+        }
+    }
+}
+
+/// Makes a checkpoint behind the last row that was read, where the store knows marks. All are written.
+fn save(
+    records: &Records<'_>,
+    rows: &mut Rows,
+    written: &mut Written<'_>,
+    saver: &mut Saver<'_>,
+) -> Result<(), Failure> {
+    let Some(mark) = written.mark()? else { return Ok(()) };
+    rows.state.at = records.at();
+    written.lend(&mut rows.state, |state| saver.save(state, mark))
+}
+
 /// Says how many rows were read, and how many of them each second by this attempt.
 fn measure(ctx: &Context, rows: u64, before: u64, began: Instant) {
     ctx.metric("rows_read", rows as f64);
@@ -112,7 +162,7 @@ fn begin<'s, 'o>(
     own: &Own,
     source: Source<'s>,
     output: &'o mut Output<Growing>,
-) -> Result<(Records<'s>, Rows<'o>, bool), Failure> {
+) -> Result<(Records<'s>, Rows, Written<'o>, bool), Failure> {
     let mut records = Records::open(source, own.delimiter.as_ref().map(|given| given.as_bytes()[0]))?;
     if !records.next()? {
         return Err(Failure::fatal("empty_file", "the file holds no rows"));
@@ -121,12 +171,11 @@ fn begin<'s, 'o>(
     let mut warnings = Vec::new();
     let header = header(&records, has_header, &mut warnings);
     let plan = Plan::new(own, &header)?;
-    let selected = plan.selected.clone();
-    let state = State::new(records.at(), has_header, header, warnings, &plan, own);
-    let mut rows = Rows::new(own, plan, state, output);
-    rows.write_header(&selected)?;
+    let mut state = State::new(records.at(), has_header, header, warnings, &plan, own);
+    let mut written = Written::new(own, &plan, &mut state, output);
+    written.write_header(&plan.selected)?;
     let more = if has_header { records.next()? } else { true };
-    Ok((records, rows, more))
+    Ok((records, Rows::new(own, plan, state), written, more))
 }
 
 /// Cuts the list of columns to what a result may hold, saying so.
