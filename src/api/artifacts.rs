@@ -5,6 +5,7 @@ use super::download::{self, Kept};
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::wire::ArtifactView;
 use super::{Api, json_response, query, task_id, to_json};
+use crate::task::Artifact;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -64,10 +65,7 @@ async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let artifacts = api.queue.artifacts(&caller.scope, task_id(&id)?).await?;
-    let Some(artifact) = artifacts.iter().find(|artifact| artifact.name == name) else {
-        return Err(Problem::new(Code::ArtifactNotFound, "the task has no such artifact"));
-    };
+    let artifact = find(&api, &caller, &id, &name).await?;
     let kept = Kept {
         name: &artifact.name,
         bytes: artifact.bytes as u64,
@@ -76,4 +74,11 @@ async fn get(
         location: &artifact.location,
     };
     download::answer(api.queue.file_store(), &method, &headers, kept).await
+}
+
+/// The output file of that name.
+pub async fn find(api: &Api, caller: &Caller, id: &str, name: &str) -> Result<Artifact> {
+    let artifacts = api.queue.artifacts(&caller.scope, task_id(id)?).await?;
+    let found = artifacts.into_iter().find(|artifact| artifact.name == name);
+    found.ok_or_else(|| Problem::new(Code::ArtifactNotFound, "the task has no such artifact"))
 }

@@ -64,11 +64,16 @@ pub async fn answer(files: &Files, method: &Method, headers: &HeaderMap, file: K
     }
     set(&mut response, header::CONTENT_LENGTH, &length.to_string());
     set(&mut response, header::CONTENT_TYPE, file.content_type);
-    set(&mut response, header::CONTENT_DISPOSITION, &disposition(file.name));
-    set(&mut response, header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
+    seal(&mut response, file.name);
     set(&mut response, header::ACCEPT_RANGES, "bytes");
     set(&mut response, header::ETAG, &tag);
     Ok(response)
+}
+
+/// Has what is of somebody's file open nowhere but in a sandbox, and be saved under its name.
+pub fn seal(response: &mut Response, name: &str) {
+    set(response, header::CONTENT_DISPOSITION, &disposition(name));
+    set(response, header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
 }
 
 fn set(response: &mut Response, name: header::HeaderName, text: &str) {

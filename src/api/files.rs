@@ -287,7 +287,8 @@ async fn delete(State(api): State<Api>, caller: Caller, Path(id): Path<String>, 
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn file_id(text: &str) -> Result<Uuid> {
+/// The id of an upload in an address. What is no id is a file that is not there.
+pub fn file_id(text: &str) -> Result<Uuid> {
     super::id_of(text).ok_or_else(|| crate::queue::Error::FileNotFound.into())
 }
 

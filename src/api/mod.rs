@@ -31,6 +31,7 @@ mod notifications;
 mod once;
 mod openapi;
 mod page;
+mod preview;
 mod problem;
 mod query;
 mod rates;
@@ -199,6 +200,7 @@ pub fn router(api: Api) -> Router {
         .route_layer(middleware::from_fn(json_in_time));
     let others = OpenApiRouter::new()
         .merge(artifacts::downloads())
+        .merge(preview::router())
         .merge(files::router())
         .merge(export::router())
         .merge(activity::downloads())

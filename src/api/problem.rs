@@ -48,6 +48,7 @@ codes! {
     TaskNotFound 404 "task_not_found" "No such task";
     FileNotFound 404 "file_not_found" "No such file";
     ArtifactNotFound 404 "artifact_not_found" "No such artifact";
+    NoPreview 404 "no_preview" "There is no preview of such a file";
     KeyNotFound 404 "key_not_found" "No such key";
     TaskTypeNotFound 404 "task_type_not_found" "No such task type";
     MethodNotAllowed 405 "method_not_allowed" "This method is not allowed here";
@@ -63,6 +64,7 @@ codes! {
     InvalidRequest 422 "invalid_request" "The request is not valid";
     UnknownTaskType 422 "unknown_task_type" "There is no such task type";
     KeyReused 422 "idempotency_key_reused" "The idempotency key was used with another body";
+    PreviewRefused 422 "preview_refused" "The file cannot be looked into";
     InvalidFilter 422 "invalid_filter" "The filter is not valid";
     InvalidCursor 422 "invalid_cursor" "The cursor is not valid here";
     RateLimited 429 "rate_limited" "Too much at once";

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod files;
+mod look;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

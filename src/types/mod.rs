@@ -11,6 +11,7 @@ mod demo;
 mod email_sending;
 mod image_processing;
 mod noop;
+mod preview;
 mod register;
 mod schema;
 mod secret;
@@ -26,8 +27,11 @@ use std::sync::Arc;
 
 pub use batch::{Batch, Item, ItemFailure, Tally};
 pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
+pub use csv_processing::look::Rows;
+pub use email_sending::look::Mail;
 pub use email_sending::{EmailSending, Encryption, MailServer, Mailing, Patience};
 pub use image_processing::{Pictures, serve_pictures};
+pub use preview::{NoPreview, Preview, Previews};
 pub use schema::{Checked, FileId, Schema};
 pub use secret::{REDACTED, Secrets, mask};
 pub use track::Track;
@@ -76,6 +80,7 @@ pub trait AnyType: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Types {
     entries: Arc<Vec<Entry>>,
+    previews: Previews,
 }
 
 /// A type with its schema, compiled once.
@@ -105,25 +110,36 @@ impl Types {
 
     /// The same; mails leave as `mailing` says, and `pictures` says where those are worked on.
     pub fn having(mailing: Mailing, pictures: Pictures) -> Types {
-        Types::new(vec![
+        let previews = Previews::new(pictures.clone());
+        let types = Types::new(vec![
             Box::new(csv_processing::CsvProcessing),
             Box::new(EmailSending::new(mailing)),
             Box::new(image_processing::ImageProcessing::new(pictures)),
             Box::new(Typed(demo::Demo)),
             Box::new(noop::Noop),
-        ])
+        ]);
+        Types { previews, ..types }
     }
 
     /// These types and no others.
     pub fn new(types: Vec<Box<dyn AnyType>>) -> Types {
         let entry = |r#type: Box<dyn AnyType>| Entry { schema: Schema::new(r#type.params_schema()), r#type };
-        Types { entries: Arc::new(types.into_iter().map(entry).collect()) }
+        Types::of(types.into_iter().map(entry).collect())
+    }
+
+    fn of(entries: Vec<Entry>) -> Types {
+        Types { entries: Arc::new(entries), previews: Previews::new(Pictures::in_process()) }
     }
 
     /// These types and `more`.
     pub fn with(self, more: Types) -> Types {
-        let entries = [self, more].map(|types| Arc::into_inner(types.entries).expect("built once, at start"));
-        Types { entries: Arc::new(entries.into_iter().flatten().collect()) }
+        let all = [self.entries, more.entries].map(|entries| Arc::into_inner(entries).expect("built once, at start"));
+        Types { entries: Arc::new(all.into_iter().flatten().collect()), ..self }
+    }
+
+    /// Where first looks at files are made.
+    pub fn previews(&self) -> &Previews {
+        &self.previews
     }
 
     /// The type of that name.

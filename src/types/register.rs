@@ -2,7 +2,6 @@
 
 use super::{AnyType, Entry, Schema, Types};
 use serde_json::value::to_raw_value;
-use std::sync::Arc;
 
 /// A longer name is none.
 const MAX_NAME_CHARS: usize = 100;
@@ -28,7 +27,7 @@ impl Types {
                 }
             }
         }
-        if problems.is_empty() { Ok(Types { entries: Arc::new(entries) }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Types::of(entries)) } else { Err(problems) }
     }
 }
 

@@ -38,6 +38,11 @@ impl Input {
     pub fn new(id: Uuid, name: String, bytes: u64, content_type: String, location: String) -> Input {
         Input { id, name, bytes, content_type, location }
     }
+
+    /// Its beginning, of at most so many bytes.
+    pub fn beginning(&self, bytes: u64) -> Input {
+        Input { bytes: self.bytes.min(bytes), ..self.clone() }
+    }
 }
 
 /// A file being made. One of [`Context::output`] leaves nothing if it is dropped unfinished.

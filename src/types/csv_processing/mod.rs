@@ -6,6 +6,7 @@ mod column;
 mod filter;
 mod frequent;
 mod histogram;
+pub mod look;
 mod made;
 mod numbers;
 mod out;

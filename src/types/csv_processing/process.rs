@@ -240,7 +240,7 @@ pub fn bad_reason(records: &Records<'_>, width: usize) -> Option<String> {
 }
 
 /// The encoding it was read in, and warnings on what was mended.
-fn tell_encoding(records: &Records<'_>, warnings: &mut Vec<String>) -> String {
+pub fn tell_encoding(records: &Records<'_>, warnings: &mut Vec<String>) -> String {
     let (source, told) = (records.source(), records.told());
     if source.malformed() {
         let name = source.encoding().name();

@@ -3,6 +3,7 @@
 mod address;
 mod connect;
 mod letter;
+pub mod look;
 mod made;
 mod own;
 mod recipients;

@@ -8,6 +8,7 @@ mod draw;
 mod encode;
 mod jpeg;
 mod keep;
+pub mod look;
 mod own;
 mod params;
 mod picture;

@@ -43,7 +43,8 @@ impl Things {
         let pending = service.call_as(key, "POST", "/api/tasks/submit", later).await.id();
         let success = service.call_as(key, "POST", "/api/tasks/submit?wait=60", table).await;
         assert_eq!(success.json["status"], "SUCCESS", "{}", success.json);
-        let file = service.call_as(key, "POST", "/api/files?name=a.txt", json!("text")).await;
+        let headers = [("authorization", &*format!("Bearer {key}")), ("content-type", "text/csv")];
+        let file = service.call("POST", "/api/files?name=a.csv", &headers, "a,b\n1,2\n").await;
         let file = file.json["file_id"].as_str().unwrap().to_owned();
         Things { pending, success: success.id(), file }
     }

@@ -15,6 +15,7 @@ mod many; // batch, bulk, clone, export
 mod notifications; // the ends of one's own tasks
 mod once; // idempotency keys
 mod owners; // what one owner learns of another: nothing
+mod preview; // a first look at files, hostile ones too
 mod quotas; // how much an owner may have
 mod random; // requests nobody would make
 mod rates; // how much a key may send
