@@ -2,6 +2,7 @@
 
 use super::PATIENCE;
 use crate::support::node::{Home, Node};
+use futures_util::future::join_all;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, RgbImage, RgbaImage, codecs::png::PngEncoder};
 use serde_json::{Value, json};
 use std::fs;
@@ -59,6 +60,15 @@ async fn hostile_pictures_are_refused_one_by_one_and_the_node_is_as_before() {
         // A profile that is too long to be one is left out, or the picture is: as the decoder has it.
         assert!(["done", "undecodable", "too_large"].contains(&told[2]), "{}", told[2]);
     }
+    // A first look at each, all at once, is no other matter.
+    let paths: Vec<String> = ids.iter().map(|id| format!("/api/files/{id}/preview")).collect();
+    let looks = join_all(paths.iter().cycle().take(2 * ids.len()).map(|path| node.try_get(path))).await;
+    let looks: Vec<u16> = looks.into_iter().map(|look| look.unwrap().0).collect();
+    for told in looks.chunks(ids.len()) {
+        assert_eq!((told[0], told[1], &told[3..]), (200, 422, &[422, 422, 200][..]), "{looks:?}");
+        assert!([200, 422].contains(&told[2]), "{looks:?}");
+    }
+    until_gone(&children(node.id()), PATIENCE).await;
     let most = node.memory_mib("VmHWM");
     println!("the node: {before} MiB before, {most} MiB at most");
     assert!(most < before + 200, "{before} MiB before, {most} MiB at most");
