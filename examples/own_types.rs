@@ -87,6 +87,7 @@ struct Guests {
 impl TaskType for Invitations {
     const NAME: &'static str = "invitations";
     const DESCRIPTION: &'static str = "Invites people one after the other, and says of whom that failed.";
+    const SAVES_WORK: bool = true;
     type Params = Guests;
     type Result = Tally;
 

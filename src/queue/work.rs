@@ -6,6 +6,7 @@ use crate::store::{self, Beat, Claim, Due, Held};
 use crate::task::{Action, Event, Outcome, Scope, Task, Time};
 use crate::types::Input;
 use futures_util::future::{BoxFuture, ready};
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -168,7 +169,11 @@ impl Queue {
         if !lapsed.is_empty() {
             fault::point("rescue_found").await;
         }
-        let rescues = lapsed.into_iter().map(|task| self.take_back(task, now));
+        let went_on = self.went_on(&lapsed).await?;
+        let rescues = lapsed.into_iter().map(|task| {
+            let went_on = went_on.contains(&task.id);
+            self.take_back(task, went_on, now)
+        });
         let rescued = futures_util::future::try_join_all(rescues).await?;
         let taken: Vec<Uuid> = rescued.into_iter().flatten().collect();
         if let Some(task) = taken.first() {
@@ -178,10 +183,27 @@ impl Queue {
         Ok(taken.len())
     }
 
+    /// Those whose lost attempt has saved work that is done.
+    async fn went_on(&self, lapsed: &[Task]) -> Result<HashSet<Uuid>, Error> {
+        let saves_work = |task: &Task, name: &str| {
+            self.inner.types.get(&task.r#type).is_some_and(|entry| entry.r#type.saves_work(name))
+        };
+        let tasks: HashMap<Uuid, &Task> =
+            lapsed.iter().filter(|task| task.losses > 0).map(|task| (task.id, task)).collect();
+        if tasks.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let saved = self.inner.store.checkpoints(&tasks.keys().copied().collect::<Vec<_>>()).await?;
+        let of_work = saved.into_iter().filter(|saved| {
+            tasks.get(&saved.task).is_some_and(|task| saved.attempt == task.attempt && saves_work(task, &saved.name))
+        });
+        Ok(of_work.map(|saved| saved.task).collect())
+    }
+
     /// `None`: its worker was quicker.
-    async fn take_back(&self, task: Task, now: Time) -> Result<Option<Uuid>, Error> {
+    async fn take_back(&self, task: Task, went_on: bool, now: Time) -> Result<Option<Uuid>, Error> {
         let id = task.id;
-        if self.write(task.rescue(now)).await?.is_none() {
+        if self.write(task.rescue(now, went_on)).await?.is_none() {
             return Ok(None);
         }
         fault::point("rescue_written").await;

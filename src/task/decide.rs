@@ -3,7 +3,7 @@
 //! A [`Change`] names what it expects (status, and lease or version); the store writes it by
 //! compare, so a decision made from a row that has moved on changes nothing.
 
-use super::{Event, MAX_LOSSES, Progress, Status, Task, TaskError, Time};
+use super::{Event, MAX_ATTEMPTS_THAT_GO_ON, MAX_LOSSES, Progress, Status, Task, TaskError, Time};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -187,9 +187,11 @@ impl Task {
     }
 
     /// What becomes of a task whose lease ran out: cancelled if that was asked for, failed after
-    /// [`MAX_LOSSES`], waiting again otherwise. What is not known to have begun did not do it.
-    pub fn rescue(&self, now: Time) -> Change {
-        let losses = self.losses + i64::from(!self.ahead);
+    /// [`MAX_LOSSES`] in a row, waiting again otherwise. What is not known to have begun did not do it; an attempt
+    /// that `went_on` with the work is no more of the same, and begins a row of its own.
+    pub fn rescue(&self, now: Time, went_on: bool) -> Change {
+        let before = if went_on && self.attempt < MAX_ATTEMPTS_THAT_GO_ON { 0 } else { self.losses };
+        let losses = before + i64::from(!self.ahead);
         let event = match () {
             _ if self.cancel_requested_at.is_some() => Event::Cancelled,
             _ if losses >= MAX_LOSSES => Event::Failed,
@@ -293,21 +295,31 @@ mod tests {
     #[test]
     fn the_third_loss_is_the_last() {
         let mut task = running(1);
-        assert_eq!(task.rescue(NOW).event, Event::Rescued);
+        assert_eq!(task.rescue(NOW, false).event, Event::Rescued);
         task.losses = 2;
-        let change = task.rescue(NOW);
+        let change = task.rescue(NOW, false);
         assert_eq!(change.event, Event::Failed);
         assert_eq!(change.error.unwrap().code, "worker_lost");
     }
 
     #[test]
+    fn a_loss_after_work_that_was_saved_is_the_first_of_a_row_and_of_a_thousandth_attempt_none() {
+        let mut task = running(1);
+        task.losses = 2;
+        let change = task.rescue(NOW, true);
+        assert_eq!((change.event, change.losses), (Event::Rescued, 1));
+        task.attempt = MAX_ATTEMPTS_THAT_GO_ON;
+        assert_eq!(task.rescue(NOW, true).event, Event::Failed);
+    }
+
+    #[test]
     fn a_task_that_is_not_to_run_again_keeps_the_time_it_was_due() {
         let mut task = running(1);
-        assert_eq!(task.rescue(NOW.plus(1)).run_at, NOW.plus(1));
+        assert_eq!(task.rescue(NOW.plus(1), false).run_at, NOW.plus(1));
         task.cancel_requested_at = Some(NOW);
-        assert_eq!(task.rescue(NOW.plus(1)).run_at, NOW);
+        assert_eq!(task.rescue(NOW.plus(1), false).run_at, NOW);
         (task.cancel_requested_at, task.losses) = (None, 2);
-        assert_eq!(task.rescue(NOW.plus(1)).run_at, NOW);
+        assert_eq!(task.rescue(NOW.plus(1), false).run_at, NOW);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub use time::Time;
 /// A lost worker does not use up an attempt, but a task that lost this many is `FAILED`
 /// with the code `worker_lost`: one bad input cannot take nodes down for ever.
 pub const MAX_LOSSES: i64 = 3;
+/// From this attempt on a loss counts whatever was saved before it.
+pub const MAX_ATTEMPTS_THAT_GO_ON: i64 = 1000;
 
 /// One task as it stands, whole or (in lists and in the change log) without `params` and `result`.
 #[derive(Debug, Clone)]

@@ -70,6 +70,13 @@ pub trait AnyType: Send + Sync + 'static {
         None
     }
 
+    /// Whether what is saved under that name is work that is done, and not done again. A task whose worker was lost then
+    /// begins anew to count: three lost in a row that saved none end it.
+    fn saves_work(&self, checkpoint: &str) -> bool {
+        let _ = checkpoint;
+        false
+    }
+
     /// One attempt. It must stop within 2 s once the context is cancelled, and leave nothing
     /// half-written; CPU-bound work goes through [`Context::blocking`]. It may run more than once
     /// for one task (a lost worker, a retry).

@@ -16,6 +16,10 @@ pub trait TaskType: Send + Sync + 'static {
     /// One sentence on what it does, for the page and the API.
     const DESCRIPTION: &'static str;
 
+    /// Whether what its attempts save is work that is done, and not done again: of a long task the workers may then be lost any
+    /// number of times, as long as no three in a row saved nothing. A batch is such a type.
+    const SAVES_WORK: bool = false;
+
     /// What it takes: a struct. Its JSON Schema is what a submit is held against, so ranges, lengths and patterns belong
     /// there; `#[serde(default)]` says what is meant where nothing is given.
     type Params: DeserializeOwned + JsonSchema + Send;
@@ -72,6 +76,10 @@ impl<T: TaskType> AnyType for Typed<T> {
             // Where the struct wants more than its schema says, the submit hears of it and not the attempt.
             Err(error) => vec![FieldError::new("", error.to_string())],
         }
+    }
+
+    fn saves_work(&self, _: &str) -> bool {
+        T::SAVES_WORK
     }
 
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {

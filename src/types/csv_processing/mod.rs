@@ -179,6 +179,10 @@ impl AnyType for CsvProcessing {
         }
     }
 
+    fn saves_work(&self, checkpoint: &str) -> bool {
+        checkpoint == resume::NAME
+    }
+
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
         let result = match ctx.params(params)? {
             Params::Made(made) => made::run(&made, ctx).await?,

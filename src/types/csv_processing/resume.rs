@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// The checkpoint's name.
-const NAME: &str = "table";
+pub const NAME: &str = "table";
 /// Of so many parts of the time, making states takes one at most: a large state is made less often.
 const SHARE_OF_TIME: u32 = 20;
 

@@ -115,6 +115,10 @@ impl AnyType for EmailSending {
             .then(|| format!("the attachments have {bytes} bytes: at most 25 MiB together"))
     }
 
+    fn saves_work(&self, _: &str) -> bool {
+        true
+    }
+
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
         let result = match ctx.params(params)? {
             Params::Made(made) => made.run(ctx).await?,

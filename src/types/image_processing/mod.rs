@@ -95,6 +95,10 @@ impl AnyType for ImageProcessing {
         serde_json::from_value::<Own>(params.clone()).map(|own| own.check()).unwrap_or_default()
     }
 
+    fn saves_work(&self, _: &str) -> bool {
+        true
+    }
+
     async fn run(&self, params: &RawValue, ctx: &Context) -> Result<Box<RawValue>, Failure> {
         let params = ctx.params(params)?;
         let has_sheet = matches!(&params, Params::Own(own) if own.contact_sheet);

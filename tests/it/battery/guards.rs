@@ -57,7 +57,7 @@ async fn a_rescue_decided_before_a_beat_is_not_written(bed: Bed) {
     let task = bed.claim(1).await.remove(0);
     bed.clock.advance(30_000);
     let seen = bed.queue.store().lapsed(bed.clock.now(), 10).await.unwrap().remove(0);
-    let rescue = seen.rescue(bed.clock.now());
+    let rescue = seen.rescue(bed.clock.now(), false);
     bed.queue.beat(&[beat(&task)], 1).await.unwrap();
     refuses(&bed, &rescue).await;
 }
@@ -69,7 +69,7 @@ async fn no_requeue_decided_before_a_cancel_is_written(bed: Bed) {
     let (lease, now) = (task.lease.unwrap(), bed.clock.now());
     let decided = [failure(true), failure(false), Outcome::Released].map(|end| task.report(lease, end, now, 1.0));
     bed.queue.cancel(&Scope::Everyone, id, "me").await.unwrap();
-    for requeue in decided.iter().chain([&task.rescue(now)]) {
+    for requeue in decided.iter().chain([&task.rescue(now, false)]) {
         refuses(&bed, requeue).await;
     }
 }

@@ -112,7 +112,7 @@ async fn the_store_itself_refuses_what_others_decided_before_the_task_moved_on(b
         let before = raw.everything().await;
         let now = bed.clock.now();
         // A janitor that found the old lease lapsed; late enough to find the new one lapsed too.
-        let late = Change { lapsed_by: successor.lease_until, ..stale.rescue(now) };
+        let late = Change { lapsed_by: successor.lease_until, ..stale.rescue(now, false) };
         assert_eq!(written(&bed, late).await, None, "{loss:?}: a rescue");
         // A caller who saw the attempt before.
         let cancel = stale.cancel(now, "me").unwrap().unwrap();

@@ -17,6 +17,7 @@ on_both_databases![
     many_attempts_save_at_once_and_each_gets_its_own,
     checkpoints_stay_over_a_failure_a_release_a_loss_a_cancel_and_a_retry,
     checkpoints_go_with_the_success,
+    three_lost_workers_in_a_row_end_a_task_but_not_while_each_saves_work,
     a_checkpoint_beyond_a_limit_is_refused_and_changes_nothing,
 ];
 
@@ -115,6 +116,30 @@ async fn many_attempts_save_at_once_and_each_gets_its_own(bed: Bed) {
     let found = bed.queue.checkpoints(&again).await.unwrap();
     assert_eq!(found.len(), 200);
     assert!(found.iter().all(|found| found.data.get() == format!("\"{}\"", found.task)));
+}
+
+async fn three_lost_workers_in_a_row_end_a_task_but_not_while_each_saves_work(bed: Bed) {
+    let lose = async |saves: bool| {
+        let (task, _) = next(&bed).await;
+        if saves {
+            keep(&bed, &task, "sent-0", "{}").await;
+        }
+        bed.clock.advance(30_001);
+        assert_eq!(bed.queue.rescue().await.unwrap(), 1);
+        bed.get(task.id).await
+    };
+    bed.submit(Draft { r#type: "email_sending".to_owned(), ..noop() }).await;
+    for _ in 0..5 {
+        assert_eq!(lose(true).await.status, Status::Pending);
+    }
+    assert_eq!((lose(false).await.losses, lose(true).await.losses), (2, 1));
+    lose(false).await;
+    let ended = lose(false).await;
+    assert_eq!((ended.status, ended.error.unwrap().code.as_str()), (Status::Failed, "worker_lost"));
+    // Of a type whose checkpoints are no work done, each loss counts.
+    bed.submit(noop()).await;
+    let states = [lose(true).await.status, lose(true).await.status, lose(true).await.status];
+    assert_eq!(states, [Status::Pending, Status::Pending, Status::Failed]);
 }
 
 async fn checkpoints_stay_over_a_failure_a_release_a_loss_a_cancel_and_a_retry(bed: Bed) {
