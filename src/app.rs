@@ -280,6 +280,7 @@ async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
 /// Opens the door. A database server that is away is waited for, however long; `address` is where
 /// this node says so meanwhile.
 async fn open_queue(config: &Config, own: Types, address: Option<SocketAddr>) -> Result<Queue, Failure> {
+    let types = mail::types(config, own)?;
     let mut told = false;
     let store = loop {
         match open_store(&config.database).await {
@@ -295,7 +296,7 @@ async fn open_queue(config: &Config, own: Types, address: Option<SocketAddr>) ->
     };
     let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
     let quotas = Quotas { open_tasks: config.quota_tasks, stored_bytes: config.quota_bytes };
-    let queue = Queue::open_with(store, Clock::system(), mail::types(config).with(own), files, quotas);
+    let queue = Queue::open_with(store, Clock::system(), types, files, quotas);
     // The janitor sets the clock too, but nothing is to be claimed before the first time.
     while queue.store().database() == store::Database::Postgres && queue.follow_clock().await.is_err() {
         sleep(OPEN_AGAIN.mul_f64(rand::random())).await;

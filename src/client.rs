@@ -1,4 +1,4 @@
-//! The client's subcommands: `submit`, `list`, `get`, `cancel`, `retry`, `watch` and `logs`,
+//! The client's subcommands: `submit`, `list`, `get`, `cancel`, `retry`, `approve`, `reject`, `watch` and `logs`,
 //! spoken to the service at `ERRAND_URL` over HTTP, as any other client would.
 //!
 //! What was asked for goes to standard output, everything else to standard error.
@@ -12,6 +12,7 @@ use crate::config::{ClientCommand, Config, ListArgs};
 use http::{Answer, Server, Trouble};
 use reqwest::Method;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use show::Task;
 use std::io::{self, Write};
 
@@ -38,6 +39,14 @@ async fn act(server: &Server, command: ClientCommand, out: &mut dyn Write) -> Re
         ClientCommand::Get { id, json } => get(server, &id, json, out).await,
         ClientCommand::Cancel { ids } => each(server, &ids, out, cancel).await,
         ClientCommand::Retry { ids } => each(server, &ids, out, retry).await,
+        ClientCommand::Approve { ids, run_at } => {
+            let body = run_at.map_or(json!({}), |run_at| json!({ "run_at": run_at }));
+            each(server, &ids, out, |server, id| judge(server, id, "approve", body.clone())).await
+        }
+        ClientCommand::Reject { ids, reason } => {
+            let body = reason.map_or(json!({}), |reason| json!({ "reason": reason }));
+            each(server, &ids, out, |server, id| judge(server, id, "reject", body.clone())).await
+        }
         ClientCommand::Watch { id, json } => follow::watch(server, &id, json, out).await,
         ClientCommand::Logs { id, follow, json } => follow::logs(server, &id, follow, json, out).await,
     }
@@ -83,7 +92,7 @@ async fn each<'a, F>(
     server: &'a Server,
     ids: &'a [String],
     out: &mut dyn Write,
-    act: fn(&'a Server, &'a str) -> F,
+    act: impl Fn(&'a Server, &'a str) -> F,
 ) -> Result<i32>
 where
     F: Future<Output = Result<&'static str>>,
@@ -110,6 +119,13 @@ async fn cancel(server: &Server, id: &str) -> Result<&'static str> {
 
 async fn retry(server: &Server, id: &str) -> Result<&'static str> {
     server.call(Method::POST, &["api", "tasks", id, "retry"], &[]).await.map(|_: Answer| "waiting again")
+}
+
+/// Approves or rejects.
+async fn judge(server: &Server, id: &str, verdict: &'static str, body: Value) -> Result<&'static str> {
+    let request = server.request(Method::POST, &["api", "tasks", id, verdict], &[])?.json(&body);
+    server.send(request).await?;
+    Ok(if verdict == "approve" { "approved" } else { "rejected" })
 }
 
 /// A line for the person, beside the output. Nobody is left to tell when it cannot be written.

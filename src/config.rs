@@ -45,6 +45,8 @@ pub struct Config {
     pub workers: usize,
     /// Queues to take tasks from; empty is all.
     pub queues: Vec<String>,
+    /// Types whose tasks need an approval.
+    pub approve_types: Vec<String>,
     /// How long a worker may be silent.
     pub lease: Duration,
     /// How long a stopping node waits for its tasks.
@@ -227,6 +229,7 @@ impl Config {
             database: reader.read_or(&settings::DATABASE_URL, own_url, DatabaseUrl::Sqlite(own_file), parse::database),
             workers: reader.read_or(&settings::WORKERS, two_a_core.to_string(), two_a_core, parse::workers),
             queues: reader.read(&settings::QUEUES, parse::queues),
+            approve_types: reader.read(&settings::APPROVE_TYPES, parse::approve_types),
             lease: reader.read(&settings::LEASE_SECONDS, parse::seconds(5..=3600)),
             drain: reader.read(&settings::DRAIN_SECONDS, parse::seconds(0..=3600)),
             retain: [

@@ -66,6 +66,7 @@ pub fn read(text: &str, at: String, base: Draft, caller: &Caller) -> Result<Read
     if let Some(value) = fields.take("backoff") {
         draft.backoff = backoff(value, &mut fields, &at);
     }
+    draft.needs_approval = fields.flag("needs_approval").unwrap_or(draft.needs_approval);
     draft.timeout_seconds = fields.integer("timeout_seconds", 1..=MAX_TIMEOUT_SECONDS).or(draft.timeout_seconds);
     if let Some(tags) = fields.labels("tags", MAX_TAGS, MAX_LABEL, false) {
         draft.tags = tags;

@@ -59,7 +59,7 @@ impl Known {
     /// The answer to this question, which shows these tasks as they are at `now`.
     pub fn remember<'a>(&self, question: Question, tag: &str, now: Time, tasks: impl IntoIterator<Item = &'a Task>) {
         let Question { key, stamp: Some(stamp) } = question else { return };
-        let waits = tasks.into_iter().filter(|task| task.status == Status::Pending && task.run_at > now);
+        let waits = tasks.into_iter().filter(|task| task.status == Status::Pending && !task.held && task.run_at > now);
         let until = waits.map(|task| task.run_at).min().unwrap_or(Time::MAX);
         let mut answers = self.answers();
         if answers.len() >= MOST {

@@ -22,9 +22,9 @@ pub const MAX_LIMIT: i64 = 500;
 /// The rows on a page when nothing is said.
 const DEFAULT_LIMIT: i64 = 50;
 /// The first rows read with params and result; how large they are is not known yet.
-const FIRST_FULL: i64 = 16;
+pub const FIRST_FULL: i64 = 16;
 /// A page with params and result ends early, with a cursor, when it has so many bytes of them.
-const FULL_BYTES: usize = 8 * 1024 * 1024;
+pub const FULL_BYTES: usize = 8 * 1024 * 1024;
 
 /// The routes.
 pub fn router() -> OpenApiRouter<Api> {
@@ -33,10 +33,11 @@ pub fn router() -> OpenApiRouter<Api> {
 
 /// A page of tasks.
 #[derive(Serialize, ToSchema)]
-struct TaskList<'a> {
-    tasks: Vec<TaskView<'a>>,
+pub struct TaskList<'a> {
+    /// Its rows.
+    pub tasks: Vec<TaskView<'a>>,
     /// For the next page; null on the last one.
-    next_cursor: Option<&'a str>,
+    pub next_cursor: Option<&'a str>,
 }
 
 /// What a caller asks for.
@@ -173,7 +174,8 @@ pub fn fitting(budget: usize, bytes: usize, rows: usize, first: i64) -> i64 {
     }
 }
 
-fn weight(task: &Task) -> usize {
+/// Bytes of params and result.
+pub fn weight(task: &Task) -> usize {
     let json = |json: &Option<Box<serde_json::value::RawValue>>| json.as_ref().map_or(0, |json| json.get().len());
     json(&task.params) + json(&task.result)
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod activity;
+mod approvals;
 mod artifacts;
 mod body;
 mod bulk;
@@ -186,6 +187,7 @@ pub fn router(api: Api) -> Router {
         .merge(bulk::router())
         .merge(list::router())
         .merge(tasks::router())
+        .merge(approvals::router())
         .merge(history::router())
         .merge(artifacts::router())
         .merge(task_types::router())

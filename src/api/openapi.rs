@@ -18,6 +18,7 @@ use utoipa::{OpenApi, ToSchema};
     components(schemas(super::wire::FieldErrorView, super::wire::StatusView)),
     tags(
         (name = "tasks", description = "Submit, find, cancel, retry"),
+        (name = "approvals", description = "What a person has to approve before it runs"),
         (name = "history", description = "What happened, and why"),
         (name = "files", description = "Uploads and output files"),
         (name = "types", description = "What can be done"),
@@ -181,6 +182,9 @@ pub struct Submit {
     /// Not before this instant; one in the past is now.
     #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<String>,
+    /// It runs only once an admin has approved it.
+    #[schema(default = false)]
+    needs_approval: Option<bool>,
     /// How many failures end the task.
     #[schema(minimum = 1, maximum = 100, default = 1)]
     max_attempts: Option<i64>,
@@ -216,6 +220,23 @@ pub struct BackoffBody {
 pub struct Batch {
     #[schema(min_items = 1, max_items = 10000)]
     tasks: Vec<Submit>,
+}
+
+/// When an approved task is to run.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Approve {
+    /// Not before this instant, in the place of the time it was submitted for; one in the past is now.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    run_at: Option<String>,
+}
+
+/// Why a task is not to run.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Reject {
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
 }
 
 /// A `demo` task to be submitted.

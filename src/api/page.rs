@@ -18,7 +18,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src 'self'";
 
 /// The page's addresses: all of them are `index.html`, which reads its own address.
-const ADDRESSES: [&str; 10] = [
+const ADDRESSES: [&str; 11] = [
     "/tasks",
     "/tasks/{id}",
     "/submit",
@@ -26,6 +26,7 @@ const ADDRESSES: [&str; 10] = [
     "/insights",
     "/activity",
     "/notifications",
+    "/approvals",
     "/docs",
     "/docs/{*chapter}",
     "/index.html",

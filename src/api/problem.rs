@@ -56,6 +56,7 @@ codes! {
     RequestTimeout 408 "request_timeout" "The request took too long to arrive";
     TaskNotCancellable 409 "task_not_cancellable" "The task cannot be cancelled";
     TaskNotRetryable 409 "task_not_retryable" "The task cannot be retried";
+    TaskNotAwaitingApproval 409 "task_not_awaiting_approval" "The task waits for no approval";
     SequenceExpired 410 "sequence_expired" "The change log no longer reaches back so far";
     BodyTooLarge 413 "body_too_large" "The body is too large";
     UriTooLong 414 "uri_too_long" "The address is too long";
@@ -259,6 +260,7 @@ impl From<queue::Error> for Problem {
             E::FileNotFound => Problem::new(Code::FileNotFound, "there is no such file"),
             E::NotCancellable(_) => Problem::new(Code::TaskNotCancellable, detail),
             E::NotRetryable(_) => Problem::new(Code::TaskNotRetryable, detail),
+            E::NoneAwaited => Problem::new(Code::TaskNotAwaitingApproval, detail),
             E::KeyReused => Problem::new(Code::KeyReused, "send the same body again, or another key"),
             E::SequenceExpired(_) => Problem::new(Code::SequenceExpired, detail),
             E::SequenceAhead => Problem::new(Code::InvalidRequest, detail),

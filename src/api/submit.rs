@@ -133,7 +133,7 @@ fn read_batch(body: &Json, caller: &Caller) -> Result<Vec<Read>> {
 }
 
 /// Submits a new task with the params and settings of another; what the body says goes before. One
-/// that waits for its time is cloned with that time.
+/// that waits for its time is cloned with that time, and one that was not approved yet waits for an approval too.
 #[utoipa::path(
     post, path = "/api/tasks/{id}/clone", tag = "tasks", request_body = Option<super::openapi::Submit>,
     params(
@@ -152,7 +152,7 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
     let key = once::key(request.headers())?;
     let body = body::json_or_none(request, MAX_BODY_BYTES).await?;
     let task = api.queue.get(&caller.scope, super::task_id(&id)?).await?;
-    let run_at = task.scheduled(api.now());
+    let (run_at, needs_approval) = (task.scheduled(api.now()), task.held);
     // Its caller begins with what it is shown. Only the same type gets the secrets again: another might tell them.
     let shown = api.queue.types().shown(&task).map_or_else(draft::empty, Cow::into_owned);
     let before = task.params.unwrap_or_else(draft::empty);
@@ -167,6 +167,7 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
         backoff: task.backoff,
         timeout_seconds: task.timeout_seconds,
         run_at,
+        needs_approval,
         ..draft::blank(&caller)
     };
     let mut read = draft::read(body.as_ref().map_or("{}", Json::text), String::new(), base, &caller)?;

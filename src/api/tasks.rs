@@ -123,7 +123,8 @@ async fn retry(State(api): State<Api>, caller: Caller, Path(id): Path<String>, u
     Ok(whole(&api, StatusCode::OK, &task))
 }
 
-fn whole(api: &Api, status: StatusCode, task: &Task) -> Response {
+/// The answer of a change: the task as it is by now.
+pub fn whole(api: &Api, status: StatusCode, task: &Task) -> Response {
     let (body, tag) = render(api, task);
     let mut response = json_response(status, Body::from(body));
     if let Ok(tag) = HeaderValue::from_str(&tag) {

@@ -26,6 +26,8 @@ pub const ACTIONS: &[(&str, &str, Action)] = &[
     ("DELETE", "/api/tasks/{id}", Action::TaskCancelled),
     ("POST", "/api/tasks/retry", Action::TaskRetried),
     ("POST", "/api/tasks/{id}/retry", Action::TaskRetried),
+    ("POST", "/api/tasks/{id}/approve", Action::TaskApproved),
+    ("POST", "/api/tasks/{id}/reject", Action::TaskRejected),
     ("POST", "/api/files", Action::FileUploaded),
     ("DELETE", "/api/files/{id}", Action::FileDeleted),
     ("POST", "/api/keys", Action::KeyCreated),

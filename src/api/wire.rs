@@ -102,7 +102,7 @@ pub struct ProgressView<'a> {
     eta_seconds: Option<f64>,
 }
 
-/// Where to go on; `cancel` (by DELETE) and `retry` (by POST) only while they would be accepted.
+/// Where to go on; `cancel` (by DELETE), `retry`, `approve` and `reject` (by POST) only while they would be accepted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Links)]
 pub struct LinksView {
@@ -112,6 +112,10 @@ pub struct LinksView {
     cancel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approve: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reject: Option<String>,
 }
 
 /// One wrong member of a request.
@@ -164,6 +168,8 @@ impl<'a> TaskView<'a> {
             version: task.version,
             links: LinksView {
                 cancel: task.status.can_cancel().then(|| this.clone()),
+                approve: task.awaits_approval().then(|| format!("{this}/approve")),
+                reject: task.awaits_approval().then(|| format!("{this}/reject")),
                 retry: task.status.can_retry().then(|| format!("{this}/retry")),
                 this,
             },

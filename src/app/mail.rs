@@ -1,10 +1,12 @@
 //! How mails leave, from the settings.
 
+use super::Failure;
 use crate::config::{self, Config, MailTls};
 use crate::types::{Encryption, MailServer, Mailing, Pictures, Types};
 
-/// The task types of this process. What is sent in the clear is told.
-pub fn types(config: &Config) -> Types {
+/// The task types of this process, `own` ones among them. What is sent in the clear is told. A type that there is none of is not to be approved:
+/// its tasks, spelled as they are, would run without.
+pub fn types(config: &Config, own: Types) -> Result<Types, Failure> {
     let mut mailing = Mailing::to_files();
     if let Some(from) = &config.mail_from {
         mailing.from = from.clone();
@@ -27,5 +29,13 @@ pub fn types(config: &Config) -> Types {
             },
         }
     });
-    Types::having(mailing, Pictures::in_children(config::own_binary(), &[config::PICTURES]))
+    let types = Types::having(mailing, Pictures::in_children(config::own_binary(), &[config::PICTURES])).with(own);
+    match config.approve_types.iter().find(|name| types.get(name).is_none()) {
+        Some(name) => Err(Failure::Usage(format!(
+            "ERRAND_APPROVE_TYPES: there is no task type {}; the types are {}",
+            name.escape_debug(),
+            types.names().join(", ")
+        ))),
+        None => Ok(types.approving(&config.approve_types)),
+    }
 }

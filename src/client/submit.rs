@@ -25,6 +25,8 @@ struct Submission<'a> {
     priority: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_at: &'a Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    needs_approval: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_attempts: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +52,7 @@ pub async fn run(server: &Server, args: &SubmitArgs, out: &mut dyn Write) -> Res
         queue: &args.queue,
         priority: args.priority,
         run_at: &args.run_at,
+        needs_approval: args.needs_approval,
         max_attempts: args.max_attempts,
         timeout_seconds: args.timeout_seconds,
         tags: &args.tags,

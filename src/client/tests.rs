@@ -200,3 +200,19 @@ fn a_task_is_shown_whole_with_what_it_has() {
                     tags      a, b\nattempt   0 of 3\ncreated   T1\nrun at    T2\nparams    {\"n\": 1.0}\n";
     assert_eq!(show::whole(&task), expected);
 }
+
+#[tokio::test]
+async fn an_approval_and_a_rejection_say_what_was_given_to_each_task() {
+    let (url, served) = service(&[(200, "{}"), (200, "{}"), (200, "{}")]).await;
+    let (outcome, out) = errand(&url, &["approve", "0193", "0194", "--run-at", "2026-01-31T12:00:00Z"]).await;
+    assert_eq!((outcome.ok(), out.as_str()), (Some(0), "0193  approved\n0194  approved\n"));
+    let (outcome, out) = errand(&url, &["reject", "0193", "--reason", "too dear"]).await;
+    assert_eq!((outcome.ok(), out.as_str()), (Some(0), "0193  rejected\n"));
+    let requests = served.await.expect("served");
+    assert!(requests[1].starts_with("POST /api/tasks/0194/approve HTTP/1.1\r\n"), "{}", requests[1]);
+    assert!(requests[1].ends_with(r#"{"run_at":"2026-01-31T12:00:00Z"}"#), "{}", requests[1]);
+    assert!(requests[2].starts_with("POST /api/tasks/0193/reject HTTP/1.1\r\n"), "{}", requests[2]);
+    assert!(requests[2].ends_with(r#"{"reason":"too dear"}"#), "{}", requests[2]);
+    let (url, _served) = service(&[(409, r#"{"title": "The task waits for no approval"}"#)]).await;
+    assert_eq!(errand(&url, &["approve", "x"]).await.0.ok(), Some(1));
+}

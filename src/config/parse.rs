@@ -153,10 +153,18 @@ pub(super) fn costs(text: &str) -> Result<BTreeMap<String, f64>, String> {
 }
 
 pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
+    names(text, "queues")
+}
+
+pub(super) fn approve_types(text: &str) -> Result<Vec<String>, String> {
+    names(text, "task types")
+}
+
+fn names(text: &str, of: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> =
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     match names.iter().find_map(|name| text::label(name, 100)) {
-        Some(problem) => Err(format!("must be names of queues, separated by commas; each {problem}")),
+        Some(problem) => Err(format!("must be names of {of}, separated by commas; each {problem}")),
         None => Ok(names),
     }
 }

@@ -79,6 +79,16 @@ pub static QUEUES: Setting = Setting {
     secret: Secret::No,
 };
 
+/// What a person has to approve.
+pub static APPROVE_TYPES: Setting = Setting {
+    name: "ERRAND_APPROVE_TYPES",
+    flag: "approve-types",
+    placeholder: "TYPE,…",
+    default: "",
+    help: "Task types of which each task needs an admin's approval before it runs, separated by commas; empty is none",
+    secret: Secret::No,
+};
+
 /// How long a silent worker keeps its task.
 pub static LEASE_SECONDS: Setting = Setting {
     name: "ERRAND_LEASE_SECONDS",
@@ -265,7 +275,7 @@ pub static URL: Setting = Setting {
     flag: "url",
     placeholder: "URL",
     default: "http://127.0.0.1:8080",
-    help: "Where submit, list, get, cancel, retry, watch and logs find the service",
+    help: "Where submit, list, get, cancel, retry, approve, reject, watch and logs find the service",
     secret: Secret::InAddress,
 };
 
@@ -295,7 +305,7 @@ pub static KEY: Setting = Setting {
     flag: "key",
     placeholder: "KEY",
     default: "",
-    help: "The key that submit, list, get, cancel, retry, watch and logs send; better in the environment than as a flag, which others can see",
+    help: "The key that submit, list, get, cancel, retry, approve, reject, watch and logs send; better in the environment than as a flag, which others can see",
     secret: Secret::Whole,
 };
 
@@ -311,7 +321,7 @@ pub static FAULTS: Setting = Setting {
 };
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 27] = [
+pub static SETTINGS: [&Setting; 28] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
@@ -319,6 +329,7 @@ pub static SETTINGS: [&Setting; 27] = [
     &DATA_DIR,
     &WORKERS,
     &QUEUES,
+    &APPROVE_TYPES,
     &LEASE_SECONDS,
     &DRAIN_SECONDS,
     &MAX_FILE_BYTES,

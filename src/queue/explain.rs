@@ -44,6 +44,13 @@ impl Queue {
                 help: Some("start a worker that knows this type"),
             });
         }
+        if task.held {
+            let later = task.scheduled(now).map(|at| format!("; then it is due at {at}"));
+            let detail = format!("it runs only once somebody approves it{}", later.unwrap_or_default());
+            let help = Some("an admin approves it: POST /api/tasks/{id}/approve, or `errand approve`");
+            reasons.push(Reason { code: "awaiting_approval", detail, since: Some(task.updated_at), help });
+            return Ok(reasons);
+        }
         if task.run_at > now {
             let (code, what) = match task.attempt {
                 0 => ("scheduled", "it was submitted for a later time"),

@@ -59,12 +59,15 @@ pub struct Interest {
     pub clients: Option<Vec<String>>,
     /// Only of tasks that this admits as they are right after.
     pub filter: Filter,
+    /// Only what happens to an approval.
+    pub approvals: bool,
 }
 
 impl Interest {
-    /// Whether news of this task is wanted.
-    pub fn wants(&self, task: &Task) -> bool {
+    /// Whether it is wanted that this happened to the task; `None` is progress.
+    pub fn wants(&self, event: Option<Event>, task: &Task) -> bool {
         self.scope.sees(&task.owner)
+            && (!self.approvals || event.is_some_and(|event| event.of_approval(task).is_some()))
             && self.clients.as_ref().is_none_or(|clients| clients.contains(&task.client_id))
             && self.filter.admits(task)
     }
@@ -301,7 +304,7 @@ impl Hub {
             let routes = [Route::Client(task.client_id.clone()), Route::Owner(task.owner.clone()), Route::Any];
             let places = routes.iter().filter_map(|route| state.routes.get(route)).flat_map(HashMap::values);
             let wanted: Vec<&Arc<Mailbox>> =
-                places.filter(|(interest, _)| interest.wants(task)).map(|(_, mailbox)| mailbox).collect();
+                places.filter(|(interest, _)| interest.wants(news.event, task)).map(|(_, mailbox)| mailbox).collect();
             if !wanted.is_empty() {
                 let news = Arc::new(news);
                 wanted.into_iter().for_each(|mailbox| mailbox.put(news.clone()));
@@ -322,7 +325,7 @@ impl Hub {
         let state = self.lock();
         let places: Vec<_> = ids.iter().filter_map(|id| state.interests.get(id).zip(state.mailboxes.get(id))).collect();
         for news in news.into_iter().map(Arc::new) {
-            let wanted = places.iter().filter(|(interest, _)| interest.wants(&news.task));
+            let wanted = places.iter().filter(|(interest, _)| interest.wants(news.event, &news.task));
             wanted.for_each(|(_, mailbox)| mailbox.put(news.clone()));
         }
     }

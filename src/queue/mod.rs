@@ -4,6 +4,8 @@
 //! whoever listens. Concurrent submits and finishes are gathered into one write ([`batch`]).
 
 pub mod activity;
+mod announce;
+mod approvals;
 mod batch;
 mod bulk;
 mod checkpoint;
@@ -33,8 +35,9 @@ use crate::events::Events;
 use crate::fault;
 use crate::files::{self, Files};
 use crate::store::{self, Save, Saved, Stamp, Store, Submission, Submitted};
-use crate::task::{Change, Event, Scope, Status, Task, Time};
+use crate::task::{Change, Scope, Status, Task, Time};
 use crate::types::Types;
+use announce::{announce, announce_new};
 use batch::Batch;
 use costs::RunTime;
 use feed::Feed;
@@ -77,6 +80,9 @@ pub enum Error {
     /// A task in this status cannot be retried.
     #[error("a task that is {} cannot be retried", .0.word())]
     NotRetryable(Status),
+    /// A task that waits for no approval can be neither approved nor rejected.
+    #[error("the task does not wait for an approval")]
+    NoneAwaited,
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used with another body")]
     KeyReused,
@@ -342,58 +348,5 @@ impl Queue {
     /// Writes one change, together with others. `None`: the row has moved on.
     async fn write(&self, change: Change) -> Result<Option<Task>, Error> {
         Ok(self.inner.changes.write(change).await?)
-    }
-}
-
-/// Tells whoever listens what has just been submitted.
-fn announce_new<'a>(
-    store: &dyn Store,
-    events: &Events,
-    pace: &Pace,
-    written: impl Iterator<Item = (&'a Submission, &'a Submitted)>,
-) {
-    for (submission, answer) in written {
-        let Submitted::New = answer else { continue };
-        pace.submitted(submission.tasks.iter());
-        events.logged();
-        if submission.tasks.iter().any(|task| task.run_at > task.created_at) {
-            events.due();
-        }
-        if submission.tasks.iter().any(|task| task.run_at <= task.created_at) {
-            events.ready();
-            store.wake(store::Wake::Ready);
-        }
-    }
-}
-
-/// Tells whoever listens what has just happened.
-fn announce<'a>(
-    store: &dyn Store,
-    events: &Events,
-    pace: &Pace,
-    happened: impl Iterator<Item = (Event, &'a Task)> + Clone,
-) {
-    pace.happened(happened.clone());
-    let (mut ready, mut due, mut cancel) = (false, false, false);
-    for (event, task) in happened {
-        events.touched(task.id);
-        match event {
-            Event::CancelRequested => cancel = true,
-            _ if task.status != Status::Pending => {}
-            _ if task.run_at <= task.updated_at => ready = true,
-            _ => due = true,
-        }
-    }
-    events.logged();
-    if due {
-        events.due();
-    }
-    if cancel {
-        events.cancel();
-        store.wake(store::Wake::Cancel);
-    }
-    if ready {
-        events.ready();
-        store.wake(store::Wake::Ready);
     }
 }

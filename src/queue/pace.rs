@@ -105,7 +105,7 @@ impl Pace {
                 }
                 Event::Succeeded => tally.succeeded += 1,
                 Event::Failed => tally.failed += 1,
-                Event::Cancelled => tally.cancelled += 1,
+                Event::Cancelled | Event::Rejected => tally.cancelled += 1,
                 _ => {}
             }
             if let (Event::Succeeded | Event::Failed, Some(started)) = (event, task.started_at) {

@@ -63,7 +63,11 @@ impl Queue {
         }
         self.check_files(&drafts, &all_checked).await?;
         let now = self.inner.clock.now();
-        let tasks = drafts.into_iter().map(|draft| draft.into_task(self.inner.ids.next(now), now)).collect();
+        let task = |mut draft: Draft| {
+            draft.needs_approval |= self.inner.types.needs_approval(&draft.r#type);
+            draft.into_task(self.inner.ids.next(now), now)
+        };
+        let tasks = drafts.into_iter().map(task).collect();
         Ok(Prepared { tasks })
     }
 

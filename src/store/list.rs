@@ -44,8 +44,8 @@ pub struct Statement {
 #[derive(Debug, sqlx::FromRow)]
 pub struct WalkedRow {
     #[sqlx(flatten)]
-    task: TaskRow,
-    is_match: bool,
+    pub task: TaskRow,
+    pub is_match: bool,
 }
 
 /// Tasks of groups that are looked at in one go, where not all of them match.
@@ -58,7 +58,8 @@ pub struct GroupedRow {
     finished_at: Option<i64>,
 }
 
-const COLUMNS: &str = "id, type, name, queue, priority, tags, owner, client_id, error, progress, status, attempt, failures, \
+/// What is read of a task beside params and result.
+pub const COLUMNS: &str = "id, type, name, queue, priority, tags, owner, client_id, error, progress, status, attempt, failures, \
      losses, max_attempts, backoff, timeout_seconds, lease, lease_until, worker, run_at, created_at, started_at, \
      finished_at, updated_at, cancel_requested_at, version, ahead";
 
@@ -353,7 +354,8 @@ fn conditions(query: &mut Statement, dialect: &Dialect, scope: &Scope, filter: &
 }
 
 impl Dialect {
-    fn read_by(&self, index: &str) -> String {
+    /// The table, read by this index where that can be said.
+    pub fn read_by(&self, index: &str) -> String {
         self.read_by.map_or_else(|| "tasks".to_owned(), |by| format!("tasks {by} {index}"))
     }
 }

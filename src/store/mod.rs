@@ -5,6 +5,7 @@
 //! has moved on is left alone, and the answer says so.
 
 mod activity;
+mod approvals;
 mod days;
 mod file;
 mod inspect;
@@ -34,6 +35,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use activity::{ActivityLog, ActivityPage, ActivityPiece, ActivityStore, Numbered};
+pub use approvals::{ApprovalStore, Awaiting, Turn};
 pub use days::{Day, DayStore};
 pub use file::File;
 pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
@@ -235,7 +237,15 @@ pub enum Way {
 /// of it. Whoever calls a write must not drop its future half-way: the queue's writers own them.
 #[async_trait]
 pub trait Store:
-    KeyStore + SessionStore + TicketStore + ActivityStore + PresentStore + DayStore + NotificationStore + 'static
+    KeyStore
+    + SessionStore
+    + TicketStore
+    + ActivityStore
+    + PresentStore
+    + DayStore
+    + NotificationStore
+    + ApprovalStore
+    + 'static
 {
     /// Which database it is.
     fn database(&self) -> Database;

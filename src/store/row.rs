@@ -132,6 +132,25 @@ pub struct CountRow {
     pub n: i64,
 }
 
+/// From here on a `run_at` column says that its task waits for an approval; what it has more is the time the task is
+/// for. It is the year 10000, which no time that a task is for comes to: nothing that is due by then is ever held.
+const HELD: i64 = 253_402_300_800_000;
+
+/// A task's time and whether it is held, as the column `run_at` has them.
+pub fn run_at_column(run_at: Time, held: bool) -> i64 {
+    if held { HELD + run_at.0 } else { run_at.0 }
+}
+
+/// Reads a `run_at` column: the task's time, and whether it is held.
+pub fn run_at(column: i64) -> (Time, bool) {
+    if column >= HELD { (Time(column - HELD), true) } else { (Time(column), false) }
+}
+
+/// The earliest `run_at` column of what is not ready, as the time to look again: what is held becomes due by no time.
+pub fn next_due(earliest: Option<i64>) -> Option<Time> {
+    earliest.map(run_at).filter(|(_, held)| !held).map(|(time, _)| time)
+}
+
 /// Rows to the domain, all or the first error.
 pub fn all<R, T>(rows: Vec<R>, map: impl Fn(R) -> Result<T>) -> Result<Vec<T>> {
     rows.into_iter().map(map).collect()
@@ -140,6 +159,7 @@ pub fn all<R, T>(rows: Vec<R>, map: impl Fn(R) -> Result<T>) -> Result<Vec<T>> {
 impl TaskRow {
     /// The task; `Damaged` if the row holds what no version of ours wrote.
     pub fn task(self) -> Result<Task> {
+        let (run_at, held) = run_at(self.run_at);
         Ok(Task {
             id: self.id,
             r#type: self.r#type,
@@ -163,7 +183,8 @@ impl TaskRow {
             lease: self.lease,
             lease_until: self.lease_until.map(Time),
             worker: self.worker,
-            run_at: Time(self.run_at),
+            run_at,
+            held,
             created_at: Time(self.created_at),
             started_at: self.started_at.map(Time),
             finished_at: self.finished_at.map(Time),

@@ -30,6 +30,10 @@ words! {
         TaskCancelled "task.cancelled",
         /// One, or many at once.
         TaskRetried "task.retried",
+        /// It may run.
+        TaskApproved "task.approved",
+        /// It may not run.
+        TaskRejected "task.rejected",
         /// By the system: their workers were lost.
         TaskRescued "task.rescued",
         /// By the system: they were kept long enough.

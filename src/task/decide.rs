@@ -37,6 +37,8 @@ pub struct Change {
     pub progress: Option<Progress>,
     /// The row's `run_at` afterwards.
     pub run_at: Time,
+    /// Whether the task waits for an approval afterwards, or would as soon as it is set going again.
+    pub held: bool,
     /// The row's count of failures afterwards.
     pub failures: i64,
     /// The row's count of lost workers afterwards.
@@ -59,6 +61,10 @@ pub struct Artifact {
     /// Where the file store keeps it.
     pub location: String,
 }
+
+/// The task does not wait for an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoneAwaited;
 
 /// How one attempt ended, in its worker's words.
 #[derive(Debug, Clone)]
@@ -96,6 +102,7 @@ impl Change {
             lease: self.task.lease.filter(|_| running),
             lease_until: self.task.lease_until.filter(|_| running),
             run_at: self.run_at,
+            held: self.held,
             finished_at: self.to.is_finished().then_some(self.at),
             updated_at: self.at,
             cancel_requested_at,
@@ -107,7 +114,7 @@ impl Change {
 
     /// Whether the task may be claimed right after.
     pub fn makes_ready(&self) -> bool {
-        self.to == Status::Pending && self.run_at <= self.at
+        self.to == Status::Pending && !self.held && self.run_at <= self.at
     }
 }
 
@@ -138,6 +145,25 @@ impl Task {
             losses: 0,
             ..self.seen(Event::Retried, now)?
         })
+    }
+
+    /// An approval by `by`: it may run at `run_at`, or when it was submitted for; an instant in the past is now.
+    /// `Err` where it waits for none.
+    pub fn approve(&self, now: Time, by: &str, run_at: Option<Time>) -> Result<Change, NoneAwaited> {
+        let run_at = run_at.unwrap_or(self.run_at).max(now);
+        Ok(Change { held: false, run_at, ..self.judged(Event::Approved, now, by)? })
+    }
+
+    /// A rejection by `by`: the task ends, and a retry of it waits for an approval again. `Err` where it waits for none.
+    pub fn reject(&self, now: Time, by: &str, reason: &str) -> Result<Change, NoneAwaited> {
+        let message = if reason.is_empty() { "nobody said why" } else { reason }.to_owned();
+        let error = Some(TaskError { code: "rejected".to_owned(), message, attempt: self.attempt });
+        Ok(Change { error, ..self.judged(Event::Rejected, now, by)? })
+    }
+
+    fn judged(&self, event: Event, now: Time, by: &str) -> Result<Change, NoneAwaited> {
+        let seen = self.awaits_approval().then(|| self.seen(event, now).ok()).flatten();
+        Ok(Change { by: Some(by.to_owned()), ..seen.ok_or(NoneAwaited)? })
     }
 
     /// What becomes of the task when the attempt under `lease` ends. `draw` (0..1) is the jitter's
@@ -237,6 +263,7 @@ impl Task {
             result: None,
             progress: None,
             run_at: self.run_at,
+            held: self.held,
             failures: self.failures,
             losses: self.losses,
             artifacts: Vec::new(),

@@ -1,5 +1,7 @@
 //! What can happen to a task: the words of the change log.
 
+use super::Task;
+
 /// One transition. The number is what the databases store; it never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i64)]
@@ -24,11 +26,15 @@ pub enum Event {
     CancelRequested = 8,
     /// A caller set it going again.
     Retried = 9,
+    /// A person let it run.
+    Approved = 10,
+    /// A person said that it is not to run.
+    Rejected = 11,
 }
 
 impl Event {
     /// Every event, by number.
-    pub const ALL: [Event; 10] = [
+    pub const ALL: [Event; 12] = [
         Event::Queued,
         Event::Started,
         Event::Succeeded,
@@ -39,6 +45,8 @@ impl Event {
         Event::Released,
         Event::CancelRequested,
         Event::Retried,
+        Event::Approved,
+        Event::Rejected,
     ];
 
     /// The word on the wire.
@@ -54,6 +62,19 @@ impl Event {
             Event::Released => "released",
             Event::CancelRequested => "cancel_requested",
             Event::Retried => "retried",
+            Event::Approved => "approved",
+            Event::Rejected => "rejected",
+        }
+    }
+
+    /// What happened to an approval that `task`, as it is right after, needs or needed; `None` where nothing did.
+    pub fn of_approval(self, task: &Task) -> Option<&'static str> {
+        match self {
+            Event::Queued | Event::Retried if task.held => Some("requested"),
+            Event::Approved => Some("approved"),
+            Event::Rejected => Some("rejected"),
+            Event::Cancelled if task.held => Some("cancelled"),
+            _ => None,
         }
     }
 
@@ -71,6 +92,7 @@ impl Event {
             Event::Rescued => Some("lost"),
             Event::Released => Some("released"),
             Event::Queued | Event::Started | Event::CancelRequested | Event::Retried => None,
+            Event::Approved | Event::Rejected => None,
         }
     }
 }

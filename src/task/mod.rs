@@ -88,6 +88,8 @@ pub struct Task {
     pub worker: Option<String>,
     /// Not before this instant.
     pub run_at: Time,
+    /// It does not run until a person approves it. Only while `PENDING` or `CANCELLED`; a retry leaves it so.
+    pub held: bool,
     /// When it was submitted.
     pub created_at: Time,
     /// When its latest attempt began.
@@ -143,6 +145,8 @@ pub struct Draft {
     pub timeout_seconds: Option<i64>,
     /// Not before this instant; `None` is now. An instant in the past is now.
     pub run_at: Option<Time>,
+    /// A person has to approve it before it runs.
+    pub needs_approval: bool,
 }
 
 impl Draft {
@@ -161,6 +165,7 @@ impl Draft {
             backoff: Backoff::default(),
             timeout_seconds: None,
             run_at: None,
+            needs_approval: false,
         }
     }
 
@@ -190,6 +195,7 @@ impl Draft {
             lease_until: None,
             worker: None,
             run_at: self.run_at.unwrap_or(now),
+            held: self.needs_approval,
             created_at: now,
             started_at: None,
             finished_at: None,
@@ -227,9 +233,20 @@ impl Task {
         (self.attempt == 0 && self.run_at > now).then_some(self.run_at)
     }
 
+    /// Whether it waits for a person's approval.
+    pub fn awaits_approval(&self) -> bool {
+        self.held && self.status == Status::Pending
+    }
+
+    /// Whether it waits and may be claimed at `now`.
+    pub fn is_due(&self, now: Time) -> bool {
+        self.status == Status::Pending && !self.held && self.run_at <= now
+    }
+
     /// What people want to know beyond the status; derived, never stored.
     pub fn phase(&self, now: Time) -> &'static str {
         match self.status {
+            Status::Pending if self.held => "awaiting_approval",
             Status::Pending if self.scheduled(now).is_some() => "scheduled",
             Status::Pending if self.run_at > now => "backing_off",
             Status::Pending => "ready",

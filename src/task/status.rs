@@ -27,7 +27,8 @@ impl Status {
         use Status::*;
         Some(match (self, event) {
             (Pending, Event::Started) => Running,
-            (Pending, Event::Cancelled) => Cancelled,
+            (Pending, Event::Cancelled | Event::Rejected) => Cancelled,
+            (Pending, Event::Approved) => Pending,
             (Running, Event::Succeeded) => Success,
             (Running, Event::Failed) => Failed,
             (Running, Event::Cancelled) => Cancelled,

@@ -88,6 +88,8 @@ pub trait AnyType: Send + Sync + 'static {
 pub struct Types {
     entries: Arc<Vec<Entry>>,
     previews: Previews,
+    /// The names of those whose tasks need an approval.
+    approved: Arc<[String]>,
 }
 
 /// A type with its schema, compiled once.
@@ -135,7 +137,7 @@ impl Types {
     }
 
     fn of(entries: Vec<Entry>) -> Types {
-        Types { entries: Arc::new(entries), previews: Previews::new(Pictures::in_process()) }
+        Types { entries: Arc::new(entries), previews: Previews::new(Pictures::in_process()), approved: Arc::default() }
     }
 
     /// These types and `more`.
@@ -147,6 +149,16 @@ impl Types {
     /// Where first looks at files are made.
     pub fn previews(&self) -> &Previews {
         &self.previews
+    }
+
+    /// These types, where each task of one of these names needs an approval before it runs.
+    pub fn approving(self, names: &[String]) -> Types {
+        Types { approved: names.into(), ..self }
+    }
+
+    /// Whether each task of this type needs an approval.
+    pub fn needs_approval(&self, name: &str) -> bool {
+        self.approved.iter().any(|approved| approved == name)
     }
 
     /// The type of that name.

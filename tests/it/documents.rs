@@ -18,6 +18,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/images.md",
     "docs/live.md",
     "docs/activity.md",
+    "docs/approvals.md",
     "docs/own-types.md",
     "bench/rivals/README.md",
 ];

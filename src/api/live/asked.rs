@@ -28,11 +28,13 @@ pub enum Topic {
     Activity,
     /// The ends of the owner's tasks, and what the owner marks of them.
     Notifications,
+    /// What waits for an approval, and what becomes of it.
+    Approvals,
 }
 
 impl Topic {
     /// Each.
-    pub const ALL: [Topic; 4] = [Topic::Tasks, Topic::Metrics, Topic::Activity, Topic::Notifications];
+    pub const ALL: [Topic; 5] = [Topic::Tasks, Topic::Metrics, Topic::Activity, Topic::Notifications, Topic::Approvals];
 
     /// The word on the wire.
     pub fn word(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Topic {
             Topic::Metrics => "metrics",
             Topic::Activity => "activity",
             Topic::Notifications => "notifications",
+            Topic::Approvals => "approvals",
         }
     }
 
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_subscription_is_read_with_all_its_members() {
-        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics","activity","notifications"],"filter":{"status":"FAILED","tag":"x"},
+        let text = r#"{"type":"subscribe","id":7,"topics":["tasks","metrics","activity","notifications","approvals"],"filter":{"status":"FAILED","tag":"x"},
                       "client_id":"c","after_seq":12,"activity":{"outcome":"denied","category":["key","task"]}}"#;
         let asked = read(text).unwrap();
         assert_eq!(asked.id.unwrap().get(), "7");

@@ -90,7 +90,11 @@ async fn events(
     }
     let mut stream = Stream::new(api.queue.clone(), None);
     let seq = match topics.contains(&Topic::Tasks) {
-        true => stream.want(Interest { scope: caller.scope.clone(), clients: None, filter }, after).await?,
+        true => {
+            stream
+                .want(Interest { scope: caller.scope.clone(), clients: None, filter, approvals: false }, after)
+                .await?
+        }
         false => stream.look().await?,
     };
     let metrics = topics.contains(&Topic::Metrics).then(|| api.listen(&caller));

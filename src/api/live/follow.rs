@@ -162,7 +162,10 @@ impl Following {
             failed => return Some(self.give_up(failed)),
         };
         let to = replay.to.unwrap_or(i64::MAX);
-        let wanted = page.entries.into_iter().filter(|entry| entry.seq <= to && replay.interest.wants(&entry.task));
+        let wanted = page
+            .entries
+            .into_iter()
+            .filter(|entry| entry.seq <= to && replay.interest.wants(Some(entry.event), &entry.task));
         replay.read = wanted.map(|entry| Arc::new(News::of(entry))).collect();
         replay.at = page.next.min(to);
         if !page.has_more {

@@ -17,8 +17,8 @@ use serde_json::value::RawValue;
 /// The word for news, `taskQueued`, `taskProgress` or `taskFinished`.
 pub fn word(news: &News) -> &'static str {
     match news.event {
-        Some(Event::Queued | Event::Retried) => "taskQueued",
-        Some(Event::Succeeded | Event::Failed | Event::Cancelled) => "taskFinished",
+        Some(Event::Queued | Event::Retried | Event::Approved) => "taskQueued",
+        Some(Event::Succeeded | Event::Failed | Event::Cancelled | Event::Rejected) => "taskFinished",
         None => "taskProgress",
         Some(Event::Started | Event::Retrying | Event::Rescued | Event::Released | Event::CancelRequested) => {
             "taskProgress"
@@ -41,6 +41,20 @@ pub fn news(news: &News) -> Bytes {
         Bytes::from(to_json(&Frame { r#type: word(news), seq: news.seq, event, task }))
     };
     news.told(tell)
+}
+
+/// What happened to an approval; `None` where nothing did.
+pub fn approval(news: &News) -> Option<String> {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        r#type: &'static str,
+        seq: i64,
+        event: &'static str,
+        task: TaskView<'a>,
+    }
+    let event = news.event?.of_approval(&news.task)?;
+    let task = TaskView::row(&news.task, news.at);
+    Some(to_json(&Frame { r#type: "approval", seq: news.seq, event, task }))
 }
 
 /// The first frame.
@@ -110,13 +124,12 @@ pub fn error(id: Option<&RawValue>, problem: &Problem) -> String {
 
 /// Something is missing here: read the list again. News behind `seq` come.
 pub fn resync(loss: Loss, seq: i64) -> String {
-    #[derive(Serialize)]
-    struct Frame {
-        r#type: &'static str,
-        reason: &'static str,
-        seq: i64,
-    }
-    to_json(&Frame { r#type: "resync", reason: reason(loss), seq })
+    resync_topic(None, reason(loss), Some(seq))
+}
+
+/// Approvals are missing here: read their list again. News behind `seq` come.
+pub fn resync_approvals(loss: Loss, seq: i64) -> String {
+    resync_topic(Some("approvals"), reason(loss), Some(seq))
 }
 
 fn reason(loss: Loss) -> &'static str {
@@ -143,22 +156,25 @@ pub fn resync_entries(loss: activity::Loss) -> String {
         activity::Loss::Behind => "behind",
         activity::Loss::Unknown => "entry_unknown",
     };
-    resync_topic("activity", reason)
+    resync_topic(Some("activity"), reason, None)
 }
 
 /// Notifications are missing here: read the list again. What ends from now on comes.
 pub fn resync_notifications(loss: Loss) -> String {
-    resync_topic("notifications", reason(loss))
+    resync_topic(Some("notifications"), reason(loss), None)
 }
 
-fn resync_topic(topic: &'static str, reason: &'static str) -> String {
+fn resync_topic(topic: Option<&'static str>, reason: &'static str, seq: Option<i64>) -> String {
     #[derive(Serialize)]
     struct Frame {
         r#type: &'static str,
-        topic: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'static str>,
         reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<i64>,
     }
-    to_json(&Frame { r#type: "resync", topic, reason })
+    to_json(&Frame { r#type: "resync", topic, reason, seq })
 }
 
 /// A task has ended. Without a number: it is none to go on from.

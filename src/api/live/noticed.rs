@@ -22,7 +22,7 @@ impl Noticed {
         let watcher = queue.watch_marks(&caller.owner).await?;
         let statuses = Status::ALL.into_iter().filter(|status| status.is_finished()).collect();
         let filter = Filter { statuses, ..Filter::default() };
-        let interest = Interest { scope: Scope::Owner(caller.owner.clone()), clients: None, filter };
+        let interest = Interest { scope: Scope::Owner(caller.owner.clone()), clients: None, filter, approvals: false };
         let mut ends = Stream::new(queue.clone(), None);
         ends.want(interest, None).await?;
         Ok(Noticed { ends, watcher })

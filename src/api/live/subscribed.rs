@@ -14,6 +14,7 @@ use crate::queue::{Error, Queue};
 use crate::task::Filter;
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
+use std::future::pending;
 
 /// What a request asked for with its address.
 pub struct Terms {
@@ -40,6 +41,7 @@ pub struct Subscribed {
     metrics: Option<Listener>,
     entries: Option<EntryFollower>,
     noticed: Option<Box<Noticed>>,
+    approvals: Option<Box<Stream>>,
 }
 
 impl Subscribed {
@@ -55,6 +57,7 @@ impl Subscribed {
             metrics: None,
             entries: None,
             noticed: None,
+            approvals: None,
         }
     }
 
@@ -82,6 +85,10 @@ impl Subscribed {
             true => Some(Box::new(Noticed::of(&self.api.queue, caller).await?)),
             false => None,
         };
+        let judged = match topics.contains(&Topic::Approvals) && (self.approvals.is_none() || after_seq.is_some()) {
+            true => Some(approvals_of(&self.api.queue, caller, after_seq).await?),
+            false => None,
+        };
         let seq = match topics.contains(&Topic::Tasks) {
             true => {
                 let clients = match self.all {
@@ -91,16 +98,19 @@ impl Subscribed {
                     }
                     false => Some([Some(self.socket_id.clone()), client_id].into_iter().flatten().collect()),
                 };
-                let interest = Interest { scope: caller.scope.clone(), clients, filter };
+                let interest = Interest { scope: caller.scope.clone(), clients, filter, approvals: false };
                 self.tasks.want(interest, after_seq).await?
             }
-            false => self.tasks.position(),
+            false => judged.as_ref().map_or_else(|| self.tasks.position(), |(_, seq)| *seq),
         };
         if entries.is_some() {
             self.entries = entries;
         }
         if noticed.is_some() {
             self.noticed = noticed;
+        }
+        if let Some((judged, _)) = judged {
+            self.approvals = Some(judged);
         }
         if topics.contains(&Topic::Metrics) && self.metrics.is_none() {
             self.metrics = Some(self.api.listen(caller));
@@ -122,6 +132,7 @@ impl Subscribed {
                 Topic::Metrics => self.metrics = None,
                 Topic::Activity => self.entries = None,
                 Topic::Notifications => self.noticed = None,
+                Topic::Approvals => self.approvals = None,
             }
         }
     }
@@ -145,6 +156,30 @@ impl Subscribed {
                 activity::Heard::Lost(loss) => frames::resync_entries(loss).into(),
             },
             frame = noticed::next(&mut self.noticed) => frame,
+            frame = next_approval(&mut self.approvals) => frame,
+        }
+    }
+}
+
+/// The approvals of all tasks that the caller may see, and the number behind which their news come.
+async fn approvals_of(queue: &Queue, caller: &Caller, after: Option<i64>) -> Result<(Box<Stream>, i64), Error> {
+    let interest = Interest { scope: caller.scope.clone(), clients: None, filter: Filter::default(), approvals: true };
+    let mut stream = Box::new(Stream::new(queue.clone(), None));
+    let seq = stream.want(interest, after).await?;
+    Ok((stream, seq))
+}
+
+/// The next frame of approvals, if they are followed; a call that is dropped takes nothing.
+async fn next_approval(approvals: &mut Option<Box<Stream>>) -> Utf8Bytes {
+    let Some(stream) = approvals else { return pending().await };
+    loop {
+        match stream.next().await {
+            Heard::News(news) => {
+                if let Some(frame) = frames::approval(&news) {
+                    return frame.into();
+                }
+            }
+            Heard::Lost(loss) => return frames::resync_approvals(loss, stream.position()).into(),
         }
     }
 }

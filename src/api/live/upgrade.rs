@@ -37,6 +37,7 @@ pub fn router() -> OpenApiRouter<Api> {
         .route("/ws/metrics", to(Topic::Metrics, false))
         .route("/ws/activity", to(Topic::Activity, false))
         .route("/ws/notifications", to(Topic::Notifications, false))
+        .route("/ws/approvals", to(Topic::Approvals, false))
 }
 
 /// A socket that is subscribed to this topic, `all`: of the owner, without being asked.
@@ -53,7 +54,8 @@ async fn upgrade(api: Api, request: Request, topic: Topic, all: bool) -> Result<
         text::label(id, MAX_CLIENT_ID).is_none().then(|| id.to_owned())
     });
     let all = scope(&mut query) || all;
-    let after = (topic == Topic::Tasks).then(|| query.integer("after_seq", 0..=i64::MAX)).flatten();
+    let numbered = matches!(topic, Topic::Tasks | Topic::Approvals);
+    let after = numbered.then(|| query.integer("after_seq", 0..=i64::MAX)).flatten();
     let ticket = query.one("ticket");
     let entries = match topic {
         Topic::Activity => Wanted::of_query(&mut query),
@@ -73,7 +75,7 @@ async fn upgrade(api: Api, request: Request, topic: Topic, all: bool) -> Result<
     let place = Place::take(&api)?;
     let follower = match topic {
         Topic::Tasks => Some(api.queue.follow().await?),
-        Topic::Metrics | Topic::Activity | Topic::Notifications => None,
+        Topic::Metrics | Topic::Activity | Topic::Notifications | Topic::Approvals => None,
     };
     let headers = parts.headers;
     let terms = Terms { topic, client_id, all, after, entries };

@@ -100,6 +100,7 @@ macro_rules! write {
 }
 
 mod activity; // below the macros, which they use
+mod approvals;
 mod days;
 mod keys;
 mod notifications;
@@ -166,6 +167,7 @@ impl Store for Postgres {
     async fn insert(&self, submissions: &[Submission]) -> Result<Vec<Submitted>> {
         let written = write!(self.submits, |db| write::insert(db, submissions));
         let tasks = submissions.iter().flat_map(|submission| &submission.tasks);
+        let tasks = tasks.filter(|task| !task.held);
         let waiting = tasks.clone().filter(|task| task.run_at > task.created_at).map(|task| task.run_at);
         waiting.min().inspect(|first| self.looks.waits(*first));
         tasks.for_each(|task| self.heads.ready(task.priority, task.run_at.0));
@@ -190,7 +192,8 @@ impl Store for Postgres {
         let written = write!(self.changes, |db| write::apply(db, changes));
         let ready = changes.iter().filter(|change| change.makes_ready());
         ready.for_each(|change| self.heads.ready(change.task.priority, change.run_at.0));
-        let waiting = changes.iter().filter(|change| change.to == Status::Pending && !change.makes_ready());
+        let pending = changes.iter().filter(|change| change.to == Status::Pending && !change.held);
+        let waiting = pending.filter(|change| !change.makes_ready());
         waiting.map(|change| change.run_at).min().inspect(|first| self.looks.waits(*first));
         written
     }

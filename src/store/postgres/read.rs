@@ -1,7 +1,7 @@
 //! Every statement that reads from Postgres.
 
 use super::failed;
-use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
+use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all, next_due};
 use crate::store::{Count, Due, Entry, File, Held, LineQuery, Minute, Result, Stamp, StoredLine, Transition, Written};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::PgConnection;
@@ -87,7 +87,7 @@ pub async fn due(db: &mut PgConnection, from: Time, now: Time) -> Result<Due> {
     if due.read_only {
         return Err(super::read_only());
     }
-    Ok(Due { promoted: 0, next: due.next.map(Time), lapsed: due.lapsed })
+    Ok(Due { promoted: 0, next: next_due(due.next), lapsed: due.lapsed })
 }
 
 pub async fn held(db: &mut PgConnection, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>> {

@@ -7,7 +7,7 @@
 
 use super::failed;
 use super::heads::Ranges;
-use crate::store::row::{TaskRow, all, backoff_json, error_json, tags_json};
+use crate::store::row::{TaskRow, all, backoff_json, error_json, run_at_column, tags_json};
 use crate::store::{Claim, Error, Once, Result, Submission, Submitted};
 use crate::task::{Artifact, Change, Event, Progress, Task, Time};
 use sqlx::PgConnection;
@@ -67,7 +67,7 @@ pub async fn insert(db: &mut PgConnection, submissions: &[Submission]) -> Result
         &tasks.iter().map(|(_, task)| task.max_attempts).collect::<Vec<_>>(),
         &tasks.iter().map(|(_, task)| backoff_json(task)).collect::<Vec<_>>() as &[Option<String>],
         &tasks.iter().map(|(_, task)| task.timeout_seconds).collect::<Vec<_>>() as &[Option<i64>],
-        &tasks.iter().map(|(_, task)| task.run_at.0).collect::<Vec<_>>(),
+        &tasks.iter().map(|(_, task)| run_at_column(task.run_at, task.held)).collect::<Vec<_>>(),
         &tasks.iter().map(|(_, task)| task.created_at.0).collect::<Vec<_>>(),
         &tasks.iter().map(|(no, _)| keyed.contains(no)).collect::<Vec<_>>(),
         &keys.iter().map(|(no, _)| *no).collect::<Vec<_>>(),
@@ -217,7 +217,7 @@ pub async fn apply(db: &mut PgConnection, changes: &[Change]) -> Result<Vec<Opti
         &changes.iter().map(|c| c.result.as_deref().map(|r| r.get().to_owned())).collect::<Vec<_>>()
             as &[Option<String>],
         &changes.iter().map(|c| c.progress.as_ref().map(Progress::to_json)).collect::<Vec<_>>() as &[Option<String>],
-        &changes.iter().map(|c| c.run_at.0).collect::<Vec<_>>(),
+        &changes.iter().map(|c| run_at_column(c.run_at, c.held)).collect::<Vec<_>>(),
         &changes.iter().map(|c| c.failures).collect::<Vec<_>>(),
         &changes.iter().map(|c| c.losses).collect::<Vec<_>>(),
         &changes.iter().map(|c| c.by.clone()).collect::<Vec<_>>() as &[Option<String>],

@@ -2,7 +2,7 @@
 //! every row over between two threads, each of its columns copied to the heap; many rows on their own
 //! cost more than the write that they answer.
 
-use crate::store::row::{TaskRow, backoff_json, error_json, tags_json};
+use crate::store::row::{TaskRow, backoff_json, error_json, run_at_column, tags_json};
 use crate::store::{Beat, Claim, Error, Result};
 use crate::task::{Change, Event, Status, Task};
 use crate::types::LogLine;
@@ -49,11 +49,11 @@ impl<'a> TaskJson<'a> {
             owner: &task.owner,
             client_id: &task.client_id,
             params: task.params.as_deref().map_or("{}", |params| params.get()),
-            ready: i64::from(task.run_at <= task.created_at),
+            ready: i64::from(task.is_due(task.created_at)),
             max_attempts: task.max_attempts,
             backoff: backoff_json(task),
             timeout_seconds: task.timeout_seconds,
-            run_at: task.run_at.0,
+            run_at: run_at_column(task.run_at, task.held),
             created_at: task.created_at.0,
         }
     }
@@ -101,7 +101,7 @@ impl<'a> ChangeJson<'a> {
             error: error_json(change.error.as_ref()),
             result: change.result.as_deref().map(|result| result.get()),
             progress: change.progress.as_ref().map(|progress| progress.to_json()),
-            run_at: change.run_at.0,
+            run_at: run_at_column(change.run_at, change.held),
             failures: change.failures,
             losses: change.losses,
         }

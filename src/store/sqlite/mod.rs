@@ -6,6 +6,7 @@
 
 mod activity;
 mod anchor;
+mod approvals;
 mod ballast;
 mod beside;
 mod check;

@@ -2,7 +2,7 @@
 
 use super::failed;
 use super::json::{Hex, json};
-use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all};
+use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all, next_due};
 use crate::store::{Count, Due, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::SqlitePool;
@@ -72,7 +72,7 @@ pub async fn due(db: &SqlitePool, now: Time) -> Result<Due> {
         now.0
     );
     let due = due.fetch_one(db).await.map_err(failed)?;
-    Ok(Due { promoted: 0, next: due.next.map(Time), lapsed: due.lapsed })
+    Ok(Due { promoted: 0, next: next_due(due.next), lapsed: due.lapsed })
 }
 
 pub async fn held(db: &SqlitePool, leases: &[(Uuid, Uuid)]) -> Result<Vec<Held>> {

@@ -52,9 +52,17 @@ async fn random_requests_get_the_same_answers_on_both_databases() {
         Ok(())
     });
     println!("random requests: {} in all: {met:?}", met.values().sum::<u32>());
-    for kind in
-        ["Submit 201", "Submit 200", "Submit 422", "List 200", "List 422", "Export 200", "Cancel 202", "Retry 200"]
-    {
+    for kind in [
+        "Submit 201",
+        "Submit 200",
+        "Submit 422",
+        "List 200",
+        "List 422",
+        "Export 200",
+        "Cancel 202",
+        "Retry 200",
+        "Judge 200",
+    ] {
         assert!(met.contains_key(kind), "no {kind}: {met:?}");
     }
 }
@@ -110,6 +118,10 @@ impl Side {
             Call::Below(task, what) => self.get(&self.path(*task, &format!("/{what}"))).await,
             Call::Cancel(task) => self.send("DELETE", &self.path(*task, ""), None, "").await,
             Call::Retry(task) => self.send("POST", &self.path(*task, "/retry"), None, "").await,
+            Call::Judge(task, verdict, body) => {
+                self.send("POST", &self.path(*task, &format!("/{verdict}")), None, body).await
+            }
+            Call::Approvals => return self.pages("/api/approvals?limit=2").await,
             Call::Clone(task, body) => self.send("POST", &self.path(*task, "/clone"), None, body).await,
             Call::CancelMany(body) => self.send("POST", "/api/tasks/cancel", None, body).await,
             Call::RetryMany(body) => self.send("POST", "/api/tasks/retry", None, body).await,
@@ -123,10 +135,15 @@ impl Side {
 
     /// A list, page after page.
     async fn list(&self, query: &[(&'static str, String)]) -> Vec<Heard> {
+        self.pages(&format!("/api/tasks/?{}", encoded(query))).await
+    }
+
+    /// From this address on, page after page.
+    async fn pages(&self, first: &str) -> Vec<Heard> {
         let (mut pages, mut cursor) = (Vec::new(), String::new());
         for _ in 0..PAGES {
-            let answer = self.get(&format!("/api/tasks/?{}{cursor}", encoded(query))).await;
-            let next = answer.json["next_cursor"].as_str().map(|next| format!("cursor={next}"));
+            let answer = self.get(&format!("{first}{cursor}")).await;
+            let next = answer.json["next_cursor"].as_str().map(|next| format!("&cursor={next}"));
             pages.push(self.plain(answer));
             match next {
                 Some(next) => cursor = next,

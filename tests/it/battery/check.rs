@@ -166,6 +166,8 @@ fn legal(event: &str, from: &str, to: &str) -> bool {
             | ("retrying" | "rescued" | "released", "RUNNING", "PENDING")
             | ("cancel_requested", "RUNNING", "RUNNING")
             | ("retried", "FAILED" | "CANCELLED", "PENDING")
+            | ("approved", "PENDING", "PENDING")
+            | ("rejected", "PENDING", "CANCELLED")
     )
 }
 

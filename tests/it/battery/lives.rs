@@ -25,8 +25,16 @@ impl ReferenceStateMachine for World {
             1 => Just(End::Released),
         ];
         let delay = prop_oneof![3 => Just(0), 1 => Just(20_000), 1 => Just(-20_000)];
-        let submit = (prop::option::weighted(0.2, 0..3u8), 0..2u8, delay, 1..4i64, -1..2i64)
-            .prop_map(|(key, body, delay, attempts, priority)| Op::Submit { key, body, delay, attempts, priority });
+        let submit =
+            (prop::option::weighted(0.2, 0..3u8), 0..2u8, delay, 1..4i64, -1..2i64, prop::bool::weighted(0.15))
+                .prop_map(|(key, body, delay, attempts, priority, held)| Op::Submit {
+                    key,
+                    body,
+                    delay,
+                    attempts,
+                    priority,
+                    held,
+                });
         let clock = prop_oneof![
             5 => 1..15_000i64,
             3 => Just(LEASE),
@@ -43,6 +51,8 @@ impl ReferenceStateMachine for World {
             3 => which().prop_map(Op::ReportAgain),
             4 => which().prop_map(Op::Cancel),
             4 => which().prop_map(Op::Retry),
+            3 => which().prop_map(Op::Approve),
+            1 => which().prop_map(Op::Reject),
             1 => Just(Op::CancelAll),
             1 => Just(Op::RetryAll),
             4 => Just(Op::Rescue),
@@ -81,6 +91,9 @@ pub const MUST_BE_MET: &[&str] = &[
     "cancel RUNNING",
     "retry refused",
     "retry PENDING",
+    "approved",
+    "rejected",
+    "approval refused",
     "bulk changed",
     "rescued",
     "promoted",
@@ -112,6 +125,9 @@ pub fn kind(op: &Op, said: &Said) -> &'static str {
         (Op::Cancel(_), Said::Now(Ok(_))) => "cancel RUNNING",
         (Op::Retry(_), Said::Now(Err(_))) => "retry refused",
         (Op::Retry(_), Said::Now(Ok(_))) => "retry PENDING",
+        (Op::Approve(_) | Op::Reject(_), Said::Now(Err(_))) => "approval refused",
+        (Op::Approve(_), Said::Now(Ok(_))) => "approved",
+        (Op::Reject(_), Said::Now(Ok(_))) => "rejected",
         (_, Said::Bulk { changed: 0, .. }) => "bulk changed nothing",
         (_, Said::Bulk { .. }) => "bulk changed",
         (_, Said::Took(0)) => "rescued none",

@@ -2,7 +2,7 @@
 
 use super::campaign::{Bounds, block_on, campaign};
 use super::lives::{MUST_BE_MET, kind};
-use super::reference::{End, LEASE, Op, Said, Task as Expected, World, message, wrap};
+use super::reference::{End, LEASE, NOT_AWAITING, Op, REJECTED, Said, Task as Expected, World, message, wrap};
 use crate::promises::{failure, page, success};
 use crate::support::bed::{BEGIN, Bed, noop};
 use crate::support::on_both_databases;
@@ -89,10 +89,11 @@ impl Walk {
         let everyone = &Scope::Everyone;
         let queue = self.bed.queue.clone();
         match *op {
-            Op::Submit { key, body, delay, attempts, priority } => {
+            Op::Submit { key, body, delay, attempts, priority, held } => {
                 let draft = Draft {
                     max_attempts: attempts,
                     priority,
+                    needs_approval: held,
                     backoff: Backoff { base_seconds: 10.0, factor: 2.0, max_seconds: 40.0, jitter: false },
                     run_at: (delay != 0).then(|| self.bed.clock.now().plus(delay)),
                     ..noop()
@@ -144,6 +145,14 @@ impl Walk {
             },
             Op::Retry(task) => match self.id(task) {
                 Some(id) => Said::Now(now(queue.retry(everyone, id, "me").await)),
+                None => Said::Nothing,
+            },
+            Op::Approve(task) => match self.id(task) {
+                Some(id) => Said::Now(now(queue.approve(everyone, id, "me", None).await)),
+                None => Said::Nothing,
+            },
+            Op::Reject(task) => match self.id(task) {
+                Some(id) => Said::Now(now(queue.reject(everyone, id, "me", REJECTED).await)),
                 None => Said::Nothing,
             },
             Op::CancelAll => bulk(queue.cancel_many(everyone, &Filter::default(), "me").await.unwrap()),
@@ -280,6 +289,7 @@ fn now(done: Result<Task, Error>) -> Result<&'static str, &'static str> {
     match done {
         Ok(task) => Ok(task.status.word()),
         Err(Error::NotCancellable(status) | Error::NotRetryable(status)) => Err(status.word()),
+        Err(Error::NoneAwaited) => Err(NOT_AWAITING),
         Err(error) => panic!("{error}"),
     }
 }

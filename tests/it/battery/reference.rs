@@ -7,6 +7,11 @@ const MAX_LOSSES: i64 = 3;
 /// What stands at a task that lost so many workers.
 const LOST: &str = "the worker was lost 3 times while running this task";
 
+/// Why a task is rejected.
+pub const REJECTED: &str = "too dear";
+/// What is said of an approval or a rejection that the task does not wait for.
+pub const NOT_AWAITING: &str = "not awaiting approval";
+
 /// One thing that happens. Numbers name a task, a lease or a report by its place, wrapped round.
 #[derive(Debug, Clone)]
 pub enum Op {
@@ -16,6 +21,7 @@ pub enum Op {
         delay: i64,
         attempts: i64,
         priority: i64,
+        held: bool,
     },
     /// So many; whether some of them are claimed ahead.
     Claim(i64, bool),
@@ -24,6 +30,8 @@ pub enum Op {
     ReportAgain(usize),
     Cancel(usize),
     Retry(usize),
+    Approve(usize),
+    Reject(usize),
     CancelAll,
     RetryAll,
     Rescue,
@@ -94,6 +102,7 @@ pub struct Task {
     max_attempts: i64,
     priority: i64,
     ready: bool,
+    held: bool,
     lease: Option<usize>,
     has_begun: bool,
 }
@@ -122,7 +131,9 @@ impl World {
 
     fn happen(&mut self, op: &Op) -> Said {
         match *op {
-            Op::Submit { key, body, delay, attempts, priority } => self.submit(key, body, delay, attempts, priority),
+            Op::Submit { key, body, delay, attempts, priority, held } => {
+                self.submit(key, body, delay, attempts, priority, held)
+            }
             Op::Claim(n, ahead) => self.claim(n, ahead),
             Op::Beat(lease, says) => match wrap(lease, self.leases.len()) {
                 Some(lease) => Said::Held(self.beat(lease, says)),
@@ -138,6 +149,14 @@ impl World {
             },
             Op::Cancel(task) => wrap(task, self.tasks.len()).map_or(Said::Nothing, |task| Said::Now(self.cancel(task))),
             Op::Retry(task) => wrap(task, self.tasks.len()).map_or(Said::Nothing, |task| Said::Now(self.retry(task))),
+            Op::Approve(task) => self.judged(task, |task, now| {
+                task.held = false;
+                task.wait("approved", (task.run_at - now).max(0), now);
+            }),
+            Op::Reject(task) => self.judged(task, |task, now| {
+                task.error = Some((REJECTED, task.attempt));
+                task.end("rejected", "CANCELLED", now);
+            }),
             Op::CancelAll => self.all(|world, task| {
                 let before = world.tasks[task].timeline.len();
                 let _ = world.cancel(task);
@@ -158,7 +177,7 @@ impl World {
         }
     }
 
-    fn submit(&mut self, key: Option<u8>, body: u8, delay: i64, max_attempts: i64, priority: i64) -> Said {
+    fn submit(&mut self, key: Option<u8>, body: u8, delay: i64, max_attempts: i64, priority: i64, held: bool) -> Said {
         if let Some((first, task)) = key.and_then(|key| self.keys.get(&key)) {
             return if *first == body { Said::Submitted { task: *task, replayed: true } } else { Said::KeyReused };
         }
@@ -181,7 +200,8 @@ impl World {
             lines: 0,
             max_attempts,
             priority,
-            ready: delay <= 0,
+            ready: delay <= 0 && !held,
+            held,
             lease: None,
             has_begun: false,
         });
@@ -274,6 +294,16 @@ impl World {
         Ok(task.status)
     }
 
+    fn judged(&mut self, task: usize, judge: impl Fn(&mut Task, i64)) -> Said {
+        let Some(task) = wrap(task, self.tasks.len()) else { return Said::Nothing };
+        let (task, now) = (&mut self.tasks[task], self.now);
+        if task.status != "PENDING" || !task.held {
+            return Said::Now(Err(NOT_AWAITING));
+        }
+        judge(task, now);
+        Said::Now(Ok(task.status))
+    }
+
     fn all(&mut self, mut change: impl FnMut(&mut World, usize) -> bool) -> Said {
         let matched = self.tasks.len();
         Said::Bulk { matched, changed: (0..matched).filter(|task| change(self, *task)).count() }
@@ -298,7 +328,7 @@ impl World {
 
     fn promote(&mut self) -> Said {
         let now = self.now;
-        let waiting = |task: &&mut Task| task.status == "PENDING" && !task.ready;
+        let waiting = |task: &&mut Task| task.status == "PENDING" && !task.ready && !task.held;
         let due = self.tasks.iter_mut().filter(waiting).filter(|task| task.run_at <= now);
         let promoted = due.map(|task| task.ready = true).count();
         let next = self.tasks.iter_mut().filter(waiting).map(|task| task.run_at).min();
@@ -328,6 +358,7 @@ impl World {
 impl Task {
     pub fn phase(&self, now: i64) -> &'static str {
         match self.status {
+            "PENDING" if self.held => "awaiting_approval",
             "PENDING" if self.run_at > now && self.attempt == 0 => "scheduled",
             "PENDING" if self.run_at > now => "backing_off",
             "PENDING" => "ready",
@@ -351,7 +382,7 @@ impl Task {
     }
 
     fn wait(&mut self, event: &'static str, wait: i64, now: i64) -> Said {
-        (self.lease, self.lease_until, self.run_at, self.ready) = (None, None, now + wait, wait <= 0);
+        (self.lease, self.lease_until, self.run_at, self.ready) = (None, None, now + wait, wait <= 0 && !self.held);
         self.go(event, "PENDING", now);
         Said::Written(Some("PENDING"))
     }

@@ -19,6 +19,9 @@ pub enum Call {
     Get(usize),
     Cancel(usize),
     Retry(usize),
+    /// `approve` or `reject`, with a body.
+    Judge(usize, &'static str, String),
+    Approvals,
     Clone(usize, String),
     CancelMany(String),
     RetryMany(String),
@@ -54,6 +57,10 @@ fn call() -> impl Strategy<Value = Call> {
         3 => which().prop_map(Call::Get),
         3 => which().prop_map(Call::Cancel),
         2 => which().prop_map(Call::Retry),
+        3 => (which(), prop::bool::weighted(0.7), judgement()).prop_map(|(task, approves, body)| {
+            Call::Judge(task, if approves { "approve" } else { "reject" }, body)
+        }),
+        1 => Just(Call::Approvals),
         2 => (which(), clone).prop_map(|(task, body)| Call::Clone(task, body)),
         2 => filter_body().prop_map(Call::CancelMany),
         1 => filter_body().prop_map(Call::RetryMany),
@@ -210,6 +217,7 @@ fn draft() -> impl Strategy<Value = String> {
         one_of(&["0", "1", "2", "100", "101"]).prop_map(|n| ("max_attempts", n)),
         one_of(&["0", "1", "604800", "604801", "null"]).prop_map(|n| ("timeout_seconds", n)),
         one_of(TIMES).prop_map(|time| ("run_at", quoted(&time))),
+        one_of(&["true", "true", "false", "1"]).prop_map(|flag| ("needs_approval", flag)),
         one_of(&[
             "{}",
             r#"{"base_seconds":0.0005,"jitter":false}"#,
@@ -223,6 +231,16 @@ fn draft() -> impl Strategy<Value = String> {
         let members: String = members.iter().map(|(name, value)| format!(", \"{name}\": {value}")).collect();
         format!("{{\"type\": \"noop\"{members}}}")
     })
+}
+
+/// The body of an approval or a rejection.
+fn judgement() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => Just(String::new()),
+        1 => Just("{}".to_owned()),
+        2 => text().prop_map(|text| format!("{{\"reason\": {}}}", quoted(&text))),
+        2 => select(TIMES).prop_map(|time| format!("{{\"run_at\": {}}}", quoted(time))),
+    ]
 }
 
 const TIMES: &[&str] = &[

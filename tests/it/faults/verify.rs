@@ -70,6 +70,14 @@ async fn lived(home: &Home) {
     node.post(&format!("/api/tasks/{failed}/retry"), json!({})).await.unwrap();
     let later = node.submit(json!({"type": "noop", "params": {}, "run_at": "2100-01-01T00:00:00Z"})).await;
     node.delete(&format!("/api/tasks/{later}")).await;
+    let held = json!({"type": "noop", "needs_approval": true});
+    let [approved, rejected] = [node.submit(held.clone()).await, node.submit(held.clone()).await];
+    node.submit(held).await;
+    node.delete(&format!("/api/tasks/{approved}")).await;
+    for (id, step) in [(&approved, "retry"), (&approved, "approve"), (&rejected, "reject")] {
+        node.post(&format!("/api/tasks/{id}/{step}"), json!({})).await.unwrap();
+    }
+    node.until(&approved, PATIENCE, |task| task["status"] == "SUCCESS").await;
     node.until(&failed, PATIENCE, |task| task["status"] == "FAILED").await;
     node.signal("TERM");
     assert_eq!(node.ended(PATIENCE).await.code(), Some(0));

@@ -29,9 +29,10 @@ on_both_databases![Service:
 const MISSING: &str = "0193c5a0-7b1e-7000-8000-0123456789ab";
 const OUTPUT: &str = "table.csv";
 
-/// One owner's things: a task that waits, one that is finished, an upload.
+/// One owner's things: a task that waits, two that wait for an approval, one that is finished, an upload.
 struct Things {
     pending: String,
+    held: [String; 2],
     success: String,
     file: String,
 }
@@ -41,16 +42,26 @@ impl Things {
         let later = json!({ "type": "noop", "run_at": "2999-01-01T00:00:00Z" });
         let table = json!({ "type": "csv_processing", "params": { "num_rows": 100 } });
         let pending = service.call_as(key, "POST", "/api/tasks/submit", later).await.id();
+        let held = async || {
+            let held = json!({ "type": "noop", "needs_approval": true });
+            service.call_as(key, "POST", "/api/tasks/submit", held).await.id()
+        };
+        let held = [held().await, held().await];
         let success = service.call_as(key, "POST", "/api/tasks/submit?wait=60", table).await;
         assert_eq!(success.json["status"], "SUCCESS", "{}", success.json);
         let headers = [("authorization", &*format!("Bearer {key}")), ("content-type", "text/csv")];
         let file = service.call("POST", "/api/files?name=a.csv", &headers, "a,b\n1,2\n").await;
         let file = file.json["file_id"].as_str().unwrap().to_owned();
-        Things { pending, success: success.id(), file }
+        Things { pending, held, success: success.id(), file }
     }
 
     fn none() -> Things {
-        Things { pending: MISSING.to_owned(), success: MISSING.to_owned(), file: MISSING.to_owned() }
+        Things {
+            pending: MISSING.to_owned(),
+            held: [MISSING, MISSING].map(str::to_owned),
+            success: MISSING.to_owned(),
+            file: MISSING.to_owned(),
+        }
     }
 
     /// The address of a route where it is about one of these.
@@ -58,6 +69,8 @@ impl Things {
         let id = match path {
             path if path.contains("/files/") => &self.file,
             path if path.contains("/artifacts") => &self.success,
+            path if path.ends_with("/approve") => &self.held[0],
+            path if path.ends_with("/reject") => &self.held[1],
             _ => &self.pending,
         };
         path.replace("{id}", id).replace("{name}", OUTPUT).replace("{type}", "noop")

@@ -2,6 +2,7 @@
 
 mod access; // every route, by every role and by nobody
 mod activity; // who did what
+mod approvals; // what a person has to approve
 mod cancel; // by one, in every state and for every type
 mod cors; // pages of other origins
 mod equal; // both databases answer the same

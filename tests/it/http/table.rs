@@ -256,6 +256,8 @@ fn ids() -> Vec<Row> {
                 task("DELETE", ""),
                 task("POST", "/retry"),
                 task("POST", "/clone"),
+                task("POST", "/approve"),
+                task("POST", "/reject"),
                 task("GET", "/artifacts/x"),
                 Row::get(format!("/api/files/{id}"), 404, "file_not_found"),
             ]

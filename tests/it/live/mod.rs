@@ -1,5 +1,6 @@
 //! The live stream over real connections: sockets and Server-Sent Events.
 
+mod approvals; // what waits for an approval, and what becomes of it
 mod bounds; // what no socket may do, and what none can do to the others
 mod entries; // who did what, as it is written down
 mod events; // Server-Sent Events

@@ -152,7 +152,7 @@ async fn a_task_is_looked_at_cancelled_and_retried_over_a_socket(live: Live) {
 async fn a_topic_of_which_nothing_is_told_is_refused() {
     let live = Live::sqlite().await;
     let (mut socket, _) = live.connected("/ws").await;
-    socket.ask(json!({ "type": "subscribe", "id": 1, "topics": ["tasks", "approvals"] })).await;
+    socket.ask(json!({ "type": "subscribe", "id": 1, "topics": ["tasks", "nothing"] })).await;
     let refused = socket.said().await;
     assert_eq!(
         (&refused["type"], &refused["errors"][0]["pointer"]),

@@ -24,7 +24,7 @@ on_both_databases![
 ];
 
 fn everything() -> Interest {
-    Interest { scope: Scope::Everyone, clients: None, filter: Filter::default() }
+    Interest { scope: Scope::Everyone, clients: None, filter: Filter::default(), approvals: false }
 }
 
 async fn following(queue: &Queue, interest: Interest) -> Follower {

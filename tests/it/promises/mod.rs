@@ -2,6 +2,7 @@
 
 mod activity;
 mod activity_feed;
+mod approvals;
 mod cancel;
 mod checkpoint;
 mod costs;
