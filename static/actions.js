@@ -93,7 +93,8 @@ export function curl(method, path, body) {
 
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-async function attempt(run) {
+/** Runs a call; a failure is told in a toast and resolves to null. */
+export async function attempt(run) {
   try {
     return await run();
   } catch (error) {

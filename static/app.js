@@ -60,6 +60,7 @@ bind("g t", "Go to Tasks", () => navigate("tasks"));
 bind("g s", "Go to Submit", () => navigate("submit"));
 bind("g d", "Go to Docs", () => navigate("docs"));
 bind("g n", "Go to Notifications", () => navigate("notifications"));
+bind("g a", "Go to Approvals", () => navigate("approvals"));
 bind("g e", "Go to Settings", () => navigate("settings"));
 bind("/", "Search", () => search.select());
 bind("c", "Create a task", () => navigate("submit"));

@@ -11,18 +11,29 @@ const BEAT_MS = 20_000;
 const news = new EventTarget();
 const tell = (topic, what) => news.dispatchEvent(new CustomEvent(topic, { detail: what }));
 
+const followed = new Set(["notifications"]); // beside the tasks
+
 let socket = null;
 let failures = 0;
 let again = 0;
 let leave = 0;
 
 /**
- * Calls `run(what)` for everything that happens, until `signal` ends: the task in the topic `tasks`, the frame in
- * `notifications`; and `run(null)` when something may have been missed.
+ * Calls `run(what)` for everything that happens, until `signal` ends: the task in the topics `tasks` and `approvals`, the
+ * frame in `notifications`; and `run(null)` when something may have been missed.
  */
 export function onNews(topic, run, signal) {
   news.addEventListener(topic, ({ detail }) => run(detail), { signal });
 }
+
+/** Is told of a topic that not every screen wants, until `signal` ends. */
+export function follow(topic, signal) {
+  followed.add(topic);
+  say("subscribe", [topic]);
+  signal.addEventListener("abort", () => (followed.delete(topic), say("unsubscribe", [topic])));
+}
+
+const say = (type, topics) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify({ type, topics }));
 
 function open() {
   clearTimeout(again);
@@ -43,14 +54,14 @@ function open() {
     if (frame.type === "connection") {
       failures = 0;
       reportLive(true);
-      mine.send(JSON.stringify({ type: "subscribe", id: "bell", topics: ["notifications"] })); // beside the tasks
+      say("subscribe", [...followed]);
       tell("tasks", null);
     }
     if (frame.type === "goodbye") wait = frame.reconnect_in_ms;
     if (frame.type === "resync") tell(frame.topic ?? "tasks", null);
-    if (frame.type === "ack") tell("notifications", null);
+    if (frame.type === "ack") for (const topic of followed) tell(topic, null);
     if (/^notification/.test(frame.type)) tell("notifications", frame);
-    if (frame.event) tell("tasks", frame.task);
+    if (frame.event) tell(frame.type === "approval" ? "approvals" : "tasks", frame.task);
   };
   mine.onclose = () => {
     clearInterval(beat);

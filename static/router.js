@@ -15,6 +15,7 @@ const ROUTES = [
   [/^tasks\/(?<id>[^/]+)$/, () => import("./screens/task.js")],
   [/^submit$/, () => import("./screens/submit.js")],
   [/^notifications$/, () => import("./screens/notifications.js")],
+  [/^approvals$/, () => import("./screens/approvals.js")],
   [/^settings$/, () => import("./screens/settings.js")],
   [/^docs$/, () => import("./screens/docs.js")],
   [/^(?<path>.*)$/, () => import("./screens/missing.js")],

@@ -47,7 +47,7 @@ impl Queue {
         if task.held {
             let later = task.scheduled(now).map(|at| format!("; then it is due at {at}"));
             let detail = format!("it runs only once somebody approves it{}", later.unwrap_or_default());
-            let help = Some("an admin approves it: POST /api/tasks/{id}/approve, or `errand approve`");
+            let help = Some("an admin approves it, on the page or by errand approve");
             reasons.push(Reason { code: "awaiting_approval", detail, since: Some(task.updated_at), help });
             return Ok(reasons);
         }

@@ -14,10 +14,13 @@ export const title = "Overview";
 
 const RUNNING_SHOWN = 8;
 const LATEST_SHOWN = 10;
+const APPROVALS_COUNTED = 20; // their params come along
+const APPROVALS_EVERY_MS = 10_000;
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
 
 export function mount(root, { signal }) {
   const notice = h("div");
+  const attention = h("p", { class: "notice row", hidden: true });
   const counts = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "figure" }, h("i", { class: "unknown" }, h("span", { class: "sr" }, "not known yet")))]));
   const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status]))));
   const figures = h("dl", { class: "figures row" });
@@ -39,7 +42,7 @@ export function mount(root, { signal }) {
   const queueTable = breakdown("Queue", "queue");
   const typeTable = breakdown("Type", "type");
   const first = h("div");
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, cards, figures, first, grid);
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention, cards, figures, first, grid);
 
   const failed = (error) => put(notice, errorState(error, () => overview.now()));
   const overview = poll(
@@ -63,6 +66,17 @@ export function mount(root, { signal }) {
       if (!chartCard.hidden) chart.show(data.points);
     },
     { signal, every: CHART_EVERY_MS, failed: () => (chartCard.hidden = true) },
+  );
+
+  poll(
+    async () => {
+      const { data } = await get("api/approvals" + query({ limit: APPROVALS_COUNTED }), { signal });
+      const n = data.tasks.length;
+      attention.hidden = !n;
+      const words = `${data.next_cursor ? `${n} tasks or more wait` : n === 1 ? "1 task waits" : `${n} tasks wait`} for an approval`;
+      if (n && attention.textContent !== words) put(attention, icon("pending"), h("a", { href: link("approvals") }, words));
+    },
+    { signal, every: APPROVALS_EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => (attention.hidden = true) },
   );
 
   function showStats(stats) {

@@ -22,6 +22,7 @@ const OPTIONS = {
       queue: { type: "string", title: "Queue", maxLength: 100, default: "default" },
       priority: { type: "integer", title: "Priority", minimum: -100, maximum: 100, default: 0, description: "Higher runs first" },
       run_at: { type: "string", format: "date-time", title: "Not before", description: "In this browser's time zone; empty: at once" },
+      needs_approval: { type: "boolean", title: "An admin has to approve it first", default: false },
       max_attempts: { type: "integer", title: "Attempts at most", minimum: 1, maximum: 100, default: 1 },
       timeout_seconds: { type: "integer", title: "Time limit in seconds", minimum: 1, description: "An attempt that takes longer is stopped" },
       tags: { type: "array", items: { type: "string" }, title: "Tags" },

@@ -7,6 +7,7 @@ import { bind } from "../keys.js";
 import { navigate, back } from "../router.js";
 import { duration, time, setTime, took, title as nameOf } from "../format.js";
 import { cancelTask, retryTask, runAgain, copyText, curl } from "../actions.js";
+import { approveTask, mayDecide, rejectTask } from "../approvals.js";
 import { WORDS } from "../elements/status-badge.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { summaryPanel } from "./task/summary.js";
@@ -94,6 +95,8 @@ export function mount(root, context) {
   // Made once, shown when allowed: a focused button must not be replaced under the finger.
   const cancel = button("Cancel", "stop", () => act(cancelTask), { class: "button danger" });
   const retry = button("Retry", "retry", () => act(retryTask), { class: "button primary" });
+  const approve = button("Approve", "success", () => act(approveTask), { class: "button primary", hidden: true });
+  const reject = button("Reject", "cancelled", () => act(rejectTask), { class: "button danger", hidden: true });
   const again = button("Run again", "clone", async () => {
     const made = await runAgain(task);
     if (made) navigate(`tasks/${made.id}`);
@@ -101,9 +104,10 @@ export function mount(root, context) {
   const edit = h("a", { class: "button", href: link(`submit?clone=${encodeURIComponent(id)}`) }, icon("edit"), h("span", null, "Clone and edit"));
     const copyCurl = button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"));
   function showButtons() {
-    if (!buttons.firstChild) put(buttons, cancel, retry, again, edit, copyCurl);
+    if (!buttons.firstChild) put(buttons, approve, reject, cancel, retry, again, edit, copyCurl);
     cancel.hidden = !task.links?.cancel;
     retry.hidden = !task.links?.retry;
+    mayDecide().then((may) => (approve.hidden = reject.hidden = !(may && task.links?.approve)));
     const asked = Boolean(task.cancel_requested_at) && !DONE.has(task.status);
     setAttr(cancel, "disabled", asked);
     setText(cancel.querySelector("span"), asked ? "Cancelling" : "Cancel");
