@@ -3,6 +3,7 @@
 
 mod support;
 
+mod approvals; // what needs an approval: the setting and the commands, with the real binary
 mod battery; // every promise under every fault
 mod documents; // the texts for people, compared with the code
 mod faults; // what breaks, and what holds nevertheless
