@@ -1,10 +1,11 @@
-// Every call to the server passes here: addresses, time limits, ETags, errors.
+// Every call to the server passes here: addresses, time limits, ETags, errors, and whose the answers are.
 
 import { parse, stringify } from "./json.js";
 import { learnClock } from "./format.js";
 import { report } from "./connection.js";
 
 const TIMEOUT_MS = 15_000; // well over a slow answer, well under a person's patience
+const SURE_MS = 1_000; // for so long it is known who is signed in: the calls of one round ask once
 const CACHED = 60; // ETag answers kept: a few screens' worth
 
 /** The service's root; found from this module's own address, so a path prefix just works. */
@@ -29,12 +30,46 @@ export class ApiError extends Error {
   }
 }
 
+// A page belongs to one key of one owner. When the server names another one, or nobody, all that the page shows and knows
+// goes with its document: nothing in it has to remember to forget.
+let owner = null;
+let asked = { at: -Infinity };
+
+/** Who that is: {owner, role, key_id, …}; key_id is null where no key is needed. There is no answer for anybody but the first one. */
+export function whoami({ fresh = false } = {}) {
+  if (fresh || performance.now() - asked.at >= SURE_MS) asked = { at: performance.now(), answer: identify() };
+  return asked.answer;
+}
+
+/** Leaves nothing of what this page shows and knows, and loads it again. Never resolves. */
+export function beginAnew() {
+  document.documentElement.hidden = true;
+  asked = { at: Infinity, answer: new Promise(() => {}) };
+  location.replace(location.pathname + location.search); // not reload(), after which a browser may fill in what was typed
+  return asked.answer;
+}
+
+async function identify() {
+  try {
+    const me = await json(await call("GET", "api/me", {}));
+    const name = `${me.key_id} ${me.owner}`;
+    if (owner && owner !== name) return beginAnew();
+    if (!owner) dispatchEvent(new Event("errand:identified"));
+    owner = name;
+    if (me.key_id === null) asked.at = Infinity; // a service that has begun to ask for keys says so by 401
+    return me;
+  } catch (error) {
+    asked.at = -Infinity;
+    throw error;
+  }
+}
+
 const cache = new Map(); // path → {etag, data}, oldest first
 
 /** GET as JSON. {data, changed}: with an ETag the server may say "not changed", and data is the very same object. */
 export async function get(path, { signal, timeout } = {}) {
   const known = cache.get(path);
-  const response = await call("GET", path, { signal, timeout, headers: known && { "if-none-match": known.etag } });
+  const [response] = await Promise.all([call("GET", path, { signal, timeout, headers: known && { "if-none-match": known.etag } }), OPEN.test(path) || whoami()]);
   if (response.status === 304 && known) return { data: known.data, changed: false };
   const data = await json(response);
   const etag = response.headers.get("etag");
@@ -46,6 +81,7 @@ export async function get(path, { signal, timeout } = {}) {
 
 /** POST, PUT or DELETE with a JSON body; the answer as JSON, null when empty. */
 export async function send(method, path, body, { signal, timeout, headers } = {}) {
+  if (!OPEN.test(path)) await whoami(); // what was typed for one is not sent for another
   const response = await call(method, path, {
     signal,
     timeout,
@@ -57,7 +93,7 @@ export async function send(method, path, body, { signal, timeout, headers } = {}
 
 /** A raw answer for previews: at most the first `limit` bytes. {blob, total, partial}. */
 export async function head(path, limit, { signal } = {}) {
-  const response = await call("GET", path, { signal, timeout: 60_000, headers: { range: `bytes=0-${limit - 1}`, accept: "*/*" } });
+  const [response] = await Promise.all([call("GET", path, { signal, timeout: 60_000, headers: { range: `bytes=0-${limit - 1}`, accept: "*/*" } }), whoami()]);
   let blob = await response.blob();
   const total = Number(/\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1] ?? blob.size);
   if (blob.size > limit) blob = blob.slice(0, limit, blob.type); // the server ignored the range
@@ -75,7 +111,7 @@ export function upload(file, { onprogress, signal }) {
     request.onload = () => {
       const answer = tolerant(request.responseText);
       report(true);
-      tellAccess("api/files", request.status);
+      tellAccess(request.status);
       if (request.status < 300) resolve(answer);
       else reject(new ApiError(request.status, answer));
     };
@@ -116,18 +152,20 @@ async function call(method, path, { signal, timeout = TIMEOUT_MS, headers, body 
   }
   report(![502, 503, 504].includes(response.status));
   learnClock(response.headers.get("date"));
-  tellAccess(path, response.status);
+  await tellAccess(response.status);
   if (response.ok || response.status === 304) return response;
   const wait = Number(response.headers.get("retry-after"));
   throw new ApiError(response.status, tolerant(await response.text()), wait > 0 ? wait : null);
 }
 
-// signin.js listens: whether a key is wanted. These calls want none, so they say nothing of it.
-const OPEN = /^(health|api\/(health|live|ready|version|openapi\.json|session))/;
+// Calls that want no key.
+const OPEN = /^api\/(version|openapi\.json|session)/;
 
-function tellAccess(path, status) {
-  if (status === 401) dispatchEvent(new Event("errand:unauthenticated"));
-  else if (!OPEN.test(path)) dispatchEvent(new Event("errand:authenticated"));
+// signin.js asks for a key where nobody was in.
+function tellAccess(status) {
+  if (status !== 401) return;
+  if (owner) return beginAnew();
+  dispatchEvent(new Event("errand:unauthenticated"));
 }
 
 async function json(response) {

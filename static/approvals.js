@@ -1,23 +1,19 @@
 // What one may decide about a task that waits for an approval, the same from the list and from the task's own screen.
 
 import { h } from "./dom.js";
-import { send } from "./api.js";
+import { send, whoami } from "./api.js";
 import { attempt } from "./actions.js";
 import { title } from "./format.js";
-import { whoami } from "./signin.js";
 import { toast } from "./elements/toast-area.js";
 
 const LONGEST_REASON = 1000; // the server's own limit
-let may = null;
 
 /** Whether the caller may decide: only an admin may. */
-export function mayDecide() {
-  may ??= whoami().then(
+export const mayDecide = () =>
+  whoami().then(
     ({ role }) => role === "admin",
-    () => ((may = null), false),
+    () => false,
   );
-  return may;
-}
 
 /** Lets a task run, now or at its own time. Resolves to the task or null. */
 export function approveTask(task) {
@@ -64,5 +60,3 @@ function askWhy(task) {
     }),
   );
 }
-
-addEventListener("errand:unauthenticated", () => (may = null)); // whoever signs in next may be somebody else

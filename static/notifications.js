@@ -1,12 +1,10 @@
 // What one may do with notifications, the same in the drawer and on the screen.
 
-import { get, send, query } from "./api.js";
+import { get, send, query, whoami } from "./api.js";
 import { lookAgain } from "./bell.js";
-import { whoami } from "./signin.js";
 
 const MOST_IDS = 200; // the server's own limit of ids said at once
 const changes = new EventTarget();
-let may = null;
 
 /** Calls `run` when something was marked on this page, until `signal` ends. */
 export function onMarked(run, signal) {
@@ -14,13 +12,11 @@ export function onMarked(run, signal) {
 }
 
 /** Whether the caller may mark: a key with the role `read` may not. */
-export function mayMark() {
-  may ??= whoami().then(
+export const mayMark = () =>
+  whoami().then(
     ({ role }) => role !== "read",
-    () => ((may = null), false),
+    () => false,
   );
-  return may;
-}
 
 export const markRead = (ids) => mark("POST", "api/notifications/read", { ids });
 export const markUnread = (ids) => mark("POST", "api/notifications/unread", { ids });
@@ -50,5 +46,3 @@ async function mark(...call) {
   lookAgain();
   changes.dispatchEvent(new Event("marked"));
 }
-
-addEventListener("errand:unauthenticated", () => (may = null)); // whoever signs in next may be somebody else

@@ -1,30 +1,30 @@
 // Who is signed in: asks for a key when the server wants one, and gives it up again. The key goes to
 // the server once, for a cookie that no script can read; nothing of it is kept here.
 
-import { ApiError, get, send } from "./api.js";
-import { setText, announce } from "./dom.js";
+import { ApiError, beginAnew, send, whoami } from "./api.js";
+import { setText } from "./dom.js";
 
 const dialog = document.getElementById("sign-in");
 const form = dialog.querySelector("form");
 const input = form.elements.key;
 const problem = document.getElementById("sign-in-problem");
-let wasIn = false; // then what is on the screen may be half done, and stays
+const tabs = new BroadcastChannel("errand"); // the browser's other tabs, which have the same cookie
 
 /** Opens the dialog whenever a call is answered 401. */
 export function startSignIn() {
   addEventListener("errand:unauthenticated", ask);
-  addEventListener("errand:authenticated", () => (wasIn = true), { once: true });
+  addEventListener("errand:identified", () => dialog.open && beginAnew()); // in another tab
+  addEventListener("pageshow", ({ persisted }) => persisted && beginAnew()); // kept by the browser, who knows since when
+  tabs.onmessage = () => whoami({ fresh: true }).catch(() => {}); // who is out is told by the call itself
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
   form.addEventListener("submit", signIn);
 }
 
-/** Who that is: {owner, role, key_id, …}; key_id is null where no key is needed. */
-export const whoami = async (signal) => (await get("api/me", { signal })).data;
-
 /** Ends the session and begins anew. */
 export async function signOut() {
   await send("DELETE", "api/session");
-  location.assign(location.href);
+  tabs.postMessage("out");
+  beginAnew();
 }
 
 function ask() {
@@ -42,9 +42,8 @@ async function signIn(event) {
   try {
     await send("POST", "api/session", { key: input.value.trim() });
     form.reset();
-    if (!wasIn) return location.reload();
-    dialog.close();
-    announce("Signed in");
+    tabs.postMessage("in");
+    beginAnew();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     input.setAttribute("aria-invalid", "true");

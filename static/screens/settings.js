@@ -1,11 +1,11 @@
 // Settings: what this browser remembers, and what the server says about itself.
 
 import { h, put, button } from "../dom.js";
-import { get } from "../api.js";
+import { get, whoami } from "../api.js";
 import { bytes, count } from "../format.js";
 import { setting, setSetting } from "../settings.js";
 import { showHelp } from "../keys.js";
-import { signOut, whoami } from "../signin.js";
+import { signOut } from "../signin.js";
 import { errorState, skeleton } from "../elements/states.js";
 import { toast } from "../elements/toast-area.js";
 
@@ -34,7 +34,7 @@ export function mount(root, { signal }) {
   // Nothing to show where no key is needed.
   async function loadAccess() {
     try {
-      const me = await whoami(signal);
+      const me = await whoami();
       if (!me.key_id) return;
       const rows = [["Owner", me.owner], ["Role", me.role], ["Key", me.name ? `${me.name} (${me.key_id})` : me.key_id], ["Types", me.types?.join(", ")], ["Queues", me.queues?.join(", ")], ["Until", me.expires_at]];
       access.append(h("dl", { class: "pairs" }, rows.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))), h("p", null, button("Sign out", "cancelled", leave)));
