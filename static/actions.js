@@ -1,9 +1,8 @@
 // What a person can do to tasks, the same from the list and from one task's screen.
 
-import { send, absolute } from "./api.js";
-import { stringify } from "./json.js";
+import { send } from "./api.js";
 import { plural, title } from "./format.js";
-import { toast } from "./elements/toast-area.js";
+import { toast, tellFailure } from "./elements/toast-area.js";
 
 /** Asks before something that cannot simply be taken back. Resolves to true for yes. */
 export function confirm(heading, text, action) {
@@ -63,42 +62,12 @@ export async function bulk(kind, tasks) {
   });
 }
 
-/** Copies text; over plain HTTP the clipboard interface is missing, so the old way stands in. */
-export async function copyText(text, what) {
-  let done = false;
-  try {
-    await navigator.clipboard.writeText(text);
-    done = true;
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.className = "sr";
-    (document.querySelector("dialog[open]") ?? document.body).append(area);
-    area.select();
-    done = document.execCommand("copy");
-    area.remove();
-  }
-  if (done) toast(`${what} copied`, { kind: "success" });
-  else toast("The browser did not allow copying", { kind: "error" });
-}
-
-/** A curl line for a call, ready for a POSIX shell. */
-export function curl(method, path, body) {
-  const parts = ["curl"];
-  if (method !== "GET" && !(method === "POST" && body !== undefined)) parts.push("-X", method);
-  parts.push(quote(absolute(path)));
-  if (body === undefined) return parts.join(" ");
-  return `${parts.join(" ")} \\\n  -H 'content-type: application/json' \\\n  -d ${quote(stringify(body, 2))}`;
-}
-
-const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-
 /** Runs a call; a failure is told in a toast and resolves to null. */
 export async function attempt(run) {
   try {
     return await run();
   } catch (error) {
-    toast(error.title || "That did not work", { kind: "error", text: error.message });
+    tellFailure(error);
     return null;
   }
 }

@@ -3,7 +3,7 @@
 import { h, put, button } from "../dom.js";
 import { stringify, RawNumber } from "../json.js";
 import { count } from "../format.js";
-import { copyText } from "../actions.js";
+import { copyText } from "../copy.js";
 
 const OPEN_LEVELS = 2;
 const OPEN_ENTRIES = 30; // a longer branch starts closed

@@ -1,6 +1,8 @@
-// <toast-area>: short messages in a corner. Errors stay until closed, the rest leave by themselves.
+// <toast-area>: short messages in a corner. Errors stay until closed, the rest leave by themselves; so does an error
+// that the server does not answer, once it does.
 
 import { h, icon } from "../dom.js";
+import { onConnection } from "../connection.js";
 
 const STAY_MS = 6_000;
 const STAY_WITH_ACTION_MS = 12_000; // time to read and reach the button
@@ -12,29 +14,36 @@ class ToastArea extends HTMLElement {
   connectedCallback() {
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Messages");
+    onConnection(({ state }) => state !== "offline" && this.querySelectorAll("[data-lost]").forEach((item) => item.back()));
   }
 
-  /** Shows one message: {kind: info|success|warning|error, text, action: {label, run}}. Returns it; it may be removed. */
-  add(heading, { kind = "info", text, action } = {}) {
+  /** Shows one message: {kind: info|success|warning|error, text, action: {label, run}, lost: the server did not answer}. Returns it; it may be removed. */
+  add(heading, { kind = "info", text, action, lost = false } = {}) {
     const close = () => {
       clearTimeout(timer);
       item.remove();
     };
     const item = h(
       "div",
-      { class: `toast line ${kind}`, role: kind === "error" ? "alert" : "status" },
+      { class: `toast line ${kind}`, role: kind === "error" ? "alert" : "status", "data-lost": lost },
       icon(ICONS[kind]),
       h("div", { class: "grow" }, h("strong", null, heading), text && h("p", null, text)),
       action && h("button", { type: "button", class: "button small", on: { click: () => (close(), action.run()) } }, action.label),
       h("button", { type: "button", class: "plain", on: { click: close } }, icon("close"), h("span", { class: "sr" }, "Dismiss")),
     );
     let timer = 0;
-    const leave = () => {
+    let stays = kind === "error";
+    const since = Date.now();
+    const leave = (ms = action ? STAY_WITH_ACTION_MS : STAY_MS) => {
       clearTimeout(timer);
-      if (kind !== "error") timer = setTimeout(close, action ? STAY_WITH_ACTION_MS : STAY_MS);
+      if (!stays) timer = setTimeout(close, ms);
+    };
+    item.back = () => {
+      stays = false;
+      if (!item.matches(":hover, :focus-within")) leave(since + STAY_MS - Date.now()); // long enough to be read
     };
     for (const event of ["pointerenter", "focusin"]) item.addEventListener(event, () => clearTimeout(timer));
-    for (const event of ["pointerleave", "focusout"]) item.addEventListener(event, leave);
+    for (const event of ["pointerleave", "focusout"]) item.addEventListener(event, () => leave());
     leave();
     this.append(item);
     if (this.children.length > MOST) this.firstElementChild.remove();
@@ -46,3 +55,6 @@ customElements.define("toast-area", ToastArea);
 
 /** Shows a message; see ToastArea.add. */
 export const toast = (heading, options) => document.querySelector("toast-area").add(heading, options);
+
+/** Tells why something failed. */
+export const tellFailure = (error, heading = "That did not work", more = "") => toast(error.title || heading, { kind: "error", text: error.message + more, lost: error.status === 0 });

@@ -6,7 +6,7 @@ import { follow } from "../live.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { shortId, time, title as nameOf } from "../format.js";
-import { copyText, curl } from "../actions.js";
+import { copyText, curl } from "../copy.js";
 import { approveTask, mayDecide, rejectTask } from "../approvals.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { jsonView } from "../elements/json-view.js";

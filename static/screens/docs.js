@@ -2,7 +2,7 @@
 
 import { h, put, prose, setText, debounce } from "../dom.js";
 import { get, link } from "../api.js";
-import { copyText, curl } from "../actions.js";
+import { copyText, curl } from "../copy.js";
 import { resolve, typeWords, limits } from "../schema.js";
 import { plural } from "../format.js";
 import { codeBlock, emptyState, errorState, skeleton } from "../elements/states.js";

@@ -3,11 +3,11 @@
 import { h, put, button, keyed } from "../dom.js";
 import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
-import { copyText, curl } from "../actions.js";
+import { copyText, curl } from "../copy.js";
 import { PACE } from "../bell.js";
 import { mayMark, mute, muteWords, onMarked, unmute } from "../notifications.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
-import { toast } from "../elements/toast-area.js";
+import { toast, tellFailure } from "../elements/toast-area.js";
 import "../elements/notification-list.js";
 
 export const title = "Notifications";
@@ -74,12 +74,11 @@ export function mount(root, { query, signal }) {
   async function lift(what) {
     try {
       await unmute(what);
-      toast(`No longer muted: ${muteWords(what)}`, { kind: "success", action: { label: "Undo", run: () => mute(what).catch(told) } });
+      toast(`No longer muted: ${muteWords(what)}`, { kind: "success", action: { label: "Undo", run: () => mute(what).catch(tellFailure) } });
     } catch (error) {
-      told(error);
+      tellFailure(error);
     }
   }
 }
 
-const told = (error) => toast(error.title || "That did not work", { kind: "error", text: error.message });
 const sentence = (words) => words[0].toUpperCase() + words.slice(1);

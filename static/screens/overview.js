@@ -4,7 +4,7 @@ import { h, put, keyed, setText, icon } from "../dom.js";
 import { get, link, query } from "../api.js";
 import { poll } from "../poll.js";
 import { count, duration, time, setTime, title as nameOf, took } from "../format.js";
-import { copyText, curl } from "../actions.js";
+import { copyText, curl } from "../copy.js";
 import { STATUSES, WORDS, badge } from "../elements/status-badge.js";
 import { codeBlock, errorState, skeleton } from "../elements/states.js";
 import "../elements/progress-bar.js";

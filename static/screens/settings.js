@@ -7,7 +7,7 @@ import { setting, setSetting } from "../settings.js";
 import { showHelp } from "../keys.js";
 import { signOut } from "../signin.js";
 import { errorState, skeleton } from "../elements/states.js";
-import { toast } from "../elements/toast-area.js";
+import { tellFailure } from "../elements/toast-area.js";
 
 export const title = "Settings";
 
@@ -48,7 +48,7 @@ export function mount(root, { signal }) {
     try {
       await signOut();
     } catch (error) {
-      toast(error.title || "That did not work", { kind: "error", text: error.message });
+      tellFailure(error);
     }
   }
 

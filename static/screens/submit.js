@@ -6,9 +6,9 @@ import { get, send, link, newKey } from "../api.js";
 import { parse, stringify, copy } from "../json.js";
 import { navigate } from "../router.js";
 import { alternatives, fields, matching } from "../schema.js";
-import { copyText, curl } from "../actions.js";
+import { copyText, curl } from "../copy.js";
 import { title as nameOf } from "../format.js";
-import { toast } from "../elements/toast-area.js";
+import { toast, tellFailure } from "../elements/toast-area.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import "../elements/schema-form.js";
 
@@ -41,6 +41,7 @@ export function mount(root, context) {
   let body = {};
   let checking = null;
   let sending = false;
+  let failure = null; // the message of the last try
   let key = { text: "", value: "" }; // one Idempotency-Key for one body, so a second try cannot run it twice
 
   const cards = h("nav", { class: "type-cards", "aria-label": "Type" }, skeleton(3));
@@ -228,6 +229,7 @@ export function mount(root, context) {
     try {
       const task = await send("POST", "api/tasks/submit", body, { headers: { "idempotency-key": key.value } });
       key = { text: "", value: "" };
+      failure?.remove();
       if (andWatch) {
         drafts.delete(draftKey());
         return navigate(`tasks/${task.id}`);
@@ -239,7 +241,8 @@ export function mount(root, context) {
         options.showAllErrors();
         params.showAllErrors();
       } else {
-        toast(error.title || "Not submitted", { kind: "error", text: `${error.message} What you typed is still here; trying again cannot run it twice.` });
+        failure?.remove();
+        failure = tellFailure(error, "Not submitted", " What you typed is still here; trying again cannot run it twice.");
       }
     } finally {
       sending = false;

@@ -3,7 +3,7 @@
 import { h, keyed, put, icon, sr } from "../../dom.js";
 import { get, link } from "../../api.js";
 import { bytes } from "../../format.js";
-import { copyText } from "../../actions.js";
+import { copyText } from "../../copy.js";
 import { emptyState, errorState, skeleton } from "../../elements/states.js";
 import { canPreview, preview } from "../../elements/file-preview.js";
 

@@ -3,7 +3,7 @@
 import { h, put, setText, button, debounce } from "../../dom.js";
 import { get, query } from "../../api.js";
 import { clock, exact, count } from "../../format.js";
-import { copyText } from "../../actions.js";
+import { copyText } from "../../copy.js";
 import { skeleton } from "../../elements/states.js";
 
 const LEVELS = ["debug", "info", "warn", "error"];

@@ -1,7 +1,7 @@
 // Summary: what went in, what came out, or what went wrong.
 
 import { h, put, setText, icon } from "../../dom.js";
-import { copyText, curl } from "../../actions.js";
+import { copyText, curl } from "../../copy.js";
 import { codeBlock } from "../../elements/states.js";
 import { tablesOf } from "../../elements/data-table.js";
 import "../../elements/json-view.js";
