@@ -82,6 +82,7 @@ function facts(version) {
 }
 
 function show(name, value) {
+  if (value === null) return "none";
   if (typeof value === "number") return /bytes/.test(name) ? `${bytes(value)} (${count(value)})` : count(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   return Array.isArray(value) ? value.map(String).join(", ") : String(value);
