@@ -1,7 +1,7 @@
 // One socket: what happens to tasks, and notifications, told as it happens. Polling goes on beside it, and keeps the page right without it.
 
 import { base } from "./api.js";
-import { reportLive } from "./connection.js";
+import { onConnection, reportLive } from "./connection.js";
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30_000;
@@ -17,6 +17,7 @@ let socket = null;
 let failures = 0;
 let again = 0;
 let leave = 0;
+let away = false; // the server
 
 /**
  * Calls `run(what)` for everything that happens, until `signal` ends: the task in the topics `tasks` and `approvals`, the
@@ -81,4 +82,11 @@ document.addEventListener("visibilitychange", () => {
   else open();
 });
 addEventListener("online", open);
+onConnection(({ state }) => {
+  if (away && state !== "offline") {
+    failures = 0;
+    open();
+  }
+  away = state === "offline";
+});
 open();
