@@ -14,7 +14,6 @@ export const title = "Overview";
 
 const RUNNING_SHOWN = 8;
 const LATEST_SHOWN = 10;
-const APPROVALS_COUNTED = 20; // their params come along
 const APPROVALS_EVERY_MS = 10_000;
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
 
@@ -70,11 +69,10 @@ export function mount(root, { signal }) {
 
   poll(
     async () => {
-      const { data } = await get("api/approvals" + query({ limit: APPROVALS_COUNTED }), { signal });
-      const n = data.tasks.length;
-      attention.hidden = !n;
-      const words = `${data.next_cursor ? `${n} tasks or more wait` : n === 1 ? "1 task waits" : `${n} tasks wait`} for an approval`;
-      if (n && attention.textContent !== words) put(attention, icon("pending"), h("a", { href: link("approvals") }, words));
+      const { data } = await get("api/approvals?limit=1", { signal }); // params come along, so no more than one
+      attention.hidden = !data.tasks.length;
+      const words = data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval";
+      if (!attention.hidden && attention.textContent !== words) put(attention, icon("pending"), h("a", { href: link("approvals") }, words));
     },
     { signal, every: APPROVALS_EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => (attention.hidden = true) },
   );
