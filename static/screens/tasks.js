@@ -59,6 +59,7 @@ export function mount(root, context) {
       const mine = asked;
       const { data } = await get(address({ limit: Math.min(MOST, Math.max(PAGE, rows.length)) }), { signal });
       if (mine !== asked) return;
+      showSearchProblem("");
       if (latest !== data) await merge(data);
       else if (rows.length) table.show(rows, left);
     },
@@ -77,6 +78,7 @@ export function mount(root, context) {
     table.selectAll(false);
     put(body, skeleton(8));
     moreButton.hidden = news.hidden = true;
+    showSearchProblem("");
     showFrame();
     return polling.now();
   };
@@ -146,7 +148,16 @@ export function mount(root, context) {
   }
 
   // Asking again would be answered the same: the address is what has to change.
-  const refused = (error) => h("div", { role: "alert" }, emptyState(error.title || "The filter is not valid", error.message, h("a", { class: "button", href: link("tasks") }, "Clear filters")));
+  function refused(error) {
+    const problem = error.errors.find(({ pointer }) => pointer === "/q")?.detail;
+    showSearchProblem(problem ? `The search ${problem}` : "");
+    return h("div", { role: !problem && "alert" }, emptyState(error.title || "The filter is not valid", error.message, h("a", { class: "button", href: link("tasks") }, "Clear filters")));
+  }
+
+  function showSearchProblem(words) {
+    setText(document.getElementById("search-problem"), words);
+    setAttr(search, "aria-invalid", words ? "true" : null);
+  }
 
   // Everything that follows from the address alone.
   function showFrame() {
@@ -213,6 +224,7 @@ export function mount(root, context) {
   }, 250);
   search.addEventListener("input", typed, { signal });
   if (document.activeElement === search) typed(); // typed before this screen was there
+  signal.addEventListener("abort", () => showSearchProblem(""));
 
   async function act(kind) {
     const ids = [...table.selected];
