@@ -209,7 +209,7 @@ struct Export {
         ("until" = Option<String>, Query, format = DateTime),
     ),
     responses(
-        (status = 200, description = "The entries", content_type = "application/x-ndjson"),
+        (status = 200, description = "The entries", content((String = "application/x-ndjson"), (String = "text/csv"))),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -13,7 +13,7 @@ pub const MAX_LABEL: usize = 100;
 /// More ids in one body are refused.
 pub const MAX_IDS: usize = 10_000;
 /// More statuses or types in one filter are refused.
-const MAX_WORDS: usize = 50;
+pub const MAX_WORDS: usize = 50;
 
 /// The filters of a query string.
 pub fn of_query(query: &mut Query) -> Filter {

@@ -4,8 +4,10 @@ use super::body;
 use super::caller::Caller;
 use super::fields::Fields;
 use super::filter::MAX_LABEL;
+use super::openapi::Label;
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::trail::Told;
+use super::wire::RoleView;
 use super::{Api, json_response, query, to_json};
 use crate::queue::keys::{KeyError, NewKey};
 use crate::store::Key;
@@ -40,7 +42,7 @@ struct KeyView<'a> {
     /// The key itself, shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
-    /// `admin`, `submit`, `read` or `worker`.
+    #[schema(inline, value_type = RoleView)]
     role: &'static str,
     owner: &'a str,
     name: Option<&'a str>,
@@ -105,10 +107,10 @@ async fn list(State(api): State<Api>, _caller: Caller, uri: Uri) -> Result<Respo
 #[schema(as = NewKey)]
 #[allow(dead_code)] // only for the document
 struct NewKeyBody {
-    /// `admin`, `submit`, `read` or `worker`.
-    role: String,
+    #[schema(inline)]
+    role: RoleView,
     /// Whose tasks it is for. A worker's with `*` takes every owner's.
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     owner: String,
     /// What people call it.
     #[schema(max_length = 200)]
@@ -116,11 +118,11 @@ struct NewKeyBody {
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<String>,
     /// The only types it may submit.
-    #[schema(max_items = 100)]
-    types: Option<Vec<String>>,
+    #[schema(inline, max_items = 100)]
+    types: Option<Vec<Label>>,
     /// The only queues it may submit to.
-    #[schema(max_items = 100)]
-    queues: Option<Vec<String>>,
+    #[schema(inline, max_items = 100)]
+    queues: Option<Vec<Label>>,
 }
 
 /// Makes a key. The answer has it, this once: nothing here could show it again. As soon as there is one,

@@ -2,9 +2,11 @@
 
 use super::Access;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::{OpenApi as Document, RefOr};
-use utoipa::{OpenApi, ToSchema};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{OpenApi as Document, Ref, RefOr};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 /// The document before the handlers add themselves.
 #[derive(OpenApi)]
@@ -71,16 +73,14 @@ const WORDS: [(&str, &[&str]); 6] = [
 ];
 /// Words one filters by: never empty.
 const LABELS: [&str; 5] = ["type", "queue", "tag", "client_id", "owner"];
-/// Bodies that take no other members.
-const CLOSED: [&str; 10] =
-    ["Submit", "Backoff", "Batch", "Start", "BulkFilter", "NewKey", "MarkRead", "MarkUnread", "Muting", "Mute"];
+/// Where an operation has the schema of its body.
+const JSON_BODY: &str = "/requestBody/content/application~1json/schema";
+/// Where schemas have their names.
+const SCHEMAS: &str = "#/components/schemas/";
 
 /// Tells of parameters and bodies what their types do not.
 fn tighten(document: &mut Value) {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        for name in CLOSED {
-            schemas.entry(name).and_modify(|schema| schema["additionalProperties"] = json!(false));
-        }
         // What a clone does not say is as it was.
         if let Some(mut clone) = schemas.get("Submit").cloned() {
             clone["description"] = json!("What is to be other than in the task that is cloned.");
@@ -91,10 +91,9 @@ fn tighten(document: &mut Value) {
     if let Some(body) = document.pointer_mut("/paths/~1api~1tasks~1{id}~1clone/post/requestBody/content") {
         *body = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Clone" } } });
     }
-    let paths = document["paths"].as_object_mut().into_iter().flatten();
-    let operations = paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten());
-    for parameter in operations.flat_map(|(_, operation)| operation["parameters"].as_array_mut().into_iter().flatten())
-    {
+    close_bodies(document);
+    let parameters = operations(document).filter_map(|operation| operation.get_mut("parameters")?.as_array_mut());
+    for parameter in parameters.flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         let schema = &mut parameter["schema"];
         if let Some((_, words)) = WORDS.iter().find(|(word, _)| *word == name) {
@@ -105,6 +104,46 @@ fn tighten(document: &mut Value) {
             let label = if schema.get("items").is_some() { &mut schema["items"] } else { schema };
             label["minLength"] = json!(1);
         }
+    }
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten()).map(|(_, operation)| operation)
+}
+
+/// What a body does not name it does not take, however deep.
+fn close_bodies(document: &mut Value) {
+    let mut named = Vec::new();
+    for body in operations(document).filter_map(|operation| operation.pointer_mut(JSON_BODY)) {
+        // A body that may be missing may still not be null.
+        if let Some(schema) = body.pointer("/oneOf/0").cloned() {
+            *body = schema;
+        }
+        close(body, &mut named);
+    }
+    let mut closed = HashSet::new();
+    while let Some(name) = named.pop() {
+        let schema = document["components"]["schemas"].get_mut(&name);
+        if let Some(schema) = schema.filter(|_| closed.insert(name)) {
+            close(schema, &mut named);
+        }
+    }
+}
+
+/// Closes a schema's objects; `named` gets the schemas that it refers to.
+fn close(schema: &mut Value, named: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            if members.contains_key("properties") {
+                members.insert("additionalProperties".to_owned(), json!(false));
+            }
+            let reference = members.get("$ref").and_then(Value::as_str);
+            named.extend(reference.and_then(|reference| reference.strip_prefix(SCHEMAS)).map(str::to_owned));
+            members.values_mut().for_each(|member| close(member, named));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| close(item, named)),
+        _ => {}
     }
 }
 
@@ -192,8 +231,8 @@ pub struct Submit {
     /// How long one attempt may run.
     #[schema(minimum = 1, maximum = 604800)]
     timeout_seconds: Option<i64>,
-    #[schema(max_items = 20)]
-    tags: Option<Vec<String>>,
+    #[schema(inline, max_items = 20)]
+    tags: Option<Vec<Label>>,
     /// Else a header says it, else it is made.
     #[schema(min_length = 1, max_length = 200)]
     client_id: Option<String>,
@@ -249,6 +288,9 @@ pub struct Start {
     duration: Option<i64>,
     #[schema(min_length = 1, max_length = 200)]
     client_id: Option<String>,
+    /// The same, where `client_id` is not said.
+    #[schema(rename = "clientId", min_length = 1, max_length = 200)]
+    client_id_in_camel_case: Option<String>,
 }
 
 /// The bytes of a file.
@@ -265,17 +307,37 @@ pub struct FileForm {
     file: Vec<u8>,
 }
 
+/// A word of 1 to 100 characters.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 100)]
+#[allow(dead_code)]
+pub struct Label(String);
+
+fn statuses() -> Schema {
+    one_or_many(Ref::from_schema_name(super::wire::StatusView::name()))
+}
+
+fn types() -> Schema {
+    one_or_many(Label::schema())
+}
+
+fn one_or_many(one: impl Into<RefOr<Schema>>) -> Schema {
+    let one = one.into();
+    let many = ArrayBuilder::new().items(one.clone()).max_items(Some(super::filter::MAX_WORDS));
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    OneOfBuilder::new().item(one).item(many).item(null).description(Some("A word or a list")).into()
+}
+
 /// Which tasks are meant: `ids`, or the list's filters, or both.
 #[derive(ToSchema)]
 #[allow(dead_code)]
 pub struct BulkFilter {
-    #[schema(max_items = 10000)]
-    ids: Option<Vec<String>>,
-    /// A word or a list.
-    #[schema(value_type = Option<Vec<super::wire::StatusView>>)]
-    status: Option<Vec<String>>,
-    /// A word or a list.
-    r#type: Option<Vec<String>>,
+    #[schema(inline, max_items = 10000)]
+    ids: Option<Vec<Label>>,
+    #[schema(schema_with = statuses)]
+    status: Option<Vec<super::wire::StatusView>>,
+    #[schema(schema_with = types)]
+    r#type: Option<Vec<Label>>,
     #[schema(min_length = 1, max_length = 100)]
     queue: Option<String>,
     #[schema(min_length = 1, max_length = 100)]
@@ -298,7 +360,6 @@ pub struct BulkFilter {
 mod tests {
     use super::super::{bulk, export, files, list, tasks};
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
     fn every_operation_has_a_name_of_its_own_and_the_export_has_the_filters() {

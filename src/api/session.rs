@@ -104,7 +104,7 @@ async fn sign_out(State(api): State<Api>, _caller: Caller, uri: Uri, headers: He
 #[derive(Serialize, ToSchema)]
 struct Me<'a> {
     owner: &'a str,
-    /// `admin`, `submit`, `read` or `worker`.
+    #[schema(inline, value_type = super::wire::RoleView)]
     role: &'static str,
     /// Null while no key is needed.
     key_id: Option<&'a str>,

@@ -179,7 +179,7 @@ async fn clone(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
 
 /// Submits a `demo` task.
 #[utoipa::path(
-    post, path = "/api/task/start", tag = "tasks", request_body = super::openapi::Start,
+    post, path = "/api/task/start", tag = "tasks", request_body = Option<super::openapi::Start>,
     params(("idempotency-key" = Option<String>, Header, max_length = 255, description = "The same key and body submit once")),
     responses(
         (status = 201, description = "The task is on disk", body = TaskView, headers(("location" = String))),

@@ -81,6 +81,17 @@ pub enum StatusView {
     Cancelled,
 }
 
+/// What the holder of a key may do.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code)] // only for the document
+pub enum RoleView {
+    Admin,
+    Submit,
+    Read,
+    Worker,
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TaskError)]

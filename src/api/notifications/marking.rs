@@ -18,10 +18,22 @@ pub const NOT_AN_ID: &str = "must be the id of a notification";
 #[schema(as = Mute)]
 #[allow(dead_code)] // only for the document
 pub struct MuteBody {
+    #[schema(min_length = 1, max_length = 100)]
     r#type: Option<String>,
+    #[schema(min_length = 1, max_length = 100)]
     queue: Option<String>,
-    /// `SUCCESS`, `FAILED` or `CANCELLED`.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<EndView>,
+}
+
+/// How a task ends.
+#[derive(ToSchema)]
+#[schema(rename_all = "UPPERCASE")]
+#[allow(dead_code)]
+enum EndView {
+    Success,
+    Failed,
+    Cancelled,
 }
 
 /// What is read: one of these.

@@ -15,6 +15,7 @@ mod list; // filters, orders, pages
 mod many; // batch, bulk, clone, export
 mod notifications; // the ends of one's own tasks
 mod once; // idempotency keys
+mod openapi; // the document, and whether it says what is so
 mod owners; // what one owner learns of another: nothing
 mod preview; // a first look at files, hostile ones too
 mod quotas; // how much an owner may have

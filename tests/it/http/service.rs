@@ -3,7 +3,6 @@
 use crate::support::http::Service;
 use crate::support::on_both_databases;
 use serde_json::{Value, json};
-use std::collections::HashSet;
 
 on_both_databases!(
     Service: it_says_that_it_is_well,
@@ -17,8 +16,6 @@ on_both_databases!(
     charts_are_bounded,
     costs_are_those_of_the_month_at_the_rates_that_are_set,
     metrics_name_no_owner_and_no_id,
-    the_document_is_openapi_3_1_and_has_every_route,
-    the_words_of_the_document_are_taken_and_no_others,
     paths_answer_with_and_without_a_trailing_slash,
     every_answer_has_its_headers,
     head_is_get_without_a_body,
@@ -196,76 +193,6 @@ async fn metrics_name_no_owner_and_no_id(service: Service) {
     assert!(text.contains("errand_tasks{status=\"PENDING\"} 1"), "{text}");
     assert!(!text.contains(&id) && !text.contains("anna") && !text.contains("owner"));
 }
-
-async fn the_document_is_openapi_3_1_and_has_every_route(service: Service) {
-    let document = service.get("/api/openapi.json").await.ok();
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
-    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
-    for route in ROUTES.split_whitespace().collect::<Vec<_>>().chunks(2) {
-        let operation = &document["paths"][route[1]][route[0]];
-        assert!(operation["responses"].is_object(), "{} {} is missing", route[0], route[1]);
-    }
-    let mut operations = HashSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            assert!(
-                operations.insert(operation["operationId"].as_str().unwrap().to_owned()),
-                "{method} {path}: its name is taken"
-            );
-            let parameters = operation["parameters"].as_array().into_iter().flatten();
-            let told: Vec<_> =
-                parameters.filter(|one| one["in"] == "path").map(|one| one["name"].as_str().unwrap()).collect();
-            let named: Vec<_> = path.split(['{', '}']).skip(1).step_by(2).collect();
-            assert_eq!(told, named, "{method} {path}");
-        }
-    }
-    every_reference(&document, &|reference| {
-        let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
-    });
-}
-
-async fn the_words_of_the_document_are_taken_and_no_others(service: Service) {
-    let document = service.get("/api/openapi.json").await.ok();
-    let id = service.submit(json!({ "type": "noop" })).await;
-    let mut asked = 0;
-    for (path, item) in document["paths"].as_object().unwrap() {
-        let address = path.replace("{id}", &id);
-        for parameter in item["get"]["parameters"].as_array().into_iter().flatten() {
-            let Some(words) = parameter["schema"]["enum"].as_array() else { continue };
-            let name = parameter["name"].as_str().unwrap();
-            for word in words.iter().map(|word| word.as_str().unwrap()) {
-                let answer = service.get(&format!("{address}?{name}={word}")).await;
-                assert_eq!(answer.status, 200, "{address}?{name}={word}");
-            }
-            let other = service.get(&format!("{address}?{name}=other")).await;
-            assert_eq!(other.status, 422, "{address}?{name}=other");
-            asked += 1;
-        }
-    }
-    assert!(asked >= 6, "{asked} parameters have words");
-}
-
-fn every_reference(value: &Value, look: &dyn Fn(&str)) {
-    match value {
-        Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get("$ref") {
-                look(reference);
-            }
-            members.values().for_each(|member| every_reference(member, look));
-        }
-        Value::Array(items) => items.iter().for_each(|item| every_reference(item, look)),
-        _ => {}
-    }
-}
-
-const ROUTES: &str = "post /api/tasks/submit post /api/tasks/batch get /api/tasks/ get /api/tasks/{id} delete /api/tasks/{id}
-    post /api/tasks/{id}/retry post /api/tasks/{id}/clone post /api/tasks/cancel post /api/tasks/retry get /api/tasks/changes
-    get /api/tasks/{id}/timeline get /api/tasks/{id}/attempts get /api/tasks/{id}/logs get /api/tasks/{id}/artifacts
-    get /api/tasks/{id}/artifacts/{name} get /api/tasks/{id}/artifacts/{name}/preview get /api/files/{id}/preview get /api/tasks/{id}/explain get /api/tasks/export get /api/task-types
-    post /api/files get /api/files/{id} delete /api/files/{id} get /api/stats get /api/stats/timeseries get /api/costs get /health
-    get /api/health get /api/ready get /api/live get /metrics get /api/version post /api/task/start get /api/task/status
-    get /api/events";
 
 async fn paths_answer_with_and_without_a_trailing_slash(service: Service) {
     let id = service.submit(json!({ "type": "noop" })).await;
