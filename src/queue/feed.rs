@@ -142,6 +142,12 @@ impl Follower {
         state.position
     }
 
+    /// Hears the progress of what runs once more, from where the log has been read to by the next look.
+    pub fn ask_progress(&self) {
+        self.hub.lock().unaware.insert(self.id);
+        self.hub.called.notify_one();
+    }
+
     /// Wants no news until it says which.
     pub fn want_nothing(&self) {
         self.hub.lock().forget(self.id);

@@ -122,6 +122,9 @@ impl Following {
             match self.follower.next().await {
                 // Another node had told it already.
                 Heard::News(news) if news.event.is_some() && news.seq <= self.told => {}
+                // The replay came further in the log than the news have: since then the task may have ended. What
+                // it says still is asked for again.
+                Heard::News(news) if news.seq < self.told => self.follower.ask_progress(),
                 Heard::News(news) => {
                     self.told = self.told.max(news.seq);
                     return Heard::News(news);
@@ -207,4 +210,47 @@ async fn read(queue: Queue, scope: Scope, after: i64) -> Result<ChangePage, Erro
         }
     }
     queue.missed(&scope, after, PAGE).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::files::Files;
+    use crate::store::{Beat, Sqlite};
+    use crate::task::{Draft, Filter, Progress};
+    use crate::types::Types;
+    use serde_json::value::RawValue;
+    use tokio::time::timeout;
+
+    async fn submit(queue: &Queue) {
+        let draft = Draft::new("noop", RawValue::from_string("{}".to_owned()).unwrap(), "default", "a");
+        let prepared = queue.prepare(vec![draft]).await.unwrap();
+        queue.submit(prepared, None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn progress_from_before_what_a_replay_told_is_told_only_from_where_that_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("errand.db")).await.unwrap());
+        let files = Files::local(&folder.path().join("files")).unwrap();
+        let queue = Queue::open(store, Clock::system(), Types::builtin(), files);
+        submit(&queue).await;
+        let task = queue.claim("worker", 1, &[], 30_000, false).await.unwrap().remove(0);
+        let mut following = Following::new(queue.clone(), queue.follow().await.unwrap());
+        let interest = Interest { scope: Scope::Everyone, clients: None, filter: Filter::default(), approvals: false };
+        following.want(interest, None);
+        // As a replay leaves it that read two entries further than the news have come.
+        following.told += 2;
+        let progress = Progress { percent: 50.0, ..Progress::default() };
+        let (lease, lines) = (task.lease.unwrap(), Vec::new());
+        let beat = Beat { id: task.id, lease, attempt: 1, progress: Some(progress.clone()), lines };
+        queue.beat(&[beat], 30_000).await.unwrap();
+        let early = timeout(Duration::from_millis(600), following.next()).await;
+        assert!(early.is_err(), "{early:?}");
+        submit(&queue).await;
+        submit(&queue).await;
+        let Heard::News(news) = following.next().await else { panic!("nothing is lost") };
+        assert_eq!((news.event, news.seq, &news.task.progress), (None, following.told, &progress));
+    }
 }
