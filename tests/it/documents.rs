@@ -20,6 +20,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/activity.md",
     "docs/approvals.md",
     "docs/own-types.md",
+    "bench/beside/README.md",
     "bench/rivals/README.md",
 ];
 

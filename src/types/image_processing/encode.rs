@@ -2,8 +2,9 @@
 
 use super::params::Format;
 use super::picture::{Refused, refused};
-use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use image::codecs::{png::PngEncoder, webp::WebPEncoder};
 use image::{DynamicImage, ImageEncoder, RgbImage};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, EncodingError, SamplingFactor};
 
 /// What goes into the file beside the pixels.
 #[derive(Debug, Clone, Default)]
@@ -14,14 +15,15 @@ pub struct Beside {
     pub profile: Option<Vec<u8>>,
 }
 
+/// From this quality on a JPEG has a colour for each pixel; below, one for each four, as most programs write it.
+const EACH_COLOUR_FROM: u8 = 90;
+
 /// Encodes it. JPEG knows no transparency: it is laid on white.
 pub fn encode(pixels: DynamicImage, format: Format, quality: u8, beside: Beside) -> Result<Vec<u8>, Refused> {
     let mut file = Vec::new();
     let done = match format {
         Format::Png => pixels.write_with_encoder(with(PngEncoder::new(&mut file), beside)?),
-        Format::Jpeg => {
-            on_white(pixels).write_with_encoder(with(JpegEncoder::new_with_quality(&mut file, quality), beside)?)
-        }
+        Format::Jpeg => return jpeg(on_white(pixels), quality, beside),
         Format::Gif => return Err(refused("unencodable", "only what moves is written as GIF")),
         Format::Webp => eight_bits(pixels).write_with_encoder(with(WebPEncoder::new_lossless(&mut file), beside)?),
     };
@@ -37,6 +39,25 @@ pub fn eight_bits(pixels: DynamicImage) -> DynamicImage {
         (false, true) => pixels.into_rgb8().into(),
         (false, false) => pixels.into_luma8().into(),
     }
+}
+
+fn jpeg(pixels: DynamicImage, quality: u8, beside: Beside) -> Result<Vec<u8>, Refused> {
+    let kind = if pixels.color().has_color() { ColorType::Rgb } else { ColorType::Luma };
+    let (Ok(width), Ok(height)) = (u16::try_from(pixels.width()), u16::try_from(pixels.height())) else {
+        return Err(refused("unencodable", "a JPEG has at most 65,535 pixels a side"));
+    };
+    let mut file = Vec::new();
+    let mut encode = || -> Result<(), EncodingError> {
+        let mut encoder = jpeg_encoder::Encoder::new(&mut file, quality);
+        let each = quality >= EACH_COLOUR_FROM;
+        encoder.set_sampling_factor(if each { SamplingFactor::F_1_1 } else { SamplingFactor::F_2_2 });
+        encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+        beside.exif.iter().try_for_each(|exif| encoder.add_exif_metadata(exif))?;
+        beside.profile.iter().try_for_each(|profile| encoder.add_icc_profile(profile))?;
+        encoder.encode(pixels.as_bytes(), width, height, kind)
+    };
+    encode().map_err(|error| refused("unencodable", &error.to_string()))?;
+    Ok(file)
 }
 
 fn with<E: ImageEncoder>(mut encoder: E, beside: Beside) -> Result<E, Refused> {

@@ -15,7 +15,7 @@ pub const MAX_PIXELS: u64 = 50_000_000;
 /// A wider or higher one too.
 const MAX_SIDE: u32 = 16_384;
 /// Decoded pixels of one picture; 50 megapixels in colour with transparency are 200 MB.
-const MAX_DECODED_BYTES: u64 = 256 * 1024 * 1024;
+pub const MAX_DECODED_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why a picture was refused: a stable word and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,14 +29,19 @@ pub struct Refused {
 /// A picture of which only the header was read.
 pub struct Opened {
     decoder: Box<dyn ImageDecoder>,
+    file: Bytes,
     format: ImageFormat,
     noted: Orientation,
 }
 
 /// A decoded picture, as it lies in its file.
 pub struct Picture {
-    /// Its pixels.
+    /// Its pixels, or fewer.
     pub pixels: DynamicImage,
+    /// How many there are in its file.
+    pub size: (u32, u32),
+    /// So many of the file's pixels in a row are one of these.
+    pub shrunk: u32,
     /// The format of its file, by its first bytes.
     pub format: ImageFormat,
     /// How it is to be turned to be upright.
@@ -75,9 +80,10 @@ pub fn open(file: Bytes) -> Result<Opened, Refused> {
     guarded(|| open_unguarded(file))
 }
 
-/// Decodes its first picture.
-pub fn decode(opened: Opened) -> Result<Picture, Refused> {
-    guarded(|| decode_unguarded(opened))
+/// Decodes its first picture, of which something so many times smaller is wanted: where that is worth it, smaller itself,
+/// but never less than twice as large as what is wanted.
+pub fn decode(opened: Opened, times: f64) -> Result<Picture, Refused> {
+    guarded(|| decode_unguarded(opened, times))
 }
 
 /// A panic in there is the file's error.
@@ -119,18 +125,24 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
         return Err(refused("undecodable", "the picture has no pixels"));
     }
     let noted = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(Opened { decoder: Box::new(decoder), format, noted })
+    Ok(Opened { decoder: Box::new(decoder), file, format, noted })
 }
 
-fn decode_unguarded(opened: Opened) -> Result<Picture, Refused> {
-    let Opened { mut decoder, format, noted } = opened;
+fn decode_unguarded(opened: Opened, times: f64) -> Result<Picture, Refused> {
+    let Opened { mut decoder, file, format, noted } = opened;
     let (profile, exif) = (decoder.icc_profile().ok().flatten(), decoder.exif_metadata().ok().flatten());
+    let (size, kind) = (decoder.dimensions(), decoder.color_type());
+    if format == ImageFormat::Jpeg
+        && let Some((pixels, shrunk)) = jpeg::decode_smaller(&file, size, kind, times)
+    {
+        return Ok(Picture { pixels, size, shrunk, format, noted, exif, profile });
+    }
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     // Floating-point pixels only come out of TIFF; nothing we write holds them.
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
         pixels = eight_bits(pixels);
     }
-    Ok(Picture { pixels, format, noted, exif, profile })
+    Ok(Picture { pixels, size, shrunk: 1, format, noted, exif, profile })
 }
 
 fn undecodable(error: ImageError) -> Refused {

@@ -73,13 +73,29 @@ impl Shape {
         }
     }
 
+    /// How many times smaller what comes out of an upright picture of that size is than what goes into it.
+    pub fn times(&self, width: u32, height: u32) -> f64 {
+        let (part, size) = self.plan(width, height);
+        (part.width / f64::from(size.0)).min(part.height / f64::from(size.1))
+    }
+
     /// Cuts, resizes and turns.
     pub fn apply(&self, pixels: &DynamicImage, turn: Turn) -> Result<DynamicImage, Refused> {
-        let stored = (pixels.width(), pixels.height());
+        self.apply_shrunk(pixels, (pixels.width(), pixels.height()), 1, turn)
+    }
+
+    /// The same for a picture of that size whose pixels are `shrunk` already, as often.
+    pub fn apply_shrunk(
+        &self,
+        pixels: &DynamicImage,
+        stored: (u32, u32),
+        shrunk: u32,
+        turn: Turn,
+    ) -> Result<DynamicImage, Refused> {
         let (width, height) = turn.size(stored);
         let (part, size) = self.plan(width, height);
         // Turned at the end, when there are fewer pixels: what to cut is looked for in the file's own direction.
-        let (part, size) = (turn.undo(part, stored), turn.size(size));
+        let (part, size) = (turn.undo(part, stored).shrunk(shrunk.into()), turn.size(size));
         let whole = Part { x: 0.0, y: 0.0, width: stored.0.into(), height: stored.1.into() };
         if size == (part.width as u32, part.height as u32) && part.x.fract() == 0.0 && part.y.fract() == 0.0 {
             if part == whole {
@@ -93,6 +109,12 @@ impl Shape {
         let resized = Resizer::new().resize(pixels, &mut smaller, &options);
         resized.map_err(|error| refused("undecodable", &error.to_string()))?;
         Ok(turn.apply(smaller))
+    }
+}
+
+impl Part {
+    fn shrunk(self, by: f64) -> Part {
+        Part { x: self.x / by, y: self.y / by, width: self.width / by, height: self.height / by }
     }
 }
 

@@ -140,9 +140,11 @@ impl Begun {
             let (pieces, files) = animation::resize(&file, &job, mark)?;
             return Ok((Made { original, pieces, notes: Vec::new() }, files));
         }
-        let picture = picture::decode(opened)?;
+        let upright = Turn::new(opened.noted(), job.rotate).size(opened.size());
+        let times = job.shapes.iter().map(|shape| shape.times(upright.0, upright.1)).fold(f64::INFINITY, f64::min);
+        let picture = picture::decode(opened, times)?;
         let word = picture.format.extensions_str().first().copied().unwrap_or_default().replace("jpg", "jpeg");
-        let (width, height) = Turn::new(picture.noted, 0).size((picture.pixels.width(), picture.pixels.height()));
+        let (width, height) = Turn::new(picture.noted, 0).size(picture.size);
         let original = Original { width, height, format: word, bytes };
         let mut made = Made { original, pieces: Vec::new(), notes: Vec::new() };
         if moves {
@@ -176,7 +178,8 @@ fn write(
         ImageFormat::WebP => Format::Webp,
         _ => Format::Png,
     });
-    let mut pixels = shape.apply(&picture.pixels, Turn::new(picture.noted, job.rotate))?;
+    let turn = Turn::new(picture.noted, job.rotate);
+    let mut pixels = shape.apply_shrunk(&picture.pixels, picture.size, picture.shrunk, turn)?;
     let mut beside = Beside::default();
     if let Some(profile) = &picture.profile {
         let changed = job.grayscale || (job.watermark.is_some() && !pixels.color().has_color());

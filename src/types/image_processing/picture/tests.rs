@@ -15,7 +15,11 @@ fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
 }
 
 fn decode(file: &[u8]) -> Result<Picture, Refused> {
-    super::decode(open(Bytes::copy_from_slice(file))?)
+    decode_for(file, 1.0)
+}
+
+fn decode_for(file: &[u8], times: f64) -> Result<Picture, Refused> {
+    super::decode(open(Bytes::copy_from_slice(file))?, times)
 }
 
 /// A PNG of that size as far as its header goes, with the checksum the header needs.
@@ -119,8 +123,10 @@ fn what_is_cut_short_anywhere_is_refused() {
         DynamicImage::from(noise()).write_to(&mut whole, format).unwrap();
         let whole = whole.into_inner();
         assert!(decode(&whole).is_ok(), "{format:?}");
-        let through = (0..100).filter(|part| decode(&whole[..whole.len() * part / 100]).is_ok());
-        assert_eq!(through.collect::<Vec<_>>(), [0usize; 0], "{format:?}");
+        for times in [1.0, 16.0] {
+            let through = (0..100).filter(|part| decode_for(&whole[..whole.len() * part / 100], times).is_ok());
+            assert_eq!(through.collect::<Vec<_>>(), [0usize; 0], "{format:?}");
+        }
     }
 }
 
@@ -136,6 +142,17 @@ fn a_photo_with_flipped_bits_decodes_or_not_and_nothing_else() {
             let bit = step * 7919 % (file.len() * 8);
             file[bit / 8] ^= 1 << (bit % 8);
             drop(decode(&file));
+            drop(decode_for(&file, 4.0));
         }
+    }
+}
+
+#[test]
+fn a_jpeg_is_decoded_at_twice_the_size_that_is_wanted_or_more() {
+    let whole = file(1601, 1199, ImageFormat::Jpeg);
+    for (times, size) in [(3.9, (1601, 1199)), (4.0, (801, 600)), (8.0, (401, 300)), (50.0, (201, 150))] {
+        let picture = decode_for(&whole, times).unwrap();
+        assert_eq!((picture.pixels.width(), picture.pixels.height()), size, "{times}");
+        assert_eq!(picture.size, (1601, 1199));
     }
 }

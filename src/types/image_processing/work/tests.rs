@@ -172,3 +172,39 @@ fn what_would_become_too_large_is_refused_by_the_header() {
     assert_eq!(begin(job(shape), Bytes::new(), pillow("plain").into()).err().unwrap().code, "too_large");
     assert!(begin(job(Shape { enlarge: false, ..shape }), Bytes::new(), pillow("plain").into()).is_ok());
 }
+
+/// Lights, edges and fine lines.
+fn scene() -> DynamicImage {
+    let pixels = image::RgbImage::from_fn(803, 605, |x, y| {
+        let disc = (x as i32 - 500).pow(2) + (y as i32 - 200).pow(2) < 150 * 150;
+        let line = (x + 2 * y) % 37 < 4;
+        image::Rgb([(x / 4) as u8, if disc { 220 } else { (y / 3) as u8 }, if line { 90 } else { 160 }])
+    });
+    pixels.into()
+}
+
+/// What is between two pictures, in dB; 40 and more is not seen.
+fn likeness(ours: &DynamicImage, theirs: &DynamicImage) -> f64 {
+    assert_eq!((ours.dimensions(), ours.color()), (theirs.dimensions(), theirs.color()));
+    let squares = ours.as_bytes().iter().zip(theirs.as_bytes()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    10.0 * (255.0 * 255.0 / (squares.sum::<f64>() / ours.as_bytes().len() as f64)).log10()
+}
+
+#[test]
+fn a_jpeg_that_is_decoded_smaller_comes_out_as_one_that_is_not() {
+    for (orientation, grey) in (1..=8).map(|orientation| (orientation, orientation % 2 == 0)) {
+        let exif =
+            [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let beside = Beside { exif: Some(exif), profile: None };
+        let scene = if grey { scene().into_luma8().into() } else { scene() };
+        let jpeg = encode::encode(scene, Format::Jpeg, 95, beside.clone()).unwrap();
+        let png = encode::encode(load(&jpeg), Format::Png, 95, beside).unwrap();
+        let cut = Shape { width: 61, height: 80, fit: Fitting::Fill, gravity: Gravity::TopRight, enlarge: false };
+        for shape in [Shape { width: 150, height: 150, ..BOX }, Shape { width: 50, height: 50, ..BOX }, cut] {
+            let (from_jpeg, from_png) = (made(&job(shape), &jpeg), made(&job(shape), &png));
+            assert_eq!(from_jpeg.0.original.width, from_png.0.original.width);
+            let likeness = likeness(&load(&from_jpeg.1[0]), &load(&from_png.1[0]));
+            assert!(likeness > 38.0, "orientation {orientation}, {shape:?}: {likeness:.1} dB");
+        }
+    }
+}
