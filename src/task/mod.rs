@@ -33,7 +33,7 @@ pub use role::Role;
 pub use status::Status;
 pub use time::Time;
 
-/// A lost worker does not use up an attempt, but a task that lost this many is `FAILED`
+/// A lost worker does not use up an attempt, but a task that lost this many in a row is `FAILED`
 /// with the code `worker_lost`: one bad input cannot take nodes down for ever.
 pub const MAX_LOSSES: i64 = 3;
 /// From this attempt on a loss counts whatever was saved before it.

@@ -26,35 +26,30 @@ pub fn word(news: &News) -> &'static str {
     }
 }
 
+/// What happened to a task.
+#[derive(Serialize)]
+struct TaskFrame<'a> {
+    r#type: &'static str,
+    seq: i64,
+    event: &'static str,
+    task: TaskView<'a>,
+}
+
 /// News, put into words once for everybody.
 pub fn news(news: &News) -> Bytes {
-    #[derive(Serialize)]
-    struct Frame<'a> {
-        r#type: &'static str,
-        seq: i64,
-        event: &'static str,
-        task: TaskView<'a>,
-    }
     let tell = |news: &News| {
         let event = news.event.map_or("progress", Event::word);
         let task = TaskView::row(&news.task, news.at);
-        Bytes::from(to_json(&Frame { r#type: word(news), seq: news.seq, event, task }))
+        Bytes::from(to_json(&TaskFrame { r#type: word(news), seq: news.seq, event, task }))
     };
     news.told(tell)
 }
 
 /// What happened to an approval; `None` where nothing did.
 pub fn approval(news: &News) -> Option<String> {
-    #[derive(Serialize)]
-    struct Frame<'a> {
-        r#type: &'static str,
-        seq: i64,
-        event: &'static str,
-        task: TaskView<'a>,
-    }
     let event = news.event?.of_approval(&news.task)?;
     let task = TaskView::row(&news.task, news.at);
-    Some(to_json(&Frame { r#type: "approval", seq: news.seq, event, task }))
+    Some(to_json(&TaskFrame { r#type: "approval", seq: news.seq, event, task }))
 }
 
 /// The first frame.
