@@ -4,6 +4,7 @@ mod disk; // disks that are full
 mod io; // disks that fail, at each call
 mod log; // SQLite's log while a reader holds it up
 mod pictures; // pictures that do harm, and the processes that work on them
+#[cfg(debug_assertions)] // only debug builds have fail points
 mod resume; // killed in the middle of a task: the next attempt goes on from its checkpoints
 mod small; // (no tests: a small disk)
 mod sqlite_file; // the database file damaged, deleted, replaced

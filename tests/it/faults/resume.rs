@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 /// The shortest lease there is, so that what the killed node held comes back soon.
 const FLAGS: &[&str] = &["--lease-seconds", "5", "--workers", "2"];
+/// How much of a table is read until there is a checkpoint, however quick the machine.
+const CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 on_both_databases![
@@ -48,7 +50,7 @@ async fn a_mail_that_was_down_as_sent_when_the_node_was_killed_is_not_written_ag
 }
 
 async fn pictures_that_were_finished_when_the_node_was_killed_are_not_made_again(home: Home) {
-    let node = home.start(FLAGS);
+    let node = start_waiting_behind_save(&home, 5);
     let params = json!({"num_images": 20, "target_width": 200, "target_height": 200});
     let id = node.submit(json!({"type": "image_processing", "params": params})).await;
     let saved = kill_once(&home, node, &id, "pictures", |saved| saved["pictures"].as_array().unwrap().len() >= 4).await;
@@ -65,8 +67,8 @@ async fn pictures_that_were_finished_when_the_node_was_killed_are_not_made_again
 }
 
 async fn a_table_half_read_when_the_node_was_killed_comes_to_what_it_comes_to_in_one_go(home: Home) {
-    let node = home.start(FLAGS);
-    let file = node.uploaded("table.csv", table(700_000)).await;
+    let node = start_waiting_behind_save(&home, 1);
+    let file = node.uploaded("table.csv", table(300_000)).await;
     let params = json!({"file_id": file, "filter": "amount > 10", "deduplicate": ["id"]});
     let id = node.submit(json!({"type": "csv_processing", "params": params})).await;
     kill_once(&home, node, &id, "table", |_| true).await;
@@ -96,6 +98,12 @@ async fn a_table_half_made_and_a_demo_half_done_when_the_node_was_killed_go_on(h
     let again = node.submit(json!({"type": "csv_processing", "params": again})).await;
     let again = node.until(&again, PATIENCE, |task| task["status"] == "SUCCESS").await;
     assert_eq!(task["result"], again["result"]);
+}
+
+/// A node that goes on after its `n`th save only when it is long dead: no machine is so quick that
+/// the kill comes too late.
+fn start_waiting_behind_save(home: &Home, n: u32) -> Node {
+    home.start_armed(FLAGS, &format!("save_committed=delay:600000@{n}")).unwrap()
 }
 
 /// The task, once its second attempt has succeeded; its log must say that it goes on from there.
@@ -128,11 +136,13 @@ fn message_id(mail: &[u8]) -> String {
 }
 
 fn table(rows: u32) -> Vec<u8> {
-    let mut table = "id,amount,city,day\n".to_owned();
+    let mut table = "id,amount,city,day,note\n".to_owned();
+    let note = "as before ".repeat(24);
     for i in 0..rows {
         let city = ["Rome", "Lima", "\"Osaka, Kita\"", ""][i as usize % 4];
-        writeln!(table, "{i},{}.{:02},{city},2026-01-{:02}", i % 1000, i % 97, i % 28 + 1).unwrap();
+        writeln!(table, "{i},{}.{:02},{city},2026-01-{:02},{note}", i % 1000, i % 97, i % 28 + 1).unwrap();
     }
+    assert!(table.len() > CHECKPOINT_BYTES, "it has a checkpoint");
     table.into_bytes()
 }
 
