@@ -1,33 +1,81 @@
-//! What callers have already: answered 304 from memory while nothing was written.
+//! Answers from memory while nothing was written: 304 to a caller that has the answer already, and a
+//! list whole to one that has not.
 //!
-//! The tag of an answer is kept with the database's stamp from before it was read. The same question
-//! with that tag under the same stamp has the same answer, whichever node wrote last, and costs a look
-//! at the stamp, which many callers share.
+//! An answer is kept with the database's stamp from before it was read. The same question under the same
+//! stamp has the same answer, whichever node wrote last, and costs a look at the stamp, which many
+//! callers share.
 
-use super::{Api, etag};
+use super::{Api, etag, json_response};
 use crate::store::Stamp;
 use crate::task::{Scope, Status, Task, Time};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Answers that are remembered at once; beyond, all are forgotten.
 const MOST: usize = 10_000;
+/// The most that one may have to be kept whole: a page of 50 tasks has some 35 KiB.
+const WHOLE_BYTES: usize = 512 * 1024;
+/// The most that all of them may have; beyond, all are forgotten.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
-/// The tags of answers given.
+/// What is kept of the answers to a question.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Their tags. The database is not asked for its stamp by callers that have nothing.
+    Tag,
+    /// All of them, where they are not too large.
+    Whole,
+}
+
+/// Answers given.
 #[derive(Default)]
 pub struct Known {
-    answers: Mutex<HashMap<String, Answer>>,
+    answers: Mutex<Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    by_question: HashMap<String, Answer>,
+    /// Of those that are kept whole.
+    bytes: usize,
 }
 
 struct Answer {
     stamp: Stamp,
-    tag: String,
-    /// When it was given; a clock that was set back behind that may make it read differently.
-    given: Time,
+    given: Given,
+    /// When that was; a clock that was set back behind it may make it read differently.
+    at: Time,
     /// From then on it reads differently although nothing was written: a task's time has come.
     until: Time,
+}
+
+/// An answer, as it is sent.
+#[derive(Clone)]
+pub struct Given {
+    /// JSON.
+    pub body: Bytes,
+    /// Of the body.
+    pub tag: String,
+    /// Where the next page is.
+    pub link: Option<HeaderValue>,
+}
+
+impl Given {
+    /// 304 without a body for a caller that has it.
+    pub fn response(self, headers: &HeaderMap) -> Response {
+        let mut response = match etag::matches(headers, &self.tag) {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => json_response(StatusCode::OK, Body::from(self.body)),
+        };
+        etag::set(&mut response, &self.tag);
+        if let Some(link) = self.link {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
 }
 
 /// A question that is being answered.
@@ -38,43 +86,58 @@ pub struct Question {
 }
 
 impl Known {
-    /// 304, if the caller has what the answer still is. Else the question, to be remembered with its
-    /// answer. The database is not asked by callers that have nothing.
-    pub async fn look(&self, api: &Api, scope: &Scope, uri: &Uri, headers: &HeaderMap) -> Result<Response, Question> {
+    /// The answer, if it is known and either here or with the caller. Else the question, to be
+    /// remembered with its answer.
+    pub async fn look(
+        &self,
+        api: &Api,
+        scope: &Scope,
+        uri: &Uri,
+        headers: &HeaderMap,
+        keep: Keep,
+    ) -> Result<Response, Question> {
         // Its hash: an address may be long.
         let key = etag::of(format!("{scope:?} {uri}").as_bytes());
-        if !headers.contains_key(header::IF_NONE_MATCH) {
+        if keep == Keep::Tag && !headers.contains_key(header::IF_NONE_MATCH) {
             return Err(Question { key, stamp: None });
         }
         let stamp = api.queue.stamp().await.ok();
-        let (now, answers) = (api.now(), self.answers());
-        let holds = |known: &&Answer| stamp.as_ref() == Some(&known.stamp) && (known.given..known.until).contains(&now);
-        let known = answers.get(&key).filter(holds);
-        match known.filter(|known| etag::matches(headers, &known.tag)) {
-            Some(known) => Ok(unchanged(&known.tag)),
+        let now = api.now();
+        let holds = |known: &&Answer| stamp.as_ref() == Some(&known.stamp) && (known.at..known.until).contains(&now);
+        let known = self.answers().by_question.get(&key).filter(holds).map(|known| known.given.clone());
+        match known.filter(|given| !given.body.is_empty() || etag::matches(headers, &given.tag)) {
+            Some(given) => Ok(given.response(headers)),
             None => Err(Question { key, stamp }),
         }
     }
 
-    /// The answer to this question, which shows these tasks as they are at `now`.
-    pub fn remember<'a>(&self, question: Question, tag: &str, now: Time, tasks: impl IntoIterator<Item = &'a Task>) {
+    /// The answer to this question, which shows these tasks as they are at `now`. Without a body only its
+    /// tag is kept.
+    pub fn remember<'a>(
+        &self,
+        question: Question,
+        given: &Given,
+        now: Time,
+        tasks: impl IntoIterator<Item = &'a Task>,
+    ) {
         let Question { key, stamp: Some(stamp) } = question else { return };
         let waits = tasks.into_iter().filter(|task| task.status == Status::Pending && !task.held && task.run_at > now);
         let until = waits.map(|task| task.run_at).min().unwrap_or(Time::MAX);
-        let mut answers = self.answers();
-        if answers.len() >= MOST {
-            answers.clear();
+        let mut given = given.clone();
+        if given.body.len() > WHOLE_BYTES {
+            given.body = Bytes::new();
         }
-        answers.insert(key, Answer { stamp, tag: tag.to_owned(), given: now, until });
+        let bytes = given.body.len();
+        let mut answers = self.answers();
+        if answers.by_question.len() >= MOST || answers.bytes + bytes > MOST_BYTES {
+            *answers = Answers::default();
+        }
+        answers.bytes += bytes;
+        let before = answers.by_question.insert(key, Answer { stamp, given, at: now, until });
+        answers.bytes -= before.map_or(0, |before| before.given.body.len());
     }
 
-    fn answers(&self) -> MutexGuard<'_, HashMap<String, Answer>> {
+    fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn unchanged(tag: &str) -> Response {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    etag::set(&mut response, tag);
-    response
 }

@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::cursor::{Cursor, query_hash};
+use super::known::{Given, Keep};
 use super::problem::{Body as ProblemBody, Code, Problem, Result};
 use super::query::Query;
 use super::wire::TaskView;
@@ -10,7 +11,7 @@ use crate::store::Piece;
 use crate::task::filter::After;
 use crate::task::{Filter, Page, Sort, Task, Time};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -103,8 +104,8 @@ pub fn sort(query: &mut Query) -> Sort {
 )]
 async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderMap) -> Result<Response> {
     let Asked { filter, sort, limit, full, cursor } = Asked::of(&uri)?;
-    let question = match api.known.look(&api, &caller.scope, &uri, &headers).await {
-        Ok(unchanged) => return Ok(unchanged),
+    let question = match api.known.look(&api, &caller.scope, &uri, &headers, Keep::Whole).await {
+        Ok(known) => return Ok(known),
         Err(question) => question,
     };
     let query = query_hash(&caller.scope, &filter, sort);
@@ -127,17 +128,14 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
         (true, Some(next)) => format!("W/{}", etag::of(body.replace(next.as_str(), "more").as_bytes())),
         _ => etag::of(body.as_bytes()),
     };
+    let next = next.map(|next| format!("<{}>; rel=\"next\"", next_page("/api/tasks/", &uri, &next)));
+    let link = next.and_then(|next| HeaderValue::from_str(&next).ok());
+    let given = Given { body: body.into(), tag, link };
     // An order by `finished_at` puts a task elsewhere once its end has passed by this node's clock.
     if !sort.by_finish() {
-        api.known.remember(question, &tag, now, &tasks);
+        api.known.remember(question, &given, now, &tasks);
     }
-    let mut response = etag::json(&headers, &tag, body);
-    if let Some(next) = next
-        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next_page("/api/tasks/", &uri, &next)))
-    {
-        response.headers_mut().insert(header::LINK, link);
-    }
-    Ok(response)
+    Ok(given.response(&headers))
 }
 
 /// The rows of a page, and where the next one begins. Rows with params and result may have 2 MiB

@@ -1,12 +1,13 @@
 //! One task: look, wait, cancel, retry.
 
 use super::caller::Caller;
+use super::known::{Given, Keep};
 use super::problem::{Body as ProblemBody, Code, Result};
 use super::query::{self, Query};
 use super::wire::TaskView;
 use super::{Api, MAX_WAIT_SECONDS, etag, json_response, task_id, to_json};
 use crate::task::{Status, Task};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
@@ -58,7 +59,7 @@ async fn get(
     });
     query.done()?;
     let id = task_id(&id)?;
-    let question = match api.known.look(&api, &caller.scope, &uri, &headers).await {
+    let question = match api.known.look(&api, &caller.scope, &uri, &headers, Keep::Tag).await {
         Ok(unchanged) if wait == 0 => return Ok(unchanged),
         Ok(_) => None,
         Err(question) => Some(question),
@@ -67,7 +68,7 @@ async fn get(
     let mut task = api.queue.get(&caller.scope, id).await?;
     let (first, tag) = render(&api, &task);
     if let Some(question) = question {
-        api.known.remember(question, &tag, now, [&task]);
+        api.known.remember(question, &Given { body: Bytes::new(), tag: tag.clone(), link: None }, now, [&task]);
     }
     let known = |other: &str| match headers.contains_key(header::IF_NONE_MATCH) {
         true => etag::matches(&headers, other),

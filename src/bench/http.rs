@@ -1,7 +1,7 @@
 //! Scenarios over HTTP: a real server on loopback, and clients in the same process on the same cores.
 
 use super::pool::{Pool, finished, until_finished};
-use super::{Measured, measured};
+use super::{Measured, door, measured};
 use crate::api::{self, Api, NodeInfo};
 use crate::queue::Queue;
 use crate::queue::keys::Keys;
@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// What a page shows first.
 const LIST: &str = "/api/tasks/";
+/// So many tasks, which are submitted before it is read: an empty list costs next to nothing.
+const PAGE: u64 = 50;
 const TASK: &str = r#"{"type":"noop","params":{"customer":"c-1029384756","document":"d-5647382910","pages":[1,2,3,4],"urgent":false}}"#;
 
 /// One kind of request, sent again and again.
@@ -99,6 +101,7 @@ pub async fn batch(queue: &Queue, tasks: u64, batch: u64, connections: u64) -> R
 
 /// The page's list, read `requests` times by `connections` pollers.
 pub async fn poll(queue: &Queue, requests: u64, connections: u64) -> Result<Measured, String> {
+    door::submit(queue, PAGE).await?;
     let (took, latencies) = Server::start(queue)?.under(Load::get(LIST), requests, connections).await?;
     let what = "GET of the newest 50 tasks, whole; a task stands for a request";
     Ok(measured("poll", what, requests, took, "one request", latencies))
@@ -106,6 +109,7 @@ pub async fn poll(queue: &Queue, requests: u64, connections: u64) -> Result<Meas
 
 /// The same by pollers who have that list already: 304 while nothing changes.
 pub async fn poll_unchanged(queue: &Queue, requests: u64, connections: u64) -> Result<Measured, String> {
+    door::submit(queue, PAGE).await?;
     let server = Server::start(queue)?;
     let mut client = connect(server.address).await?;
     let first = client.send_request(Load::get(LIST).request()?).await.map_err(|error| error.to_string())?;

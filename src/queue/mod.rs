@@ -149,6 +149,8 @@ struct Inner {
     saves: Batch<Save, Saved>,
     /// Reads, gathered like writes: whoever asks while one is in flight shares the next.
     stamps: Batch<Look, Stamp>,
+    /// Likewise.
+    numbers: Batch<Scope, Stats>,
     meters: Meters,
     ids: Ids,
     journal: Journal,
@@ -240,6 +242,16 @@ impl Queue {
                 }
             }
         });
+        let numbers = Batch::start(usize::MAX, {
+            let (store, clock, pace) = (store.clone(), clock.clone(), pace.clone());
+            move |scopes: Vec<Scope>| {
+                let (store, now, pace) = (store.clone(), clock.now(), pace.clone());
+                async move {
+                    let numbers = stats::of_each(&*store, &pace, now, &scopes).await;
+                    (scopes, numbers)
+                }
+            }
+        });
         let meters = Meters::new(quotas, &store);
         let journal = Journal::new(store.clone(), clock.clone());
         let activity_feed = activity::feed::Feed::new(store.clone());
@@ -260,6 +272,7 @@ impl Queue {
                 changes,
                 saves,
                 stamps,
+                numbers,
                 meters,
                 ids: Ids::default(),
                 journal,

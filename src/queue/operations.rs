@@ -2,7 +2,7 @@
 
 use super::batch::Operation;
 use crate::store::Submission;
-use crate::task::Change;
+use crate::task::{Change, Scope};
 use uuid::Uuid;
 
 impl Operation for Submission {
@@ -21,6 +21,19 @@ impl Operation for Submission {
 pub struct Look;
 
 impl Operation for Look {
+    type Key = ();
+
+    fn keys(&self) -> Vec<()> {
+        Vec::new()
+    }
+
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+/// A question for the numbers of a scope.
+impl Operation for Scope {
     type Key = ();
 
     fn keys(&self) -> Vec<()> {

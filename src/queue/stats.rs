@@ -1,9 +1,11 @@
 //! Numbers for people: exact counts from the counters, pace from the kept minutes. No rows are counted.
 
-use super::pace::{Histogram, minute_of};
+use super::pace::{Histogram, Pace, minute_of};
 use super::{Error, Queue};
-use crate::store::{Count, Minute};
+use crate::store::{self, Count, Minute, Store};
 use crate::task::{Scope, Time};
+use futures_util::future::try_join_all;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -13,11 +15,9 @@ pub(super) const LOOK_BACK_MINUTES: i64 = 60;
 const CHART_MINUTES: i64 = 7 * 24 * 60;
 /// A chart has at most this many points.
 const MAX_POINTS: i64 = 500;
-/// How often what this node did is written.
+/// How often what this node did is written, counters are folded and old keys forgotten, if something happened
+/// here since: whoever asks for the numbers sums up what was not folded.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
-/// Counters are folded and old keys forgotten with every sixth of those writes, twice a minute, if something
-/// happened here since.
-const TIDY_EVERY: u64 = 6;
 /// Once an hour also if nothing did.
 const TIDY_ANYWAY: u64 = 720;
 /// Idempotency keys are kept this long: 24 h and some.
@@ -68,23 +68,10 @@ pub struct Series {
 }
 
 impl Queue {
-    /// The numbers of a scope. Counts are exact; the pace of other nodes is up to 5 s old.
+    /// The numbers of a scope. Counts are exact; the pace of other nodes is up to 5 s old. Whoever asks
+    /// while they are being read shares the next reading.
     pub async fn stats(&self, scope: &Scope) -> Result<Stats, Error> {
-        let now = minute_of(self.inner.clock.now());
-        let minutes = self.minutes(scope, now - LOOK_BACK_MINUTES).await?;
-        let (mut waits, mut runs) = (Histogram::default(), Histogram::default());
-        let (mut last_minute, mut last_hour) = (Pair::default(), Pair::default());
-        for minute in &minutes {
-            waits.merge(&minute.waits);
-            runs.merge(&minute.runs);
-            add(&mut last_hour, minute);
-            if minute.minute == now - 1 {
-                add(&mut last_minute, minute);
-            }
-        }
-        let per_second = Pair { submitted: last_minute.submitted / 60.0, finished: last_minute.finished / 60.0 };
-        let counts = self.inner.store.counts(scope).await?;
-        Ok(Stats { counts, per_second, last_hour, wait_ms: quantiles(&waits), run_ms: quantiles(&runs) })
+        Ok(self.inner.numbers.write(scope.clone()).await?)
     }
 
     /// What happened in the last `window_minutes` (at most 7 days), in at most 500 points.
@@ -123,7 +110,7 @@ impl Queue {
             if stopped {
                 return;
             }
-            if (happened && turn % TIDY_EVERY == 0) || turn % TIDY_ANYWAY == 0 {
+            if happened || turn % TIDY_ANYWAY == 0 {
                 happened = !self.tidy().await;
             }
         }
@@ -153,13 +140,42 @@ impl Queue {
 
     /// The kept minutes, with this node's own as they stand in memory.
     pub(super) async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>, Error> {
-        let mut minutes = self.inner.store.minutes(scope, since).await?;
-        let own = self.inner.pace.peek();
-        minutes.retain(|kept| !own.iter().any(|own| own.minute == kept.minute && own.node == kept.node));
-        let visible = |minute: &Minute| scope.owner().is_none_or(|owner| owner == minute.owner);
-        minutes.extend(own.into_iter().filter(|minute| minute.minute >= since).filter(visible));
-        Ok(minutes)
+        Ok(minutes(&*self.inner.store, &self.inner.pace, scope, since).await?)
     }
+}
+
+/// The numbers of each of these scopes, in this order; each scope is read once.
+pub(super) async fn of_each(store: &dyn Store, pace: &Pace, now: Time, scopes: &[Scope]) -> store::Result<Vec<Stats>> {
+    let distinct: HashSet<&Scope> = scopes.iter().collect();
+    let read = distinct.into_iter().map(async |scope| of(store, pace, now, scope).await.map(|read| (scope, read)));
+    let numbers: HashMap<&Scope, Stats> = try_join_all(read).await?.into_iter().collect();
+    Ok(scopes.iter().map(|scope| numbers[scope].clone()).collect())
+}
+
+async fn of(store: &dyn Store, pace: &Pace, now: Time, scope: &Scope) -> store::Result<Stats> {
+    let now = minute_of(now);
+    let (mut waits, mut runs) = (Histogram::default(), Histogram::default());
+    let (mut last_minute, mut last_hour) = (Pair::default(), Pair::default());
+    for minute in &minutes(store, pace, scope, now - LOOK_BACK_MINUTES).await? {
+        waits.merge(&minute.waits);
+        runs.merge(&minute.runs);
+        add(&mut last_hour, minute);
+        if minute.minute == now - 1 {
+            add(&mut last_minute, minute);
+        }
+    }
+    let per_second = Pair { submitted: last_minute.submitted / 60.0, finished: last_minute.finished / 60.0 };
+    let counts = store.counts(scope).await?;
+    Ok(Stats { counts, per_second, last_hour, wait_ms: quantiles(&waits), run_ms: quantiles(&runs) })
+}
+
+async fn minutes(store: &dyn Store, pace: &Pace, scope: &Scope, since: i64) -> store::Result<Vec<Minute>> {
+    let mut minutes = store.minutes(scope, since).await?;
+    let own = pace.peek();
+    minutes.retain(|kept| !own.iter().any(|own| own.minute == kept.minute && own.node == kept.node));
+    let visible = |minute: &Minute| scope.owner().is_none_or(|owner| owner == minute.owner);
+    minutes.extend(own.into_iter().filter(|minute| minute.minute >= since).filter(visible));
+    Ok(minutes)
 }
 
 fn add(pair: &mut Pair, minute: &Minute) {

@@ -61,6 +61,33 @@ async fn what_a_caller_has_is_304_until_any_node_writes_what_it_shows() {
 }
 
 #[tokio::test]
+async fn a_list_is_the_same_from_memory_as_it_was_read_until_any_node_writes() {
+    for service in Service::both_by_hand().await {
+        let other = other_node(&service, service.queue.clock()).await;
+        for name in ["first", "second", "third"] {
+            service.submit(json!({"type": "noop", "params": {}, "name": name})).await;
+        }
+        const PATH: &str = "/api/tasks/?limit=2";
+        for what in ["submitted", "claimed by another node", "reported by it"] {
+            let read = service.get(PATH).await;
+            let remembered = service.get(PATH).await;
+            assert_eq!((read.status, &read.body), (200, &remembered.body), "{what}");
+            for header in ["etag", "link", "content-type"] {
+                assert_eq!(read.header(header), remembered.header(header), "{what}: {header}");
+            }
+            assert_eq!(read.json["tasks"].as_array().unwrap().len(), 2);
+            // What is not written through this node is seen all the same.
+            for task in other.claim("w", 3, &[], 30_000, false).await.unwrap() {
+                assert_ne!(service.get(PATH).await.body, read.body, "{what}");
+                report(&other, &task).await;
+            }
+            let tag = read.header("etag");
+            assert_eq!(status(&service, PATH, tag).await, if what == "submitted" { 200 } else { 304 }, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_task_whose_time_has_come_reads_differently_although_nothing_was_written() {
     for service in Service::both_by_hand().await {
         let clock = service.queue.clock().clone();

@@ -9,7 +9,7 @@ mod equal; // both databases answer the same
 mod files; // up, through a task, and down again
 mod guesses; // wrong keys, and from where
 mod history; // changes, timeline, attempts, logs, explain
-mod known; // 304 from memory
+mod known; // answers from memory
 mod life; // failures, attempts, panics, time-outs, progress
 mod list; // filters, orders, pages
 mod many; // batch, bulk, clone, export
