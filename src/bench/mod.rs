@@ -83,6 +83,7 @@ async fn measure(scratch: &Scratch, args: &BenchArgs) -> Result<Report, String> 
     let durability = queue.store().durability().await.map_err(|error| error.to_string())?;
     if args.history > 0 {
         history::make(&queue, args.history).await?;
+        scratch.settle().await?;
     }
     let mut results = Vec::new();
     let asked = |scenario| args.scenario.contains(&scenario);

@@ -53,6 +53,14 @@ impl Scratch {
         }
     }
 
+    /// Does at once what the database would do by itself in the time after many rows were written.
+    pub async fn settle(&self) -> Result<(), String> {
+        match &self.database {
+            DatabaseUrl::Sqlite(_) => Ok(()),
+            DatabaseUrl::Postgres(url) => Postgres::settle(url).await.map_err(|error| error.to_string()),
+        }
+    }
+
     /// Removes them.
     pub async fn remove(self) {
         if let (Some(server), DatabaseUrl::Postgres(url)) = (&self.server, &self.database)

@@ -44,6 +44,16 @@ impl Postgres {
         connection.execute(begin).await.map_err(failed)?;
         Ok(HeldSnapshot { _connection: connection })
     }
+
+    /// Vacuums the database at `url` and has it learn what its tables hold, as autovacuum has long done
+    /// behind a history that took its time.
+    pub async fn settle(url: &str) -> Result<()> {
+        let mut connection = connect(&PgConnectOptions::from_str(url).map_err(failed)?).await?;
+        for statement in ["SET statement_timeout = 0", "VACUUM (ANALYZE)"] {
+            connection.execute(statement).await.map_err(failed)?;
+        }
+        Ok(())
+    }
 }
 
 async fn execute(url: &str, statement: String) -> Result<()> {
