@@ -53,6 +53,12 @@ export function clock(iso, seconds = false) {
   return date.toLocaleTimeString("en-GB", setting("zone") === "utc" ? { ...options, timeZone: "UTC" } : options);
 }
 
+/** The day and the time of day in the chosen zone: 31 Jan 12:04. */
+export function day(iso) {
+  const zone = setting("zone") === "utc" ? { timeZone: "UTC" } : {};
+  return `${new Date(iso).toLocaleDateString("en-GB", { day: "numeric", month: "short", ...zone })} ${clock(iso)}`;
+}
+
 /** A span of time: "480 ms", "3.2 s", "4 min 05 s", "2 h 10 min". */
 export function duration(ms) {
   if (ms == null || Number.isNaN(ms)) return "–";

@@ -1,33 +1,27 @@
-// Who is signed in: asks for a key when the server wants one, and gives it up again. The key goes to
-// the server once, for a cookie that no script can read; nothing of it is kept here.
+// Asks for a key. It goes to the server once, for a cookie that no script can read; nothing of it is kept here.
 
-import { ApiError, beginAnew, send, whoami } from "./api.js";
-import { setText } from "./dom.js";
+import { ApiError, beginAnew, send } from "./api.js";
+import { h, setText } from "./dom.js";
+import { signedIn } from "./session.js";
 
-const dialog = document.getElementById("sign-in");
-const form = dialog.querySelector("form");
-const input = form.elements.key;
-const problem = document.getElementById("sign-in-problem");
-const tabs = new BroadcastChannel("errand"); // the browser's other tabs, which have the same cookie
+const input = h("input", { type: "password", id: "sign-in-key", name: "key", required: true, autocomplete: "current-password", spellcheck: "false", maxlength: 1000, placeholder: "errand_…", "aria-describedby": "sign-in-problem" });
+const problem = h("p", { class: "field-error", id: "sign-in-problem", role: "alert" });
+const form = h(
+  "form",
+  { on: { submit: signIn } },
+  h("h2", { id: "sign-in-title" }, "Sign in"),
+  h("p", null, "This service asks for an API key."),
+  h("p", { class: "field" }, h("label", { class: "field-label", htmlFor: "sign-in-key" }, "Key"), input),
+  problem,
+  h("div", { class: "row end" }, h("button", { class: "button primary" }, "Sign in")),
+);
+const dialog = h("dialog", { id: "sign-in", "aria-labelledby": "sign-in-title" }, form);
+document.body.append(dialog);
+dialog.addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
+addEventListener("errand:identified", () => dialog.open && beginAnew()); // in another tab
 
-/** Opens the dialog whenever a call is answered 401. */
-export function startSignIn() {
-  addEventListener("errand:unauthenticated", ask);
-  addEventListener("errand:identified", () => dialog.open && beginAnew()); // in another tab
-  addEventListener("pageshow", ({ persisted }) => persisted && beginAnew()); // kept by the browser, who knows since when
-  tabs.onmessage = () => whoami({ fresh: true }).catch(() => {}); // who is out is told by the call itself
-  dialog.addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
-  form.addEventListener("submit", signIn);
-}
-
-/** Ends the session and begins anew. */
-export async function signOut() {
-  await send("DELETE", "api/session");
-  tabs.postMessage("out");
-  beginAnew();
-}
-
-function ask() {
+/** Opens the dialog, over whatever is open. */
+export function ask() {
   if (dialog.open) return;
   for (const other of document.querySelectorAll("dialog[open]")) other.close();
   setText(problem, "");
@@ -42,8 +36,7 @@ async function signIn(event) {
   try {
     await send("POST", "api/session", { key: input.value.trim() });
     form.reset();
-    tabs.postMessage("in");
-    beginAnew();
+    signedIn();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     input.setAttribute("aria-invalid", "true");

@@ -1,30 +1,46 @@
 // Overview: how the service is doing, on one page. A number not yet known is a bar, never a zero.
 
-import { h, put, keyed, setText, icon } from "../dom.js";
+import { h, put, keyed, setText, button, icon } from "../dom.js";
 import { get, link, query } from "../api.js";
 import { poll } from "../poll.js";
 import { count, duration, time, setTime, title as nameOf, took } from "../format.js";
 import { copyText, curl } from "../copy.js";
 import { STATUSES, WORDS, badge } from "../elements/status-badge.js";
+import { spark } from "../elements/time-chart.js";
+import { attention } from "./overview/attention.js";
+import { failures } from "./overview/failures.js";
 import { codeBlock, errorState, skeleton } from "../elements/states.js";
 import "../elements/progress-bar.js";
-import "../elements/count-chart.js";
 
 export const title = "Overview";
 
 const RUNNING_SHOWN = 8;
 const LATEST_SHOWN = 10;
-const APPROVALS_EVERY_MS = 10_000;
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
+const WINDOWS = [
+  ["1h", "1 hour"],
+  ["24h", "24 hours"],
+  ["7d", "7 days"],
+];
+const ENDS = [
+  ["succeeded", "Succeeded"],
+  ["failed", "Failed"],
+  ["cancelled", "Cancelled"],
+];
+// What of the minutes belongs to a status: how many came to it.
+const CAME = { PENDING: "submitted", RUNNING: "started", SUCCESS: "succeeded", FAILED: "failed", CANCELLED: "cancelled" };
 
-export function mount(root, { signal }) {
+export function mount(root, context) {
+  const { signal } = context;
+  let window = windowOf(context.query);
   const notice = h("div");
-  const attention = h("p", { class: "notice row", hidden: true });
   const counts = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "figure" }, h("i", { class: "unknown" }, h("span", { class: "sr" }, "not known yet")))]));
-  const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status]))));
+  const trends = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "muted small" })]));
+  const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status], trends[status]))));
   const figures = h("dl", { class: "figures row" });
-  const chart = document.createElement("count-chart");
-  const chartCard = h("section", { class: "card wide", hidden: true }, h("h2", null, "The last hour"), chart);
+  const chart = document.createElement("time-chart");
+  const windows = h("nav", { class: "tabs", "aria-label": "Time" });
+  const chartCard = h("section", { class: "card wide block", hidden: true }, h("div", { class: "row filters" }, h("h2", null, "Ended tasks"), windows), chart);
   const running = h("div", null, skeleton(3));
   const latest = h("div", null, skeleton(6));
   const queues = h("div", null, skeleton(2));
@@ -35,13 +51,15 @@ export function mount(root, { signal }) {
     chartCard,
     h("section", { class: "card" }, h("h2", null, "Running now"), running),
     h("section", { class: "card tall" }, h("h2", null, "Latest activity"), latest),
+    failures({ signal }),
     h("section", { class: "card" }, h("h2", null, "Queues"), queues),
     h("section", { class: "card" }, h("h2", null, "Types"), types),
   );
   const queueTable = breakdown("Queue", "queue");
   const typeTable = breakdown("Type", "type");
   const first = h("div");
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention, cards, figures, first, grid);
+  const copy = button("Copy as curl", "terminal", () => copyText(curl("GET", "api/stats"), "curl line"));
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention({ signal }), cards, figures, first, grid);
 
   const failed = (error) => put(notice, errorState(error, () => overview.now()));
   const overview = poll(
@@ -58,24 +76,40 @@ export function mount(root, { signal }) {
     },
     { signal, wakes: () => true, failed },
   );
-  poll(
+  const charts = poll(
     async () => {
-      const { data } = await get("api/stats/timeseries?window=1h", { signal });
-      chartCard.hidden = !(data.points?.length > 1);
-      if (!chartCard.hidden) chart.show(data.points);
+      const mine = window;
+      const [wide, hours] = await Promise.all([get("api/stats/timeseries" + query({ window }), { signal }), get("api/stats/timeseries?minutes=120", { signal })]);
+      if (mine !== window) return;
+      const { points = [] } = wide.data;
+      chartCard.hidden = points.length < 2;
+      chart.show(points, { series: ENDS, label: "Ended tasks" });
+      showTrends(hours.data.points ?? []);
     },
     { signal, every: CHART_EVERY_MS, failed: () => (chartCard.hidden = true) },
   );
+  showWindows();
 
-  poll(
-    async () => {
-      const { data } = await get("api/approvals?limit=1", { signal }); // params come along, so no more than one
-      attention.hidden = !data.tasks.length;
-      const words = data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval";
-      if (!attention.hidden && attention.textContent !== words) put(attention, icon("pending"), h("a", { href: link("approvals") }, words));
-    },
-    { signal, every: APPROVALS_EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => (attention.hidden = true) },
-  );
+  context.update = (next) => {
+    window = windowOf(next);
+    showWindows();
+    return charts.now();
+  };
+
+  function showWindows() {
+    put(windows, WINDOWS.map(([value, words]) => h("a", { href: link(query({ window: value === "1h" ? null : value })), "aria-current": value === window ? "page" : null }, words)));
+  }
+
+  // How many came to each status in the last hour, minute by minute, and against the hour before.
+  function showTrends(points) {
+    for (const status of STATUSES) {
+      const values = points.map((point) => point[CAME[status]] ?? 0);
+      const sum = (of) => of.reduce((so, n) => so + n, 0);
+      const [before, last] = [sum(values.slice(0, -60)), sum(values.slice(-60))];
+      const change = last - before;
+      put(trends[status], spark(values.slice(-60)), `${count(last)} ${CAME[status]} this hour, ${change ? `${count(Math.abs(change))} ${change > 0 ? "more" : "fewer"} than` : "as in"} the one before`);
+    }
+  }
 
   function showStats(stats) {
     for (const status of STATUSES) setText(counts[status], count(stats.by_status?.[status] ?? 0));
@@ -182,3 +216,5 @@ function firstRun() {
     codeBlock(line, () => copyText(line, "curl line")),
   );
 }
+
+const windowOf = (from) => (WINDOWS.some(([value]) => value === from.get("window")) ? from.get("window") : "1h");

@@ -5,7 +5,7 @@ import { get, whoami } from "../api.js";
 import { bytes, count } from "../format.js";
 import { setting, setSetting } from "../settings.js";
 import { showHelp } from "../keys.js";
-import { signOut } from "../signin.js";
+import { signOut } from "../session.js";
 import { errorState, skeleton } from "../elements/states.js";
 import { tellFailure } from "../elements/toast-area.js";
 

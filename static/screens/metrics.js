@@ -1,0 +1,133 @@
+// Metrics: how node and tasks are doing, told once a second over the socket; without it the list's own numbers, every 3 s.
+
+import { h, put, button, icon, setAttr, setText, announce } from "../dom.js";
+import { get, link, query as queryString } from "../api.js";
+import { poll } from "../poll.js";
+import { bind } from "../keys.js";
+import { follow, onNews } from "../live.js";
+import { count, duration } from "../format.js";
+import { copyText, curl } from "../copy.js";
+import { errorState, skeleton } from "../elements/states.js";
+import { figureCards, remember } from "./metrics/figures.js";
+import { breakdowns } from "./metrics/tables.js";
+import "../elements/time-chart.js";
+
+export const title = "Metrics";
+
+const WINDOWS = [
+  ["live", "Live"],
+  ["1h", "1 hour"],
+  ["24h", "24 hours"],
+  ["7d", "7 days"],
+];
+const CHART_EVERY_MS = 15_000; // its points are minutes wide
+const STALE_MS = 2_500; // without a frame for so long, the numbers are asked for
+const PACE = [
+  ["submitted", "Submitted", "started"],
+  ["succeeded", "Succeeded"],
+  ["failed", "Failed"],
+  ["cancelled", "Cancelled"],
+];
+const SPANS = [
+  ["wait", "Wait p95", "started"],
+  ["run", "Run p95", "succeeded"],
+];
+
+export function mount(root, context) {
+  const { signal } = context;
+  let window = windowOf(context.query);
+  let paused = false;
+  let told = 0; // when the last frame came
+  let shown = false;
+
+  const source = h("p", { class: "muted small", role: "status" });
+  const tabs = h("nav", { class: "tabs", "aria-label": "Time" });
+  const pace = document.createElement("time-chart");
+  const spans = document.createElement("time-chart");
+  const trouble = h("div");
+  const figures = figureCards();
+  const tables = breakdowns({ signal });
+  const pause = button("Pause", "pause", togglePause, { "aria-pressed": "false", "aria-keyshortcuts": "l" });
+  const waiting = skeleton(3);
+  put(
+    root,
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Metrics"), pause, button("Copy as curl", "terminal", () => copyText(curl("GET", window === "live" ? "api/stats" : address()), "curl line"))),
+    source,
+    trouble,
+    figures.element,
+    h(
+      "div",
+      { class: "cards" },
+      h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Throughput"), tabs), waiting, pace),
+      h("section", { class: "card wide" }, h("h2", null, "Waits and durations"), h("p", { class: "muted small" }, "95 of 100 tasks of the last hour started, and ended, within this time."), spans),
+      tables.elements,
+    ),
+  );
+  showTabs();
+
+  context.update = (query) => {
+    window = windowOf(query);
+    showTabs();
+    return chart.now();
+  };
+
+  follow("metrics", signal);
+  onNews("metrics", (frame) => frame && take(frame), signal);
+  const stats = poll(
+    async () => {
+      if (paused || Date.now() - told < STALE_MS) return;
+      const [{ data }, costs] = await Promise.all([get("api/stats", { signal }), get("api/costs", { signal })]);
+      put(trouble);
+      const { submitted_per_second: submitted, finished_per_second: finished } = data.throughput ?? {};
+      take({ at: new Date().toISOString(), node: null, tasks: { ...data, per_second: { submitted, succeeded: finished }, costs: costs.data } }, { asked: true });
+    },
+    { signal, failed: (error) => put(trouble, errorState(error, () => stats.now())) },
+  );
+  const chart = poll(
+    async () => {
+      if (window === "live" || paused) return;
+      const { data } = await get(address(), { signal });
+      if (window !== "live") pace.show(data.points ?? [], { series: PACE, label: "Tasks over time" });
+      waiting.hidden = true;
+    },
+    { signal, every: CHART_EVERY_MS, failed: (error) => put(trouble, errorState(error, () => chart.now())) },
+  );
+
+  function take(frame, { asked = false } = {}) {
+    if (!asked) told = Date.now();
+    const points = remember(frame);
+    if (paused) return;
+    if (!shown && asked) announce("Numbers every 3 seconds: there is no live connection");
+    shown = true;
+    setText(source, asked ? "Asked for every 3 s; the numbers of the node come with the live connection only." : `Live, every second${frame.node ? `, told by node ${frame.node.id.slice(-8)}, version ${frame.node.version}, up ${duration(frame.node.uptime_seconds * 1000)}` : ""}`);
+    if (!frame.tasks) return put(trouble, errorState({ status: 0, title: "The database does not answer", message: "Numbers of tasks come back with it." }));
+    if (!asked) put(trouble);
+    figures.show(frame, points);
+    tables.show(frame);
+    if (points.length < 2) return;
+    waiting.hidden = true;
+    if (window === "live") pace.show(points, { series: PACE, lines: true, seconds: true, words: perSecond, label: "Tasks a second" });
+    spans.show(points, { series: SPANS, lines: true, seconds: true, words: duration, label: "95 of 100 within" });
+  }
+
+  function togglePause() {
+    paused = !paused;
+    setAttr(pause, "aria-pressed", String(paused));
+    put(pause, icon(paused ? "running" : "pause"), h("span", null, paused ? "Resume" : "Pause"));
+    if (paused) setText(source, "Paused. What happens meanwhile is kept for the charts.");
+    else stats.now();
+  }
+
+  function showTabs() {
+    put(tabs, WINDOWS.map(([value, words]) => h("a", { href: link("insights" + queryString({ window: value === "live" ? null : value })), "aria-current": value === window ? "page" : null }, words)));
+    context.setTitle(window === "live" ? "Metrics" : `Metrics: ${WINDOWS.find(([value]) => value === window)[1]}`);
+  }
+
+  const address = () => "api/stats/timeseries" + queryString({ window });
+
+  bind("l", "Pause or resume", togglePause, signal);
+  return stats.now();
+}
+
+const windowOf = (query) => (WINDOWS.some(([value]) => value === query.get("window")) ? query.get("window") : "live");
+const perSecond = (n) => (n == null ? "–" : `${count(Math.round(n * 10) / 10)} / s`);

@@ -1,0 +1,84 @@
+// The figures at the top of Metrics, each with the line of its last minutes.
+
+import { h, put, setText } from "../../dom.js";
+import { bytes, count, duration } from "../../format.js";
+import { spark } from "../../elements/time-chart.js";
+
+const KEPT = 300; // frames: five minutes
+const kept = []; // survives leaving the screen and coming back
+
+const round = (n) => (n == null ? null : count(Math.round(n * 10) / 10));
+const percent = (n) => (n == null ? null : `${Math.round(n)} %`);
+const share = (part, whole) => (part == null || !whole ? null : (100 * part) / whole);
+
+// [member of a point, label, its words]
+const FIGURES = [
+  ["submitted", "Submitted / s", (point) => round(point.submitted)],
+  ["finished", "Finished / s", (point) => round(point.finished)],
+  ["pending", "Waiting", (point) => count(point.pending)],
+  ["busy", "Places busy", (point) => point.busy != null && `${point.busy} of ${point.places}`],
+  ["wait", "Wait p95", (point) => duration(point.wait)],
+  ["run", "Run p95", (point) => duration(point.run)],
+  ["cpu", "CPU, this process", (point) => percent(point.cpu)],
+  ["machine", "CPU, machine", (point) => percent(point.machine)],
+  ["rss", "Memory, this process", (point) => point.rss != null && bytes(point.rss)],
+  ["memory", "Memory in use", (point) => percent(point.memory)],
+  ["disk", "Disk in use", (point) => point.disk != null && `${percent(point.disk)}, ${bytes(point.free)} free`],
+  ["received", "Network in / s", (point) => point.received != null && bytes(point.received)],
+  ["sent", "Network out / s", (point) => point.sent != null && bytes(point.sent)],
+  ["sockets", "Sockets", (point) => point.sockets != null && count(point.sockets)],
+  ["log", "Database log", (point) => point.log != null && bytes(point.log)],
+];
+
+/** Takes a frame of the topic `metrics` in; returns the points kept, the newest last. */
+export function remember({ at, node, tasks }) {
+  const { per_second, by_status: counts, wait_ms, run_ms } = tasks ?? {};
+  const speed = per_second ?? {}; // null in the first frame
+  const finished = [speed.succeeded, speed.failed, speed.cancelled].filter((one) => one != null);
+  kept.push({
+    at,
+    ...speed,
+    finished: finished.length ? finished.reduce((sum, one) => sum + one, 0) : null,
+    pending: counts?.PENDING,
+    wait: wait_ms?.p95,
+    run: run_ms?.p95,
+    busy: node?.busy,
+    places: node?.workers,
+    cpu: node?.cpu_percent,
+    machine: node?.machine_cpu_percent,
+    rss: node?.rss_bytes,
+    memory: node && share(node.memory_total_bytes - node.memory_available_bytes, node.memory_total_bytes),
+    disk: node && share(node.disk_total_bytes - node.disk_free_bytes, node.disk_total_bytes),
+    free: node?.disk_free_bytes,
+    received: node?.received_bytes_per_second,
+    sent: node?.sent_bytes_per_second,
+    sockets: node?.sockets,
+    log: node?.database_log_bytes,
+  });
+  kept.splice(0, kept.length - KEPT);
+  return kept;
+}
+
+/** {element, show(frame, points)}: a card a figure; what nobody tells is not shown. */
+export function figureCards() {
+  const cards = FIGURES.map(([member, label, words]) => {
+    const value = h("strong", null, "–");
+    const line = h("div");
+    const element = h("li", { class: "card", hidden: true }, h("span", { class: "muted small" }, label), h("div", null, value), line);
+    return { element, member, words, value, line };
+  });
+  const element = h("ul", { class: "gallery" }, cards.map((card) => card.element));
+  return {
+    element,
+    show(frame, points) {
+      const now = points.at(-1);
+      for (const { element, member, words, value, line } of cards) {
+        const text = now[member] == null ? null : words(now);
+        element.hidden = !text;
+        if (!text) continue;
+        setText(value, text);
+        put(line, spark(points.map((point) => point[member])));
+      }
+    },
+  };
+}

@@ -1,0 +1,63 @@
+// What needs a person: approvals, a task that waits and why, a full disk, a slow server. Empty when nothing does.
+
+import { h, keyed, icon, setText } from "../../dom.js";
+import { get, link, query } from "../../api.js";
+import { poll } from "../../poll.js";
+import { follow, onNews } from "../../live.js";
+import { bytes, duration, now, title as nameOf } from "../../format.js";
+
+const EVERY_MS = 10_000;
+const WAITS_MS = 60_000; // what waits longer than this, although it is due, is asked about
+const SLOW_MS = 1_500;
+const DISK_LOW = 0.05;
+
+/** A list of notices that keeps itself true until `signal` ends. */
+export function attention({ signal }) {
+  const list = h("ul", { "aria-label": "Needs attention" });
+  const known = new Map(); // name → {words, href}
+  const tell = (name, words, href) => {
+    if (words) known.set(name, { name, words, href });
+    else known.delete(name);
+    keyed(list, [...known.values()], ({ name }) => name, make, (row, { words, href }) => {
+      setText(row.anchor, words);
+      if (href) row.anchor.href = href;
+    });
+  };
+
+  poll(
+    async () => {
+      const { data } = await get("api/approvals?limit=1", { signal }); // params come along, so no more than one
+      tell("approvals", data.tasks.length && (data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval"), link("approvals"));
+    },
+    { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => tell("approvals") },
+  );
+  poll(
+    async () => {
+      const began = performance.now();
+      const { data } = await get("api/tasks/" + query({ status: "PENDING", sort: "created_at", limit: 20 }), { signal });
+      const took = performance.now() - began;
+      tell("slow", took > SLOW_MS && `The server answers slowly: the last list took ${duration(took)}`, link("insights"));
+      const stuck = data.tasks.find((task) => task.phase === "ready" && now() - Date.parse(task.run_at) > WAITS_MS);
+      const why = stuck && (await get(`api/tasks/${encodeURIComponent(stuck.id)}/explain`, { signal })).data.reasons?.[0];
+      tell("waits", stuck && `“${nameOf(stuck)}” waits for ${duration(now() - Date.parse(stuck.run_at))}${why ? `: ${why.detail ?? why.code}` : ""}`, stuck && link(`tasks/${encodeURIComponent(stuck.id)}`));
+    },
+    { signal, every: EVERY_MS, failed: () => tell("waits") },
+  );
+  follow("metrics", signal);
+  onNews(
+    "metrics",
+    (frame) => {
+      const { disk_free_bytes: free, disk_total_bytes: all } = frame?.node ?? {};
+      tell("disk", all && free / all < DISK_LOW && `The disk is nearly full: ${bytes(free)} of ${bytes(all)} are free`, link("insights"));
+    },
+    signal,
+  );
+  return list;
+}
+
+function make() {
+  const anchor = h("a");
+  const row = h("li", { class: "notice row" }, icon("pending"), anchor);
+  row.anchor = anchor;
+  return row;
+}
