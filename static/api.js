@@ -85,7 +85,7 @@ export async function send(method, path, body, { signal, timeout, headers } = {}
   const response = await call(method, path, {
     signal,
     timeout,
-    headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+    headers: { "x-client-id": clientId(), ...(body !== undefined && { "content-type": "application/json" }), ...headers },
     body: body === undefined ? undefined : stringify(body),
   });
   return response.status === 204 ? null : json(response);
@@ -125,6 +125,19 @@ export function upload(file, { onprogress, signal }) {
 /** A key for Idempotency-Key. Not randomUUID: that exists on HTTPS only. */
 export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+let client = null;
+
+/** This browser's client id: what it submits is its own. For this visit only where nothing can be kept. */
+export function clientId() {
+  try {
+    client ??= localStorage.getItem("errand.client");
+    if (!client) localStorage.setItem("errand.client", (client = `page-${newKey()}`));
+  } catch {
+    client ??= `page-${newKey()}`;
+  }
+  return client;
 }
 
 /** A query string from an object; empty values and null are left out, arrays repeat. */

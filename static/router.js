@@ -12,6 +12,7 @@ import { errorState } from "./elements/states.js";
 const ROUTES = [
   [/^$/, () => import("./screens/overview.js")],
   [/^tasks$/, () => import("./screens/tasks.js")],
+  [/^tasks\/compare$/, () => import("./screens/compare.js")],
   [/^tasks\/(?<id>[^/]+)$/, () => import("./screens/task.js")],
   [/^submit$/, () => import("./screens/submit.js")],
   [/^notifications$/, () => import("./screens/notifications.js")],

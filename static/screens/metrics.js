@@ -39,6 +39,7 @@ export function mount(root, context) {
   let paused = false;
   let told = 0; // when the last frame came
   let shown = false;
+  const address = () => "api/stats/timeseries" + queryString({ window });
 
   const source = h("p", { class: "muted small", role: "status" });
   const tabs = h("nav", { class: "tabs", "aria-label": "Time" });
@@ -122,8 +123,6 @@ export function mount(root, context) {
     put(tabs, WINDOWS.map(([value, words]) => h("a", { href: link("insights" + queryString({ window: value === "live" ? null : value })), "aria-current": value === window ? "page" : null }, words)));
     context.setTitle(window === "live" ? "Metrics" : `Metrics: ${WINDOWS.find(([value]) => value === window)[1]}`);
   }
-
-  const address = () => "api/stats/timeseries" + queryString({ window });
 
   bind("l", "Pause or resume", togglePause, signal);
   return stats.now();

@@ -107,7 +107,7 @@ export function mount(root, context) {
       const sum = (of) => of.reduce((so, n) => so + n, 0);
       const [before, last] = [sum(values.slice(0, -60)), sum(values.slice(-60))];
       const change = last - before;
-      put(trends[status], spark(values.slice(-60)), `${count(last)} ${CAME[status]} this hour, ${change ? `${count(Math.abs(change))} ${change > 0 ? "more" : "fewer"} than` : "as in"} the one before`);
+      put(trends[status], spark(values.slice(-60)), h("span", { title: "Against the hour before" }, `${count(last)} this hour, ${change > 0 ? "+" : change < 0 ? "−" : "±"}${count(Math.abs(change))}`));
     }
   }
 

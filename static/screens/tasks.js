@@ -1,12 +1,14 @@
 // Tasks: the list. All its state stands in the address; rows never jump under the pointer.
 
 import { h, put, setText, setAttr, button, icon, announce, debounce, revealCurrent } from "../dom.js";
-import { get, link, query as queryString } from "../api.js";
+import { clientId, get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { count, plural } from "../format.js";
-import { bulk, retryTask } from "../actions.js";
+import { retryTask } from "../actions.js";
 import { copyText, curl } from "../copy.js";
+import { chosenBar } from "./tasks/chosen.js";
+import { openViews } from "./tasks/views-dialog.js";
 import { STATUSES, WORDS } from "../elements/status-badge.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import "../elements/task-table.js";
@@ -18,6 +20,7 @@ const PAGE = 50;
 const LOOKS = 20;
 const MOST = 500; // the server's own limit of one page, so what is shown can be asked for in one go
 const FILTERS = ["status", "type", "queue", "tag", "q", "client_id"];
+const WORDS_OFFERED = 30; // by the search box
 const DEFAULT_SORT = "-created_at";
 
 export function mount(root, context) {
@@ -29,6 +32,7 @@ export function mount(root, context) {
   let latest = null; // the newest answer
   let cursor = null;
   let stats = null; // for the counts on the tabs
+  let preset = "all"; // or "mine", as the server says
 
   const table = document.createElement("task-table");
   const tabs = h("nav", { class: "tabs", "aria-label": "Status" });
@@ -37,26 +41,37 @@ export function mount(root, context) {
   const news = h("button", { type: "button", class: "button news", "aria-live": "polite", hidden: true });
   const body = h("div", { class: "list" }, skeleton(8));
   const moreButton = button("Load more", null, () => loadMore(), { class: "button middle", hidden: true });
-  const chosen = h("div", { class: "bulk row", role: "region", "aria-label": "Selected tasks", hidden: true });
+  const exports = ["csv", "ndjson"].map((format) => [format, h("a", { class: "button", download: `tasks.${format}` }, icon("download"), h("span", null, format.toUpperCase()))]);
+  const scope = h("nav", { class: "tabs", "aria-label": "Whose" });
+  const known = h("datalist", { id: "search-words" }); // names and tags that are shown: what a search may be for
+  const chosen = chosenBar({ table, rows: () => rows, filters: () => named(), more: () => Boolean(cursor), changed: () => polling.now() });
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
-    h("div", { class: "filters row" }, tabs, type),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exports.map(([, anchor]) => anchor), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
+    h("div", { class: "filters row" }, tabs, h("div", { class: "row" }, scope, type)),
     chips,
     news,
     body,
     moreButton,
     chosen,
+    known,
   );
 
   const sort = () => query.get("sort") || DEFAULT_SORT;
   const filters = () => Object.fromEntries(FILTERS.map((name) => [name, query.getAll(name)]));
+  const mine = () => (query.get("scope") ?? preset) === "mine";
+  // As the API names them: one's own are those of this browser's client id.
+  const named = () => (mine() ? { ...filters(), client_id: [clientId()] } : filters());
   const filtered = () => FILTERS.some((name) => query.get(name));
-  const address = (extra) => "api/tasks/" + queryString({ ...filters(), sort: query.get("sort"), ...extra });
+  const address = (extra) => "api/tasks/" + queryString({ ...named(), sort: query.get("sort"), ...extra });
 
+  const scoped = get("api/version", { signal }).then(({ data }) => {
+    if (data.page_scope !== preset) (preset = data.page_scope), showFrame();
+  }, () => {});
   const polling = poll(
     async () => {
       const mine = asked;
+      await scoped;
       const { data } = await get(address({ limit: Math.min(MOST, Math.max(PAGE, rows.length)) }), { signal });
       if (mine !== asked) return;
       showSearchProblem("");
@@ -114,6 +129,7 @@ export function mount(root, context) {
     if (!rows.length) return put(body, empty());
     if (table.parentElement !== body) put(body, table);
     table.show(rows);
+    put(known, [...new Set(rows.flatMap((task) => [task.name, ...(task.tags ?? [])]))].filter(Boolean).slice(0, WORDS_OFFERED).map((value) => h("option", { value })));
   }
 
   async function loadMore() {
@@ -143,7 +159,7 @@ export function mount(root, context) {
   function empty() {
     const curlLine = button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line"));
     if (cursor) return emptyState("No match yet", "There is none among the newest tasks. Load more to look further back.", curlLine);
-    if (filtered()) return emptyState("No task matches", "Nothing has all of these filters.", h("a", { class: "button", href: link("tasks") }, "Clear filters"), curlLine);
+    if (filtered() || mine()) return emptyState("No task matches", "Nothing has all of these filters.", h("a", { class: "button", href: link("tasks") }, "Clear filters"), curlLine);
     return emptyState("No tasks yet", "Hand over the first one: it is kept on disk until it is done.", h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit a task")));
   }
 
@@ -163,15 +179,18 @@ export function mount(root, context) {
   function showFrame() {
     const status = query.getAll("status");
     const tab = (value, label) =>
-      h("a", { href: link("tasks" + queryString({ ...filters(), sort: query.get("sort"), status: value })), "aria-current": (value ? status.length === 1 && status[0] === value : !status.length) ? "page" : null }, value && icon(value.toLowerCase()), label, h("span", { class: "count small", data: { status: value ?? "" } }));
+      h("a", { href: link("tasks" + queryString({ ...filters(), scope: query.get("scope"), sort: query.get("sort"), status: value })), "aria-current": (value ? status.length === 1 && status[0] === value : !status.length) ? "page" : null }, value && icon(value.toLowerCase()), label, h("span", { class: "count small", data: { status: value ?? "" } }));
     put(tabs, tab(null, "All"), STATUSES.map((value) => tab(value, WORDS[value])));
     revealCurrent(tabs);
+    const whose = (value, label) => h("a", { href: link("tasks" + queryString({ ...filters(), sort: query.get("sort"), scope: value === preset ? null : value })), "aria-current": (value === "mine") === mine() ? "page" : null, title: value === "mine" && "Submitted in this browser" }, label);
+    put(scope, whose("all", "Everyone’s"), whose("mine", "Mine"));
+    for (const [format, anchor] of exports) anchor.href = link("api/tasks/export" + queryString({ ...named(), sort: query.get("sort"), format }));
     showCounts(stats);
     const types = query.getAll("type");
     type.value = types.length === 1 ? types[0] : "";
     const shown = FILTERS.flatMap((name) => query.getAll(name).map((value) => [name, value])).filter(([name]) => (name !== "status" || status.length > 1) && (name !== "type" || types.length > 1));
     put(chips, shown.map(([name, value]) => h("a", { class: "chip", href: link("tasks" + without(name, value)) }, h("span", null, h("span", { class: "muted" }, `${name === "q" ? "search" : name}: `), value), icon("close"), h("span", { class: "sr" }, "remove"))));
-    table.headers(sort(), (value) => link("tasks" + queryString({ ...filters(), sort: value === DEFAULT_SORT ? null : value })));
+    table.headers(sort(), (value) => link("tasks" + queryString({ ...filters(), scope: query.get("scope"), sort: value === DEFAULT_SORT ? null : value })));
     const words = [status.map((one) => WORDS[one] ?? one).join(", "), types.join(", ")].filter(Boolean).join(" · ");
     context.setTitle(words ? `Tasks: ${words}` : "Tasks");
   }
@@ -179,7 +198,7 @@ export function mount(root, context) {
   // Exact while only status and one type are chosen; a search has no counters, so it shows none.
   function showCounts(data) {
     stats = data;
-    const exact = data && !["queue", "tag", "q", "client_id"].some((name) => query.get(name)) && query.getAll("type").length < 2;
+    const exact = data && !mine() && !["queue", "tag", "q", "client_id"].some((name) => query.get(name)) && query.getAll("type").length < 2;
     const source = exact ? (query.get("type") ? (data.by_type?.[query.get("type")] ?? {}) : data.by_status) : null;
     for (const element of tabs.querySelectorAll(".count")) {
       const status = element.dataset.status;
@@ -223,29 +242,10 @@ export function mount(root, context) {
     if (String(next) !== String(query)) context.setQuery(next);
   }, 250);
   search.addEventListener("input", typed, { signal });
+  setAttr(search, "list", known.id);
+  signal.addEventListener("abort", () => setAttr(search, "list", null));
   if (document.activeElement === search) typed(); // typed before this screen was there
   signal.addEventListener("abort", () => showSearchProblem(""));
-
-  async function act(kind) {
-    const ids = [...table.selected];
-    const tasks = rows.filter((task) => ids.includes(task.id));
-    const answer = await (kind === "retry" && tasks.length === 1 ? retryTask(tasks[0]) : bulk(kind, tasks));
-    if (!answer) return;
-    table.selectAll(false);
-    polling.now();
-  }
-  const words = h("span");
-  const cancelButton = button("Cancel", "stop", () => act("cancel"), { class: "button danger" });
-  const retryButton = button("Retry", "retry", () => act("retry"));
-  chosen.append(words, retryButton, cancelButton, button("Clear", "close", () => table.selectAll(false)));
-  table.addEventListener("selection", () => {
-    const tasks = rows.filter((task) => table.selected.has(task.id));
-    chosen.hidden = !tasks.length;
-    setText(words, `${plural(tasks.length, "task")} selected`);
-    // Offered only where at least one of them may.
-    setAttr(cancelButton, "disabled", !tasks.some((task) => task.links?.cancel));
-    setAttr(retryButton, "disabled", !tasks.some((task) => task.links?.retry));
-  });
 
   bind("j", "Next row", () => table.move(1), signal);
   bind("k", "Row before", () => table.move(-1), signal);
