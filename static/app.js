@@ -68,7 +68,19 @@ bind("/", "Search", () => search.select());
 bind("c", "Create a task", () => navigate("submit"));
 bind("n", "Open the notifications", openDrawer);
 bind("t", "Change the theme", cycleTheme);
+bind("Ctrl+k", "Find a screen, a task or a command", openPalette);
 bind("?", "This help", showHelp);
+
+async function openPalette() {
+  (await import("./palette.js")).open();
+}
+
+// What waited when the page was left goes on.
+try {
+  if (localStorage.getItem("errand.outbox")) import("./sending.js");
+} catch {
+  // No storage: nothing can wait there.
+}
 
 showConnection(connection());
 showTheme();

@@ -14,6 +14,7 @@ import "../elements/schema-form.js";
 
 export const title = "Submit";
 
+const WAITS = new Set([0, 502, 503, 504]); // nobody took it: the outbox keeps it
 const CHECK_AFTER_MS = 350; // a pause in typing, not every letter
 const OPTIONS = {
   schema: {
@@ -240,6 +241,8 @@ export function mount(root, context) {
         refuse(error);
         options.showAllErrors();
         params.showAllErrors();
+      } else if (WAITS.has(error.status)) {
+        await later(error);
       } else {
         failure?.remove();
         failure = tellFailure(error, "Not submitted", " What you typed is still here; trying again cannot run it twice.");
@@ -248,6 +251,19 @@ export function mount(root, context) {
       sending = false;
       setAttr(watch, "aria-disabled", null);
       setAttr(plain, "aria-disabled", null);
+    }
+  }
+
+  // The server does not answer: it waits in the outbox, with the key that it was tried with.
+  async function later(error) {
+    try {
+      await (await import("../sending.js")).submitLater(body, key.value);
+      key = { text: "", value: "" };
+      failure?.remove();
+    } catch (problem) {
+      console.error(problem);
+      failure?.remove();
+      failure = tellFailure(error, "Not submitted", " What you typed is still here; trying again cannot run it twice.");
     }
   }
 
