@@ -63,7 +63,8 @@ async function ask() {
     state = { page: data, error: null };
     show(data);
     const news = newsOf(data.items);
-    if (news.length) (await import("./echo.js")).tell(news);
+    if (news.length && !document.hidden) (await import("./echo.js")).tell(news);
+    if (news.length && (setting("desktop") === "on" || setting("sound") === "on")) (await import("./alerts.js")).alertOf(news);
   } catch (error) {
     state = { ...state, error };
     bell.hidden = error.status === 403; // a worker's key
@@ -86,7 +87,7 @@ function show({ unread, unread_more: more }) {
 function newsOf(items) {
   const about = setting("echo");
   const wanted = ({ id, at, read, level }) => !read && !known.has(id) && at > since && (about === "all" || level === "error");
-  const news = known && !document.hidden && Date.now() > quiet && about !== "off" ? items.filter(wanted) : [];
+  const news = known && (!document.hidden || setting("desktop") === "on" || setting("sound") === "on") && Date.now() > quiet && about !== "off" ? items.filter(wanted) : [];
   known = new Set(items.map(({ id }) => id));
   since = new Date(now() - LATE_MS).toISOString();
   return news;

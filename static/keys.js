@@ -10,8 +10,13 @@ let timer = 0;
 /** Binds a key ("c", "g t", "Escape", "Ctrl+k") with its words for the help, until `signal` ends. Without `run` it is only told: the browser does it. */
 export function bind(key, label, run, signal) {
   const entry = { key, label, run };
+  const before = bound.get(key); // what a screen stands in front of comes back
   bound.set(key, entry);
-  signal?.addEventListener("abort", () => bound.get(key) === entry && bound.delete(key));
+  signal?.addEventListener("abort", () => {
+    if (bound.get(key) !== entry) return;
+    if (before) bound.set(key, before);
+    else bound.delete(key);
+  });
 }
 
 /** What works right now: [{key, label, run}]. */

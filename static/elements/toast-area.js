@@ -1,24 +1,31 @@
 // <toast-area>: short messages in a corner. Errors stay until closed, the rest leave by themselves; so does an error
 // that the server does not answer, once it does.
 
-import { h, icon } from "../dom.js";
+import { h, icon, setText } from "../dom.js";
+import { onSettings, setting } from "../settings.js";
 import { onConnection } from "../connection.js";
 
 const STAY_MS = 6_000;
 const STAY_WITH_ACTION_MS = 12_000; // time to read and reach the button
 const MOST = 4;
 
-const ICONS = { info: "info", success: "success", warning: "pending", error: "failed" };
+const ICONS = { info: "info", success: "success", warning: "pending", error: "failed", progress: "running" };
 
 class ToastArea extends HTMLElement {
   connectedCallback() {
+    const place = () => (this.dataset.place = setting("place"));
+    place();
+    onSettings(place);
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Messages");
     onConnection(({ state }) => state !== "offline" && this.querySelectorAll("[data-lost]").forEach((item) => item.back()));
   }
 
-  /** Shows one message: {kind: info|success|warning|error, text, action: {label, run}, lost: the server did not answer}. Returns it; it may be removed. */
-  add(heading, { kind = "info", text, action, lost = false } = {}) {
+  /** Shows one message: {kind: info|success|warning|error|progress, text, action: {label, run}, sticky, lost: the server did not answer}.
+   * Returns it; it may be removed. That of a progress stays until `item.done()`; `item.progress(0..1, text)` moves it. */
+  add(heading, { kind = "info", text, action, sticky = false, lost = false } = {}) {
+    const words = h("p", null, text);
+    const bar = kind === "progress" && h("progress", { max: 1, "aria-label": heading });
     const close = () => {
       clearTimeout(timer);
       item.remove();
@@ -27,16 +34,24 @@ class ToastArea extends HTMLElement {
       "div",
       { class: `toast line ${kind}`, role: kind === "error" ? "alert" : "status", "data-lost": lost },
       icon(ICONS[kind]),
-      h("div", { class: "grow" }, h("strong", null, heading), text && h("p", null, text)),
+      h("div", { class: "grow" }, h("strong", null, heading), (text || bar) && words, bar),
       action && h("button", { type: "button", class: "button small", on: { click: () => (close(), action.run()) } }, action.label),
       h("button", { type: "button", class: "plain", on: { click: close } }, icon("close"), h("span", { class: "sr" }, "Dismiss")),
     );
     let timer = 0;
-    let stays = kind === "error";
+    let stays = sticky || kind === "error" || kind === "progress";
     const since = Date.now();
     const leave = (ms = action ? STAY_WITH_ACTION_MS : STAY_MS) => {
       clearTimeout(timer);
       if (!stays) timer = setTimeout(close, ms);
+    };
+    item.progress = (share, now) => {
+      bar.value = share;
+      setText(words, now);
+    };
+    item.done = () => {
+      stays = false;
+      leave();
     };
     item.back = () => {
       stays = false;

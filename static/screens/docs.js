@@ -1,6 +1,7 @@
 // Docs: a reader of the server's own OpenAPI document.
 
-import { h, put, prose, setText, debounce } from "../dom.js";
+import { h, put, prose, setText, button, debounce } from "../dom.js";
+import { showHelp } from "../keys.js";
 import { get, link } from "../api.js";
 import { copyText, curl } from "../copy.js";
 import { resolve, typeWords, limits } from "../schema.js";
@@ -17,7 +18,7 @@ export function mount(root, context) {
   const find = h("input", { type: "search", placeholder: "Find a call", "aria-label": "Find a call", value: context.query.get("q") ?? "", autocomplete: "off" });
   const found = h("p", { class: "muted small", role: "status" });
   const body = h("div", { class: "docs" }, skeleton(8));
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Docs"), h("a", { class: "button", href: link("api/openapi.json"), target: "_blank", rel: "noreferrer" }, "openapi.json")), h("div", { class: "row" }, find, found), body);
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Docs"), button("Keys", "help", showHelp), h("a", { class: "button", href: link("docs/realtime") }, "Realtime"), h("a", { class: "button", href: link("api/openapi.json"), target: "_blank", rel: "noreferrer" }, "openapi.json")), h("div", { class: "row" }, find, found), body);
   let operations = [];
   const filter = () => {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);

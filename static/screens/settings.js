@@ -7,7 +7,7 @@ import { setting, setSetting } from "../settings.js";
 import { showHelp } from "../keys.js";
 import { signOut } from "../session.js";
 import { errorState, skeleton } from "../elements/states.js";
-import { tellFailure } from "../elements/toast-area.js";
+import { tellFailure, toast } from "../elements/toast-area.js";
 
 export const title = "Settings";
 
@@ -17,6 +17,9 @@ const CHOICES = [
   ["zone", "Time zone", "For exact times; relative ones are the same everywhere.", [["local", `This device (${Intl.DateTimeFormat().resolvedOptions().timeZone})`], ["utc", "UTC"]]],
   ["keys", "Keys", "Single-letter keys, such as c to create a task.", [["on", "On"], ["off", "Off"]]],
   ["echo", "Messages", "Which notifications also pop up, while this page is in view.", [["failed", "What fails"], ["all", "All that ends"], ["off", "None"]]],
+  ["place", "Place of messages", "", [["top left", "Top left"], ["top center", "Top"], ["top right", "Top right"], ["bottom left", "Bottom left"], ["bottom center", "Bottom"], ["bottom right", "Bottom right"]]],
+  ["desktop", "Desktop notifications", "Of the same, while this page is open and another window is in front. The browser asks once.", [["off", "Off"], ["on", "On"]]],
+  ["sound", "Sound", "A short tone for the same.", [["off", "Off"], ["on", "On"]]],
 ];
 
 export function mount(root, { signal }) {
@@ -69,10 +72,22 @@ function group([name, label, help, choices]) {
     help && h("p", { class: "help" }, help),
     h("div", { class: "segments" }, choices.map(([value, words]) => {
       const input = h("input", { type: "radio", name, value, checked: setting(name) === value });
-      input.addEventListener("change", () => setSetting(name, value));
+      input.addEventListener("change", () => choose(name, value));
       return h("label", null, input, h("span", null, words));
     })),
   );
+}
+
+async function choose(name, value) {
+  if (value === "on" && (name === "desktop" || name === "sound")) {
+    const { askToNotify, beep } = await import("../alerts.js");
+    if (name === "sound") beep("other");
+    else if (!(await askToNotify())) {
+      document.querySelector(`input[name=${name}][value=off]`).checked = true;
+      return toast("The browser does not allow notifications here", { kind: "warning", text: isSecureContext ? "Its own settings of this site say so." : "It allows them over HTTPS and on this machine only." });
+    }
+  }
+  setSetting(name, value);
 }
 
 // Limits and features as the server names them; nested objects one level deep.

@@ -241,7 +241,7 @@ export function mount(root, context) {
         refuse(error);
         options.showAllErrors();
         params.showAllErrors();
-      } else if (WAITS.has(error.status)) {
+      } else if (WAITS.has(error.status) && !secret()) {
         await later(error);
       } else {
         failure?.remove();
@@ -253,6 +253,9 @@ export function mount(root, context) {
       setAttr(plain, "aria-disabled", null);
     }
   }
+
+  // What nobody may read again is not written down here either.
+  const secret = () => fields(form).some(({ kind, name }) => kind === "secret" && body.params?.[name] !== undefined);
 
   // The server does not answer: it waits in the outbox, with the key that it was tried with.
   async function later(error) {
