@@ -3,7 +3,14 @@
 
 import { h } from "../dom.js";
 import { parse, number, stringify } from "../json.js";
-import { fileDrop } from "./file-drop.js";
+
+let fileDrop = null; // for forms that take files
+
+/** Loads what a form with fields for files needs; to be awaited before it is shown. */
+export const loadFiles = async () => ({ fileDrop } = await import("./file-drop.js"));
+
+/** Whether it is loaded. */
+export const filesLoaded = () => fileDrop !== null;
 
 /** The control for a field of schema.fields(); `edit(value)` is called on every change by hand. */
 export function makeControl(field, id, edit) {

@@ -31,7 +31,7 @@ function sockets(signal) {
   const open = []; // {connection, id, topic}
   let made = 0;
   const topic = h("select", { "aria-label": "Topic" }, ["tasks", "metrics", "activity", "notifications", "approvals"].map((one) => h("option", { value: one }, one)));
-  const many = h("input", { type: "number", min: 1, max: MOST, value: "3", "aria-label": "How many" });
+  const many = h("input", { type: "number", size: 4, min: 1, max: MOST, value: "3", "aria-label": "How many" });
   const debug = h("input", { type: "checkbox" });
   const body = h("tbody");
   const total = h("p", { class: "muted small", role: "status" });

@@ -10,6 +10,7 @@ import { copyText, curl } from "../copy.js";
 import { title as nameOf } from "../format.js";
 import { toast, tellFailure } from "../elements/toast-area.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
+import { filesLoaded, loadFiles } from "../elements/controls.js";
 import "../elements/schema-form.js";
 
 export const title = "Submit";
@@ -130,6 +131,7 @@ export function mount(root, context) {
     form = given ? matching(forms, given.params) : (forms[at ?? -1] ?? matching(forms, examples[0]));
     // A form that asks for a file starts empty: an example's inline data would stand against the file.
     const wantsFile = fields(form).some((field) => field.kind.startsWith("file"));
+    if (wantsFile && !filesLoaded()) return void loadFiles().then(() => signal.aborted || open(name, { at, body: given }), (error) => put(unknown, errorState(error, () => open(name, { at, body: given }))));
     const example = (!wantsFile && examples.find((one) => matching(forms, one) === form)) || {};
     body = given ?? drafts.get(draftKey()) ?? { type: type.type, params: copy(example) };
     for (const anchor of cards.querySelectorAll("a")) setAttr(anchor, "aria-current", anchor.dataset.type === type.type ? "page" : null);
