@@ -13,7 +13,7 @@ const SCREENS = [["Overview", ""], ["Tasks", "tasks"], ["Submit a task", "submit
 const FOUND = 6; // tasks
 const SHOWN = 12;
 
-const input = h("input", { type: "text", id: "palette-input", role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list", "aria-autocomplete": "list", "aria-labelledby": "palette-title", autocomplete: "off", spellcheck: "false", placeholder: "Screen, command, task, id …" });
+const input = h("input", { type: "text", id: "palette-input", autofocus: true, role: "combobox", "aria-expanded": "true", "aria-controls": "palette-list", "aria-autocomplete": "list", "aria-labelledby": "palette-title", autocomplete: "off", spellcheck: "false", placeholder: "Screen, command, task, id …" });
 const list = h("ul", { id: "palette-list", role: "listbox", "aria-label": "Found" });
 const dialog = h("dialog", { id: "palette", "aria-labelledby": "palette-title" }, h("div", { class: "row" }, h("h2", { id: "palette-title" }, "Go to, or do"), h("button", { type: "button", class: "plain", on: { click: () => dialog.close() } }, icon("close"), sr("Close"))), input, list);
 document.body.append(dialog);

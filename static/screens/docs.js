@@ -4,7 +4,8 @@ import { h, put, prose, setText, button, debounce } from "../dom.js";
 import { showHelp } from "../keys.js";
 import { get, link } from "../api.js";
 import { copyText, curl } from "../copy.js";
-import { resolve, typeWords, limits } from "../schema.js";
+import { resolve, limits } from "../schema.js";
+import { typeWords } from "../schema-words.js";
 import { plural } from "../format.js";
 import { codeBlock, emptyState, errorState, skeleton } from "../elements/states.js";
 

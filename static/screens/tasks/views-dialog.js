@@ -10,7 +10,7 @@ import { toast } from "../../elements/toast-area.js";
 export function openViews(query) {
   const search = String(query) ? `?${query}` : "";
   const list = h("ul", { class: "feed" });
-  const name = h("input", { id: "view-name", required: true, maxlength: 60, autocomplete: "off", placeholder: "Failed at night" });
+  const name = h("input", { id: "view-name", autofocus: true, required: true, maxlength: 60, autocomplete: "off", placeholder: "Failed at night" });
   const form = h("form", { on: { submit: save } }, h("p", { class: "field" }, h("label", { class: "field-label", htmlFor: "view-name" }, "Save what is shown now as"), name), h("div", { class: "row end" }, h("button", { class: "button primary" }, "Save view")));
   const dialog = h("dialog", { "aria-labelledby": "views-title" }, h("div", { class: "row" }, h("h2", { id: "views-title" }, "Views"), h("button", { type: "button", class: "plain", on: { click: () => dialog.close() } }, icon("close"), sr("Close"))), list, form);
   document.body.append(dialog);
