@@ -1,5 +1,6 @@
 //! Builds the parts and stops them in order.
 
+mod files;
 mod keys;
 mod log;
 mod mail;
@@ -9,7 +10,6 @@ mod upkeep;
 use crate::api::{self, Api, NodeInfo, RateSettings};
 use crate::clock::Clock;
 use crate::config::{Cli, Command, Config, DatabaseUrl, PageScope};
-use crate::files::Files;
 use crate::queue::keys::{Configured, Keys, Refused};
 use crate::queue::{Queue, Quotas, Retention};
 use crate::store::{self, Postgres, Sqlite, Store};
@@ -281,6 +281,7 @@ async fn open_store(database: &DatabaseUrl) -> store::Result<Arc<dyn Store>> {
 /// this node says so meanwhile.
 async fn open_queue(config: &Config, own: Types, address: Option<SocketAddr>) -> Result<Queue, Failure> {
     let types = mail::types(config, own)?;
+    let files = files::open(config)?;
     let mut told = false;
     let store = loop {
         match open_store(&config.database).await {
@@ -294,7 +295,6 @@ async fn open_queue(config: &Config, own: Types, address: Option<SocketAddr>) ->
             opened => break opened?,
         }
     };
-    let files = Files::local(&config.data_dir.join("files")).map_err(|error| Failure::Other(error.to_string()))?;
     let quotas = Quotas { open_tasks: config.quota_tasks, stored_bytes: config.quota_bytes };
     let queue = Queue::open_with(store, Clock::system(), types, files, quotas);
     // The janitor sets the clock too, but nothing is to be claimed before the first time.
@@ -326,7 +326,8 @@ fn work(queue: Queue, name: String, config: &Config, stop: CancellationToken) ->
         drain: config.drain,
     };
     async move {
-        if settings.places > 0 {
+        // Before that, every task with a file would only use an attempt up.
+        if settings.places > 0 && stop.run_until_cancelled(queue.file_store().until_reached()).await.is_some() {
             tracing::info!(worker = settings.name, places = settings.places, "taking tasks");
             worker::work(queue, settings, stop).await;
         }

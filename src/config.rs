@@ -5,6 +5,7 @@
 
 mod binary;
 mod cli;
+mod files;
 mod mail;
 mod names;
 mod parse;
@@ -25,6 +26,7 @@ pub use cli::{
     BenchArgs, Cli, ClientCommand, Command, ConfigArgs, CreateKeyArgs, Flags, KeysCommand, ListArgs, Scenario,
     SubmitArgs, VerifyArgs,
 };
+pub use files::{Bucket, FileStore};
 pub use mail::{MailServer, MailTls};
 pub use settings::{SETTINGS, Secret, Setting, example};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Database file, uploads, artifacts.
     pub data_dir: PathBuf,
+    /// Where uploads and artifacts are kept.
+    pub files: FileStore,
     /// Keys that may call, beside those of the database.
     pub api_keys: Vec<ApiKey>,
     /// Origins whose pages may call, as browsers say them.
@@ -225,6 +229,7 @@ impl Config {
             bind: reader.read(&settings::BIND, parse::bind),
             api_keys: reader.read(&settings::API_KEYS, parse::api_keys),
             allowed_origins: reader.read(&settings::ALLOWED_ORIGINS, parse::origins),
+            files: reader.read_files(data_dir.join("files")),
             data_dir,
             database: reader.read_or(&settings::DATABASE_URL, own_url, DatabaseUrl::Sqlite(own_file), parse::database),
             workers: reader.read_or(&settings::WORKERS, two_a_core.to_string(), two_a_core, parse::workers),
@@ -298,6 +303,8 @@ pub fn run(config: &Config, args: &ConfigArgs) -> i32 {
 #[derive(Default)]
 struct Reader {
     given: HashMap<&'static str, (String, Origin)>,
+    /// The `AWS_` variables.
+    aws: BTreeMap<String, String>,
     shown: HashMap<&'static str, Shown>,
     problems: Vec<Problem>,
 }
@@ -335,8 +342,17 @@ impl Reader {
                         "{name} ({origin}): there is no such setting; the nearest is {nearest}"
                     )));
                 }
+                None if name.starts_with("AWS_") => drop(self.aws.insert(name, value)),
                 None => {}
             }
+        }
+    }
+
+    fn read_files(&mut self, folder: PathBuf) -> FileStore {
+        let default = folder.display().to_string();
+        match self.read_or(&settings::FILES_URL, default, None, files::bucket) {
+            Some((name, prefix)) => FileStore::Bucket(Bucket { name, prefix, options: self.aws.clone() }),
+            None => FileStore::Folder(folder),
         }
     }
 

@@ -1,10 +1,11 @@
-//! Uploads and artifacts: a folder by default, through the object_store crate.
+//! Uploads and artifacts: in a folder, or in a bucket on S3, through the object_store crate.
 //!
-//! A file is written once, whole, and never changed: under a temporary name first, then synced,
-//! renamed and its folder synced. So a name that can be read has all its bytes, after a power cut
-//! too. From blocking code both streams are used through [`Reader::into_blocking`] and
+//! A file is written once, whole, and never changed: in a folder under a temporary name first, then
+//! synced, renamed and its folder synced; in a bucket in parts that nobody sees. So a name that can be
+//! read has all its bytes, after a power cut too. From blocking code both streams are used through [`Reader::into_blocking`] and
 //! [`Writer::blocking`].
 
+mod bucket;
 mod folder;
 mod growing;
 mod sweep;
@@ -24,6 +25,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::runtime::Handle;
+use tokio::sync::SetOnce;
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 use uuid::Uuid;
 
@@ -31,7 +34,7 @@ pub use growing::{Growing, Mark};
 pub use sweep::{Of, Old};
 
 /// How much is gathered before it is written. With what is on its way it is the memory of a file
-/// being made, and a hundred may be at once. (S3 will want 5 MiB at least.)
+/// being made, and a hundred may be at once. S3 wants more.
 const PART_BYTES: usize = 256 * 1024;
 /// How many parts may be on their way at once; with the one being filled, a writer's memory.
 const PARTS_IN_FLIGHT: usize = 1;
@@ -64,6 +67,9 @@ pub enum Error {
     /// No such file.
     #[error("no such file")]
     NotFound,
+    /// The store cannot be reached, or refuses to do it; the text is for the log, not for a client.
+    #[error("the file store is away or refuses: {0}")]
+    Away(String),
     /// Anything else; the text is for the log, not for a client.
     #[error("file store: {0}")]
     Other(String),
@@ -75,6 +81,10 @@ pub struct Files {
     store: Arc<dyn ObjectStore>,
     /// The folder, where it is a local one.
     folder: Option<Arc<PathBuf>>,
+    /// How much of a file is gathered before it is written.
+    part_bytes: usize,
+    /// Set once a bucket has answered.
+    reached: Arc<SetOnce<()>>,
 }
 
 /// A file's content as a stream: `AsyncRead`. It is the file as it was when the read began, even
@@ -86,9 +96,12 @@ pub struct Reader {
 /// A file being written: `AsyncWrite`. Dropped before [`Writer::finish`], nothing of it remains;
 /// shutting it down does not finish it. After a failed write every further one fails.
 pub struct Writer {
-    inner: BufWriter,
+    /// `None` once it is being completed.
+    inner: Option<BufWriter>,
     tally: Tally,
     failed: bool,
+    /// Whether what was written of it has to be told to go.
+    lingers: bool,
 }
 
 /// What went into a file so far.
@@ -117,11 +130,16 @@ impl Files {
         let folder = folder.canonicalize()?;
         let store = object_store::local::LocalFileSystem::new_with_prefix(&folder)?;
         let store = store.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Files { store: Arc::new(store), folder: Some(Arc::new(folder)) })
+        Ok(Files {
+            store: Arc::new(store),
+            folder: Some(Arc::new(folder)),
+            part_bytes: PART_BYTES,
+            reached: Arc::new(SetOnce::new_with(Some(()))),
+        })
     }
 
     /// `Full` if `bytes` more would leave less free than is held back: 5 % of the disk, 1 GiB at most.
-    /// For uploads: whoever sends one can wait, and an attempt that is running cannot.
+    /// For uploads: whoever sends one can wait, and an attempt that is running cannot. A bucket has room.
     pub fn has_room_for(&self, bytes: u64) -> Result<(), Error> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let room = disk::room(folder)?;
@@ -131,9 +149,9 @@ impl Files {
 
     /// Begins a file. One of that name is replaced when the new one is finished, not before.
     pub async fn create(&self, location: &str) -> Result<Writer, Error> {
-        let inner = BufWriter::with_capacity(self.store.clone(), parse(location)?, PART_BYTES);
-        let inner = inner.with_max_concurrency(PARTS_IN_FLIGHT);
-        Ok(Writer { inner, tally: Tally::default(), failed: false })
+        let inner = BufWriter::with_capacity(self.store.clone(), parse(location)?, self.part_bytes);
+        let inner = Some(inner.with_max_concurrency(PARTS_IN_FLIGHT));
+        Ok(Writer { inner, tally: Tally::default(), failed: false, lingers: self.folder.is_none() })
     }
 
     /// Reads a range of a file, as a stream; a range beyond its end is cut there.
@@ -143,6 +161,10 @@ impl Files {
         if range.is_empty() {
             self.store.head(&location).await?;
             return Ok(Reader { inner: Box::new(tokio::io::empty()) });
+        }
+        if self.folder.is_none() {
+            let pieces = bucket::pieces(self.store.clone(), location, range).await?;
+            return Ok(Reader { inner: Box::new(StreamReader::new(pieces.boxed())) });
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let found = self.store.get_opts(&location, options).await?;
@@ -201,13 +223,22 @@ impl AsyncRead for Reader {
 impl Writer {
     /// Completes it: whole, under its name and on disk when this returns.
     pub async fn finish(mut self) -> Result<Stored, Error> {
-        if self.failed {
-            return Err(Error::Other("a write before failed".to_owned()));
-        }
+        self.open()?;
         fault::fails("file_unfinished").await?;
-        fault::during("file_in_flight", self.inner.shutdown()).await?;
+        if let Some(mut inner) = self.inner.take() {
+            fault::during("file_in_flight", inner.shutdown()).await?;
+        }
         fault::point("file_finished").await;
-        Ok(self.tally.stored())
+        Ok(std::mem::take(&mut self.tally).stored())
+    }
+
+    /// What is below, while it may be written to: the crate's writer panics or leaves a hole when it is
+    /// used beyond an error.
+    fn open(&mut self) -> io::Result<Pin<&mut BufWriter>> {
+        match &mut self.inner {
+            Some(inner) if !self.failed => Ok(Pin::new(inner)),
+            _ => Err(io::Error::other("a write before failed")),
+        }
     }
 
     /// The writer for blocking code: `Write`, to be used as [`Reader::into_blocking`]. Flush it
@@ -219,29 +250,38 @@ impl Writer {
 
 impl AsyncWrite for Writer {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.failed {
-            return Poll::Ready(Err(io::Error::other("a write before failed")));
-        }
-        let done = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
+        let done = ready!(self.open()?.poll_write(cx, buf));
         match done {
             Ok(written) => self.tally.add(&buf[..written]),
-            // The crate's writer panics or leaves a hole when it is used beyond an error.
             Err(_) => self.failed = true,
         }
         Poll::Ready(done)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.failed {
-            return Poll::Ready(Err(io::Error::other("a write before failed")));
-        }
-        let done = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        let done = ready!(self.open()?.poll_flush(cx));
         self.failed = done.is_err();
         Poll::Ready(done)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
+    }
+}
+
+impl Drop for Writer {
+    /// In a folder a half-written file goes by itself; the parts in a bucket stay until somebody says
+    /// that nothing will come of them.
+    fn drop(&mut self) {
+        if let Some(mut inner) = self.inner.take().filter(|_| self.lingers)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move {
+                if let Err(error) = inner.abort().await {
+                    tracing::debug!(%error, "the parts of a file that was broken off stay in the bucket");
+                }
+            });
+        }
     }
 }
 
@@ -276,10 +316,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Error {
-        match error {
-            object_store::Error::NotFound { .. } => Error::NotFound,
-            error => of_cause(&error),
-        }
+        of_cause(&error)
     }
 }
 
@@ -291,25 +328,29 @@ impl From<fault::Failure> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::NotFound => Error::NotFound,
-            _ => of_cause(&error),
-        }
+        of_cause(&error)
     }
 }
 
-/// `Full` where a cause, however deep, is a full disk, a spent quota or a limit of the process.
+/// What an error means, by its causes, however deep they lie.
 fn of_cause(error: &(dyn std::error::Error + 'static)) -> Error {
+    let mut missing = false;
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge))
-        {
-            return Error::Full;
+        if let Some(meaning) = error.downcast_ref::<object_store::Error>().and_then(bucket::meaning) {
+            return meaning;
+        }
+        match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            // A full disk, a spent quota or a limit of the process.
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => {
+                return Error::Full;
+            }
+            Some(io::ErrorKind::NotFound) => missing = true,
+            _ => {}
         }
         // An io::Error that wraps another error says so by `get_ref`, its `source` is one deeper.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
-    Error::Other(error.to_string())
+    if missing { Error::NotFound } else { Error::Other(error.to_string()) }
 }

@@ -293,6 +293,10 @@ impl From<files::Error> for Problem {
     fn from(error: files::Error) -> Problem {
         match error {
             files::Error::Full => Problem::new(Code::StorageFull, "the file store has no space left"),
+            files::Error::Away(_) => {
+                tracing::warn!(%error, "a request was answered 503");
+                Problem::new(Code::Unavailable, "the file store cannot be reached right now")
+            }
             error => Problem::internal(error),
         }
     }

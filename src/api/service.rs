@@ -78,7 +78,8 @@ struct Word {
     status: &'static str,
 }
 
-/// Whether this node should get requests: migrated, the database can be read and written, not shutting down.
+/// Whether this node should get requests: migrated, the database can be read and written, the file store has
+/// answered once, not shutting down.
 #[utoipa::path(
     get, path = "/api/ready", tag = "service",
     responses(
@@ -226,9 +227,12 @@ impl Api {
         question: impl Future<Output = std::result::Result<T, E>>,
     ) -> Result<T> {
         let lost = || Problem::new(Code::Unavailable, "the database cannot be reached, or not be written");
-        tokio::time::timeout(PING, question).await.map_err(|_| lost())?.map_err(|error| {
-            error.into().tell("the database did not answer a ping");
-            lost()
+        tokio::time::timeout(PING, question).await.map_err(|_| lost())?.map_err(|error| match error.into() {
+            queue::Error::Files(error) => error.into(),
+            error => {
+                error.tell("the database did not answer a ping");
+                lost()
+            }
         })
     }
 }

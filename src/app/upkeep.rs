@@ -1,19 +1,20 @@
 //! `errand backup` and `errand verify`: beside the nodes that use the database, or without any.
 
-use super::{Failure, say};
-use crate::config::{Config, DatabaseUrl, VerifyArgs};
-use crate::files::Files;
+use super::{Failure, files, say};
+use crate::config::{Config, DatabaseUrl, FileStore, VerifyArgs};
 use crate::store::{self, Inspect, Postgres, Sqlite};
 use crate::verify;
 use std::path::Path;
 
 /// Copies the database; what else belongs to a backup is told.
 pub async fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
-    let files = config.data_dir.join("files");
+    let files = match &config.files {
+        FileStore::Folder(folder) => format!("the folder {}", folder.display()),
+        bucket => format!("what lies in {bucket}"),
+    };
     let DatabaseUrl::Sqlite(path) = &config.database else {
         return Err(Failure::Usage(format!(
-            "the tasks are kept in Postgres: back it up with pg_dump, then copy the folder {}",
-            files.display()
+            "the tasks are kept in Postgres: back it up with pg_dump, then copy {files}"
         )));
     };
     if to.exists() {
@@ -24,8 +25,7 @@ pub async fn backup(config: &Config, to: &Path) -> Result<(), Failure> {
         store::BackupError::Database(error) => Failure::Store(error),
         error => Failure::Other(error.to_string()),
     })?;
-    let (to, files) = (to.display(), files.display());
-    say(&format!("{to}: {bytes} bytes, checked. The files are not in it: copy the folder {files} now"))
+    say(&format!("{}: {bytes} bytes, checked. The files are not in it: copy {files} now", to.display()))
 }
 
 /// Whether everything that is kept twice agrees; prints what does not.
@@ -35,8 +35,7 @@ pub async fn verify(config: &Config, args: &VerifyArgs) -> Result<bool, Failure>
         DatabaseUrl::Postgres(url) => Box::new(Postgres::beside(url).await?),
     };
     let other = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
-    let folder = config.data_dir.join("files");
-    let files = folder.exists().then(|| Files::local(&folder)).transpose().map_err(|error| other(&error))?;
+    let files = files::open_existing(config)?;
     let report = verify::verify(&mut *database, files.as_ref(), args).await?;
     verify::print(&report, args.json).map_err(|error| other(&error))?;
     Ok(report.agrees)

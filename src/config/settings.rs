@@ -59,6 +59,16 @@ pub static DATA_DIR: Setting = Setting {
     secret: Secret::No,
 };
 
+/// Where files are kept.
+pub static FILES_URL: Setting = Setting {
+    name: "ERRAND_FILES_URL",
+    flag: "files-url",
+    placeholder: "URL",
+    default: "the data folder",
+    help: "Where uploads and output files are kept: s3://BUCKET/PREFIX, for several nodes to share; credentials, region and endpoint come from the usual AWS_ variables",
+    secret: Secret::InAddress,
+};
+
 /// The size of the pool.
 pub static WORKERS: Setting = Setting {
     name: "ERRAND_WORKERS",
@@ -321,12 +331,13 @@ pub static FAULTS: Setting = Setting {
 };
 
 /// Every setting, in the order people read them.
-pub static SETTINGS: [&Setting; 28] = [
+pub static SETTINGS: [&Setting; 29] = [
     &DATABASE_URL,
     &BIND,
     &API_KEYS,
     &ALLOWED_ORIGINS,
     &DATA_DIR,
+    &FILES_URL,
     &WORKERS,
     &QUEUES,
     &APPROVE_TYPES,

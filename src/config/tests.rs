@@ -131,7 +131,7 @@ fn the_settings_are_printed_as_an_aligned_table() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), SETTINGS.len());
     assert_eq!(lines[0], "DATABASE_URL                   sqlite://./data/errand.db  default");
-    assert_eq!(lines[5], "ERRAND_WORKERS                 3                          flag");
+    assert_eq!(lines[6], "ERRAND_WORKERS                 3                          flag");
 }
 #[test]
 fn every_line_of_the_example_can_be_uncommented() {

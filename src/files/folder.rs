@@ -1,6 +1,7 @@
 //! What lies below a folder: looked at, and deleted but for what is to be kept.
 
 use super::{Error, Files, absent_is_deleted, parse};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path as Location;
 use std::collections::HashSet;
@@ -34,7 +35,15 @@ impl Files {
         }
         let found = self.store.list(Some(&prefix)).map_ok(|file| file.location);
         let found = found.try_filter(move |location| std::future::ready(!keep.contains(location.as_ref()))).boxed();
-        let mut deleted = self.store.delete_stream(found);
+        self.delete_each(found).await
+    }
+
+    /// Deletes every one of these; those that are not there are deleted already.
+    pub(super) async fn delete_each(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Location>>,
+    ) -> Result<(), Error> {
+        let mut deleted = self.store.delete_stream(locations);
         while let Some(done) = deleted.next().await {
             absent_is_deleted(done.map(drop))?;
         }

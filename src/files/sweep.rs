@@ -1,11 +1,16 @@
-//! What lies in the folder and may be nobody's: found here, judged by the queue.
+//! What lies in the store and may be nobody's: found here, judged by the queue.
 
-use super::{Error, Files};
+use super::{Error, Files, parse};
 use crate::task::Time;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as Location;
+use object_store::{ObjectStore, ObjectStoreExt};
 use std::fs::{self, DirEntry};
+use std::future::ready;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -41,16 +46,15 @@ pub enum Of {
 impl Files {
     /// Since when only this database's rows name files here; `None` if they are another one's. Said
     /// first by the first database: what was there already may be anybody's.
-    pub fn since(&self, database: &str, now: Time) -> Result<Option<Time>, Error> {
-        let Some(folder) = &self.folder else { return Ok(None) };
-        let mark = folder.join(MARK);
-        let text = match fs::read_to_string(&mark) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let empty = !folder.join("uploads").exists() && !folder.join("artifacts").exists();
+    pub async fn since(&self, database: &str, now: Time) -> Result<Option<Time>, Error> {
+        let mark = parse(MARK)?;
+        let text = match self.store.get(&mark).await {
+            Ok(found) => String::from_utf8_lossy(&found.bytes().await?).into_owned(),
+            Err(object_store::Error::NotFound { .. }) => {
+                let empty = !self.holds_any("uploads").await? && !self.holds_any("artifacts").await?;
                 let since = if empty { 0 } else { now.0 };
                 let text = format!("{database}\n{since}\n");
-                fs::write(&mark, &text)?;
+                self.store.put(&mark, text.clone().into()).await?;
                 text
             }
             Err(error) => return Err(error.into()),
@@ -61,34 +65,68 @@ impl Files {
     }
 
     /// Every upload and output file not touched since `before`, in pieces. Folders that are empty and
-    /// as old are removed on the way. Nothing else in the folder is looked at.
-    pub fn older_than(&self, before: Time) -> mpsc::Receiver<Vec<Old>> {
+    /// as old are removed on the way. Nothing else in the store is looked at. A bucket that cannot be
+    /// read to its end says so in the last piece; a folder is tried the next time.
+    pub fn older_than(&self, before: Time) -> mpsc::Receiver<Result<Vec<Old>, Error>> {
         let (found, pieces) = mpsc::channel(AHEAD);
-        if let Some(folder) = self.folder.clone() {
-            tokio::task::spawn_blocking(move || {
+        match self.folder.clone() {
+            Some(folder) => drop(tokio::task::spawn_blocking(move || {
                 let mut walk = Walk { before, piece: Vec::new(), found };
-                // A folder that cannot be read is tried the next time; whoever judges has gone on a failure.
                 let _ = walk.uploads(&folder.join("uploads")).and_then(|()| walk.tasks(&folder.join("artifacts")));
                 let _ = walk.send();
-            });
+            })),
+            None => drop(tokio::spawn(list(self.store.clone(), before, found))),
         }
         pieces
     }
 
-    /// Deletes one of them; one that is gone is deleted already.
-    pub fn delete_old(&self, old: &Old) -> Result<(), Error> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        match fs::remove_file(folder.join(&old.location)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+    /// Deletes these; those that are gone are deleted already.
+    pub async fn delete_old(&self, old: &[Old]) -> Result<(), Error> {
+        let Some(folder) = &self.folder else {
+            let locations: Vec<_> = old.iter().map(|old| parse(&old.location)).collect::<Result<_, Error>>()?;
+            return self.delete_each(stream::iter(locations.into_iter().map(Ok)).boxed()).await;
+        };
+        for old in old {
+            match fs::remove_file(folder.join(&old.location)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
         }
+        Ok(())
+    }
+}
+
+/// Lists what is old in a bucket. What is half-written there is in no list.
+async fn list(store: Arc<dyn ObjectStore>, before: Time, found: mpsc::Sender<Result<Vec<Old>, Error>>) {
+    let all = ["uploads", "artifacts"].map(|folder| store.list(Some(&Location::from(folder))));
+    let old = stream::iter(all).flatten().try_filter_map(|object| {
+        let touched = Time(object.last_modified.timestamp_millis());
+        let of = whose(object.location.as_ref()).filter(|_| touched < before);
+        let location = object.location.to_string();
+        ready(Ok(of.map(|of| Old { location, of, half_written: false, touched })))
+    });
+    let mut pieces = std::pin::pin!(old.try_chunks(PIECE));
+    while let Some(piece) = pieces.next().await {
+        if found.send(piece.map_err(|cut| cut.1.into())).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whose the file at this location is; `None` if it is none of ours.
+fn whose(location: &str) -> Option<Of> {
+    let parts: Vec<&str> = location.split('/').collect();
+    match parts[..] {
+        ["uploads", upload] => Some(Of::Upload(id(upload)?)),
+        ["artifacts", task, lease, _] => Some(Of::Attempt(id(task)?, id(lease)?)),
+        _ => None,
     }
 }
 
 struct Walk {
     before: Time,
     piece: Vec<Old>,
-    found: mpsc::Sender<Vec<Old>>,
+    found: mpsc::Sender<Result<Vec<Old>, Error>>,
 }
 
 impl Walk {
@@ -135,7 +173,7 @@ impl Walk {
 
     fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::take(&mut self.piece);
-        self.found.blocking_send(piece).map_err(|_| io::Error::other("nobody judges them any more"))
+        self.found.blocking_send(Ok(piece)).map_err(|_| io::Error::other("nobody judges them any more"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether writes work, as the last ones tell.
 
 use super::{Error, Queue};
+use crate::files;
 use crate::store;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -45,16 +46,21 @@ impl Health {
 impl Queue {
     /// Whether the database can be read and written: `Unavailable` if it cannot be read, or if three
     /// writes in a row failed and one more, which changes nothing, does too. A node that gets no
-    /// work because of that is well again with the first question after the fault has gone.
+    /// work because of that is well again with the first question after the fault has gone. `Away` before
+    /// its file store has answered for the first time: later it is away for every node alike, and what
+    /// needs no file goes on.
     pub async fn well(&self) -> Result<(), Error> {
         self.inner.store.now().await?;
         let unwell: Vec<_> = self.inner.health.iter().filter(|health| !health.is_well()).collect();
-        if unwell.is_empty() {
-            return Ok(());
+        if !unwell.is_empty() {
+            let probed = self.probe().await;
+            unwell.iter().for_each(|health| health.note(&probed));
+            probed?;
         }
-        let probed = self.probe().await;
-        unwell.iter().for_each(|health| health.note(&probed));
-        Ok(probed?)
+        match self.inner.files.is_reached() {
+            true => Ok(()),
+            false => Err(files::Error::Away("it has not answered yet".to_owned()).into()),
+        }
     }
 
     /// On a task of its own: whoever asks may not wait for the end.

@@ -19,7 +19,7 @@ impl Queue {
     /// names is never deleted, nor is any in a folder that another database used. Answers how many.
     pub async fn sweep_files(&self) -> Result<usize, Error> {
         let (store, files, now) = (&self.inner.store, &self.inner.files, self.inner.clock.now());
-        let Some(since) = files.since(&store.identity().await?, now)? else {
+        let Some(since) = files.since(&store.identity().await?, now).await? else {
             tracing::warn!("the files are another database's: none is swept");
             return Ok(0);
         };
@@ -28,14 +28,13 @@ impl Queue {
         let before = if alone { self.inner.began.plus(-BEFORE_BEGIN_MS).max(aged) } else { aged };
         let mut pieces = files.older_than(before);
         let mut swept = 0;
-        while let Some(mut piece) = pieces.recv().await {
+        while let Some(mut piece) = pieces.recv().await.transpose()? {
             piece.retain(|old| old.touched >= since);
             let (dead, old): (Vec<Old>, Vec<Old>) = piece.into_iter().partition(|old| alone && old.half_written);
             let old = old.into_iter().filter(|old| old.touched < aged).collect();
-            for orphan in dead.into_iter().chain(self.orphans(old).await?) {
-                files.delete_old(&orphan)?;
-                swept += 1;
-            }
+            let orphans = [dead, self.orphans(old).await?].concat();
+            files.delete_old(&orphans).await?;
+            swept += orphans.len();
         }
         if swept > 0 {
             tracing::info!(files = swept, "deleted files that no row names");

@@ -18,6 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const SET_CLOCK: Duration = Duration::from_secs(60);
 const SET_CLOCK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How often a file store that has not answered yet is asked again.
+const REACH_FILES_AGAIN: Duration = Duration::from_secs(2);
 /// How often files that nobody names are looked for.
 const SWEEP_FILES: Duration = Duration::from_secs(24 * 3600);
 /// After a look that failed.
@@ -33,7 +35,7 @@ pub async fn keep(queue: Queue, retention: Retention, beside_a_pool: bool, stop:
     let all = async {
         let retain = retain(&queue, retention);
         let look = look(&queue, if beside_a_pool { LOOK } else { LOOK_ALONE });
-        tokio::join!(look, sweep_files(&queue), retain, follow_clock(&queue), hear(&queue));
+        tokio::join!(look, files(&queue), retain, follow_clock(&queue), hear(&queue));
     };
     stop.run_until_cancelled(all).await;
 }
@@ -66,7 +68,8 @@ async fn take_back(queue: &Queue) -> bool {
     }
 }
 
-async fn sweep_files(queue: &Queue) {
+async fn files(queue: &Queue) {
+    reach_files(queue).await;
     loop {
         let wait = match queue.sweep_files().await {
             Ok(_) => SWEEP_FILES,
@@ -76,6 +79,20 @@ async fn sweep_files(queue: &Queue) {
             }
         };
         sleep(wait).await;
+    }
+}
+
+/// Until the file store has answered, this node takes no tasks and is not ready.
+async fn reach_files(queue: &Queue) {
+    let mut told = false;
+    while let Err(error) = queue.file_store().reach().await {
+        if !std::mem::replace(&mut told, true) {
+            tracing::error!(%error, "waiting for the file store: until it answers, no task is taken here");
+        }
+        sleep(REACH_FILES_AGAIN).await;
+    }
+    if told {
+        tracing::info!("the file store answers");
     }
 }
 

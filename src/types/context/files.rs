@@ -14,6 +14,7 @@ impl From<files::Error> for Failure {
         match error {
             files::Error::Full => Failure::retry("storage_full", "the file store has no space left"),
             files::Error::NotFound => Failure::fatal("file_not_found", "the file is no longer there"),
+            files::Error::Away(_) => Failure::retry("storage_failed", "the file store is away or refuses"),
             files::Error::Other(_) => Failure::retry("storage_failed", "the file store failed"),
         }
     }

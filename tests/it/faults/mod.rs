@@ -1,5 +1,6 @@
 //! What breaks, and what holds nevertheless: the real binary under faults of its disk and its files.
 
+mod bucket; // files on S3, and what its server may do
 mod disk; // disks that are full
 mod io; // disks that fail, at each call
 mod log; // SQLite's log while a reader holds it up

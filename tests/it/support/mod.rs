@@ -7,6 +7,7 @@ pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod raw;
+pub mod s3;
 pub mod saved;
 pub mod web_socket;
 

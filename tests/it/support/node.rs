@@ -169,7 +169,9 @@ impl Node {
             let log = log.clone();
             move || {
                 for line in lines.lines().map_while(Result::ok) {
-                    if let Some((_, after)) = line.split_once("http://") {
+                    // Other addresses may be told before: of its file store, for one.
+                    let ours = line.contains("listening on") || line.contains("says so");
+                    if let Some((_, after)) = line.split_once("http://").filter(|_| ours) {
                         let _ = found.send(format!("http://{}", after.split_whitespace().next().unwrap_or_default()));
                     }
                     log.lock().unwrap().push(line);
