@@ -25,8 +25,8 @@ class NotificationList extends HTMLElement {
     if (!this.firstChild) this.append(this.#reason, this.#tools, this.#said, this.#rows, this.#none);
     setText(this.#read.querySelector("span"), older ? "Mark these and older read" : "Mark all read");
     setText(this.#clear.querySelector("span"), older ? "Clear these and older" : "Clear");
-    setAttr(this.#read, "aria-disabled", page.unread === 0 || !page.items.length);
-    setAttr(this.#clear, "aria-disabled", !page.items.length);
+    setAttr(this.#read, "aria-disabled", page.unread === 0 || !page.items.length ? "true" : null);
+    setAttr(this.#clear, "aria-disabled", page.items.length ? null : "true");
     const held = document.activeElement;
     const at = [...this.#rows.children].findIndex((row) => row.contains(held));
     keyed(this.#rows, page.items, ({ id }) => id, (item) => this.#row(item), update);
