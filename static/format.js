@@ -24,9 +24,11 @@ export function time(iso, prefix = "") {
 }
 
 /** Points a <time> made by time() at another moment; null shows a dash. */
-export function setTime(element, iso) {
-  setAttr(element, "datetime", iso ?? null);
-  setAttr(element, "title", iso ? exact(iso) : null);
+export function setTime(element, iso, anew = false) {
+  if (anew || element.getAttribute("datetime") !== (iso ?? null)) {
+    setAttr(element, "datetime", iso ?? null);
+    setAttr(element, "title", iso ? exact(iso) : null); // dear, where there are hundreds
+  }
   setText(element, iso ? element.dataset.prefix + relative(iso) : "–");
 }
 
@@ -108,10 +110,10 @@ function coarse(ms) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
-function tick() {
-  if (document.hidden) return;
-  for (const element of document.querySelectorAll("time[data-prefix][datetime]")) setTime(element, element.getAttribute("datetime"));
+function tick(anew) {
+  if (document.hidden && !anew) return;
+  for (const element of document.querySelectorAll("time[data-prefix][datetime]")) setTime(element, element.getAttribute("datetime"), anew);
 }
 
 setInterval(tick, 1000); // one second: the finest step that `relative` shows
-onSettings(tick);
+onSettings(() => tick(true));
