@@ -2,7 +2,9 @@
 
 use crate::support::http::Service;
 use crate::support::on_both_databases;
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
+use std::io::Read;
 
 on_both_databases!(
     Service: it_says_that_it_is_well,
@@ -10,6 +12,7 @@ on_both_databases!(
     version_publishes_the_limits,
     the_root_is_the_page_for_people_and_the_names_for_programs,
     an_unknown_address_is_the_page_for_people_and_a_problem_for_programs,
+    the_page_comes_compressed_to_whoever_takes_it_so,
     task_types_tell_all_that_a_form_needs,
     the_short_form_starts_a_demo,
     stats_count_exactly,
@@ -103,6 +106,35 @@ async fn an_unknown_address_is_the_page_for_people_and_a_problem_for_programs(se
         ("POST", "/no/such/screen", browser),
     ] {
         service.call(method, path, headers, "").await.is_problem(404, "not_found", path);
+    }
+}
+
+async fn the_page_comes_compressed_to_whoever_takes_it_so(service: Service) {
+    for path in ["/", "/tasks", "/static/app.js"] {
+        let plain = service.get(path).await;
+        assert!(plain.header("content-encoding").is_empty(), "{path}");
+        for taken in ["gzip", "deflate, gzip, br", "gzip;q=0.5"] {
+            let packed = service.call("GET", path, &[("accept-encoding", taken)], "").await;
+            assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"), "{path}: {taken}");
+            let mut text = Vec::new();
+            GzDecoder::new(&packed.body[..]).read_to_end(&mut text).unwrap();
+            assert!(
+                text == plain.body
+                    && packed.body.len() * 2 < plain.body.len()
+                    && packed.header("etag") != plain.header("etag")
+            );
+            assert!(packed.headers.get_all("vary").iter().any(|vary| vary == "accept-encoding"), "{path}");
+            let known = [("accept-encoding", taken), ("if-none-match", packed.header("etag"))];
+            assert_eq!(service.call("GET", path, &known, "").await.status, 304);
+        }
+        for refused in ["identity", "gzip;q=0", "br, gzip; q=0.0"] {
+            let answer = service.call("GET", path, &[("accept-encoding", refused)], "").await;
+            assert_eq!(
+                (answer.header("etag"), answer.body.len()),
+                (plain.header("etag"), plain.body.len()),
+                "{refused}"
+            );
+        }
     }
 }
 
