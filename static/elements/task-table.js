@@ -148,7 +148,7 @@ function makeRow(task) {
 function updateRow({ parts }, task) {
   const last = parts.task;
   parts.task = task;
-  if (last === task && task.status !== "RUNNING") return; // a 304: nothing moved but the clock
+  if (last?.version === task.version && last.phase === task.phase && task.status !== "RUNNING") return; // nothing moved but the clock
   parts.status.show(task.status, task.phase);
   setText(parts.name, title(task));
   setText(parts.ident, task.name ? "" : shortId(task.id));
