@@ -205,11 +205,13 @@ fn headings(text: &str) -> BTreeSet<String> {
     heads.map(anchor).collect()
 }
 
-/// Every function below `tests/it`, with the topic it stands in: its file, or that file's folder.
+/// Every function of the tests, with the topic it stands in: below `tests/it` its file, or that file's folder;
+/// else `browser`.
 fn tests() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
-    for (path, text) in rust_files(Path::new("tests/it")) {
-        let topic = path.strip_prefix(rooted(Path::new("tests/it"))).expect("it lies there");
+    for (path, text) in rust_files(Path::new("tests")) {
+        let topic = path.strip_prefix(rooted(Path::new("tests"))).expect("it lies there");
+        let topic = topic.strip_prefix("it").unwrap_or(topic);
         let topic = topic.components().next().expect("it has a name").as_os_str().to_string_lossy();
         let names = text.split("fn ").skip(1).filter_map(|rest| Some(rest.split_once('(')?.0.to_owned()));
         found.extend(names.map(|name| (topic.trim_end_matches(".rs").to_owned(), name)));

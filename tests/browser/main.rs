@@ -1,0 +1,14 @@
+//! Table of contents: the page in a real browser, on real nodes. `tests/browser/run` runs them.
+#![allow(clippy::print_stdout)] // figures, for whoever runs a test to see them
+
+mod support;
+
+mod budget; // what the page may cost
+mod checks; // that what must not happen would be seen
+mod flows; // submit, watch, cancel, retry, filter, detail, approve
+mod hostile; // texts that want to be more than text
+mod keyboard; // all of it without a mouse
+mod offline; // a server that goes away and comes back
+mod owners; // two people who never see each other
+mod screens; // every screen, light and dark, wide and narrow
+mod vendored; // what is not ours

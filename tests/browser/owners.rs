@@ -1,0 +1,87 @@
+//! Two people with keys of two owners, and one who stays while the key is taken away.
+
+use crate::support::on_both_databases;
+use crate::support::page::Page;
+use crate::support::protocol::PATIENCE;
+use crate::support::stage::{Stage, endless, noop};
+use serde_json::{Value, json};
+
+on_both_databases![Stage: two_clients_never_see_each_other];
+
+async fn two_clients_never_see_each_other(mut stage: Stage) {
+    let admin = key(&stage, None, "admin", "ops").await;
+    let keys = [key(&stage, Some(&admin), "submit", "anna").await, key(&stage, Some(&admin), "submit", "bert").await];
+    let bert = stage.chromium.window(&stage.node.url).await;
+    let mut pages = [stage.page, bert];
+    for (page, key) in pages.iter_mut().zip(&keys) {
+        page.expect("401"); // a browser says so of each
+        page.open("/tasks").await;
+        page.until("a key is asked for", "document.querySelector('#sign-in')?.open").await;
+        page.fill("Key", key).await;
+        page.click("#sign-in button", "Sign in").await;
+        page.sees("main .empty", "No tasks yet").await;
+        page.sees("#light-text", "Live").await;
+    }
+    let [anna, bert] = &mut pages;
+    let mut ids = Vec::new();
+    for (owner, key) in ["anna", "bert"].iter().zip(&keys) {
+        for task in [noop(&format!("{owner} ends")), endless(&format!("{owner} runs"))] {
+            let made = say(&stage.node.http, &stage.node.url, "/api/tasks/submit", key, task).await;
+            ids.push(made["id"].as_str().unwrap().to_owned());
+        }
+    }
+    // Each list fills by itself, with one's own.
+    for (owner, page) in [("anna", &mut *anna), ("bert", &mut *bert)] {
+        let rows = "JSON.stringify(all('task-table tbody td.task a span').map(words).sort())";
+        let own = json!([format!("{owner} ends"), format!("{owner} runs")]).to_string();
+        page.until("one's own tasks", &format!("{rows} === {}", json!(own))).await;
+    }
+    // Nor by another's address, in figures, in news, or in searches.
+    nothing_of(bert, "anna", "/").await;
+    nothing_of(bert, "anna", "/notifications").await;
+    nothing_of(bert, "anna", "/tasks?q=anna").await;
+    nothing_of(bert, "anna", "/approvals").await;
+    bert.go("/").await;
+    bert.until("one task each", "words(one('.counts [data-status=RUNNING] .figure')) === '1'").await;
+    bert.expect("404");
+    bert.open(&format!("/tasks/{}", ids[1])).await;
+    bert.sees("h1", "No such task").await;
+    anna.go(&format!("/tasks/{}", ids[1])).await;
+    anna.sees("h1", "anna runs").await;
+
+    // In bert's window anna signs in: nothing of bert is left.
+    bert.go("/settings").await;
+    bert.click("button", "Sign out").await;
+    bert.until("a key is asked for", "document.querySelector('#sign-in')?.open").await;
+    bert.fill("Key", &keys[0]).await;
+    bert.click("#sign-in button", "Sign in").await;
+    bert.until("signed in", "!document.querySelector('#sign-in')?.open && one('h1')").await;
+    nothing_of(bert, "bert", "/tasks").await;
+    bert.sees("task-table a", "anna runs").await;
+    for page in &mut pages {
+        page.clean().await;
+    }
+}
+
+/// Nothing on this screen says this name.
+async fn nothing_of(page: &mut Page, name: &str, path: &str) {
+    page.go(path).await;
+    let text = page
+        .js("return document.querySelector('main').textContent + document.querySelector('toast-area').textContent")
+        .await;
+    // What one searched for oneself stands there.
+    let text = text.as_str().unwrap().replace(&format!("search: {name}"), "");
+    assert!(!text.contains(name), "{path}: {text}");
+}
+
+async fn key(stage: &Stage, admin: Option<&str>, role: &str, owner: &str) -> String {
+    let body = json!({ "role": role, "owner": owner });
+    let made = say(&stage.node.http, &stage.node.url, "/api/keys", admin.unwrap_or_default(), body).await;
+    made["key"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+}
+
+async fn say(http: &reqwest::Client, url: &str, path: &str, key: &str, body: Value) -> Value {
+    let request = http.post(format!("{url}{path}")).json(&body).timeout(PATIENCE);
+    let request = if key.is_empty() { request } else { request.bearer_auth(key) };
+    request.send().await.unwrap().json().await.unwrap()
+}
