@@ -17,12 +17,13 @@ async fn every_screen_is_without_fault_in_the_dark() {
 
 async fn every_screen_is_without_fault(theme: &str) {
     let mut stage = Stage::sqlite().await;
+    let mut faults = Vec::new();
     let empty = ["/", "/tasks", "/approvals", "/notifications"]
         .map(|path| (format!("empty{}", path.replace('/', "-")), path.to_owned()));
     stage.page.theme(theme).await;
     for (name, path) in empty {
         stage.page.go(&path).await;
-        is_without_fault(&mut stage.page, theme, &name).await;
+        faults.extend(look(&mut stage.page, theme, &name).await);
     }
     let screens = populate(&stage).await;
     for (name, path) in screens {
@@ -30,11 +31,12 @@ async fn every_screen_is_without_fault(theme: &str) {
         if name.ends_with("artifacts") {
             stage.page.open_details().await; // with what is in the files
         }
-        is_without_fault(&mut stage.page, theme, &name).await;
+        faults.extend(look(&mut stage.page, theme, &name).await);
     }
     stage.page.expect("404");
     stage.page.go("/no/such/screen").await;
-    is_without_fault(&mut stage.page, theme, "missing").await;
+    faults.extend(look(&mut stage.page, theme, "missing").await);
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,16 +166,23 @@ async fn populate(stage: &Stage) -> Vec<(String, String)> {
     screens
 }
 
-/// What is seen now: axe-core finds nothing, it fits into 320 pixels and into 400 %, the browser says nothing against it.
 async fn is_without_fault(page: &mut Page, theme: &str, name: &str) {
+    let faults = look(page, theme, name).await;
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// What is wrong with what is seen now: axe-core finds something, it does not fit into 320 pixels or 400 %, or the
+/// browser says something against it. Leaves pictures of it.
+async fn look(page: &mut Page, theme: &str, name: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for (size, width) in [(DESK, "1280"), (PHONE, "320"), (ZOOMED, "zoomed")] {
         page.size(size).await;
         page.settled().await;
         let wide = page.js(TOO_WIDE).await;
-        if !wide.is_null() {
-            faults.push(format!("{width}: {wide}"));
-        }
+        faults.extend(wide.as_str().map(|wide| format!("{width}: {wide}")));
+        let cut = page.js(NOT_HELD).await;
+        faults
+            .extend(cut.as_array().unwrap().iter().map(|cut| format!("{width}: its words do not fit into it: {cut}")));
         page.picture(&format!("{name}-{theme}-{width}")).await;
         if width != "zoomed" {
             faults.extend(axe(page).await.into_iter().map(|fault| format!("{width}: {fault}")));
@@ -181,7 +190,8 @@ async fn is_without_fault(page: &mut Page, theme: &str, name: &str) {
     }
     page.size(DESK).await;
     faults.extend(page.faults().await);
-    assert!(faults.is_empty(), "{name} ({}) {theme}:\n{}", page.path().await, faults.join("\n"));
+    page.forget();
+    faults.into_iter().map(|fault| format!("{name}, {theme}: {fault}")).collect()
 }
 
 /// Whether the page scrolls sideways, and because of what.
@@ -190,6 +200,15 @@ pub const TOO_WIDE: &str = "
     if (page.scrollWidth <= page.clientWidth) return null;
     const far = [...document.body.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > page.clientWidth && !clipped(one));
     return `as wide as ${page.scrollWidth}: ${far.map((one) => one.outerHTML.slice(0, 160)).slice(-2).join(' ')}`;
+";
+
+/// The links and buttons whose words reach out of them, into what stands beside them.
+const NOT_HELD: &str = "
+    const reach = (one) => { const range = document.createRange(); range.selectNodeContents(one); return range.getBoundingClientRect() };
+    return all('nav a, button').filter((one) => one.getBoundingClientRect().width > 2 && getComputedStyle(one).overflowX === 'visible')
+        .filter((one) => ![...one.querySelectorAll(':not(svg, svg *)')].some((inner) => getComputedStyle(inner).overflowX !== 'visible'))
+        .filter((one) => reach(one).right > one.getBoundingClientRect().right + 1 || reach(one).left < one.getBoundingClientRect().left - 1)
+        .map((one) => one.outerHTML.slice(0, 160));
 ";
 
 /// What axe-core finds, in all its rules.

@@ -20,7 +20,7 @@ const PRELUDE: &str = "
 
 /// The screen is there, with all that it loads at first.
 const SETTLED: &str = "document.readyState === 'complete' && one('main h1') \
-    && !document.querySelector('main :is(.skeleton, .unknown)')";
+    && !all('main :is(.skeleton, .unknown)').length";
 
 /// How wide, how high, and how many dots a pixel has.
 #[derive(Debug, Clone, Copy)]
