@@ -18,6 +18,7 @@ async fn a_server_that_is_away_is_said_so_and_what_it_did_is_there_once_it_is_ba
     // A browser says of each call that it did not get through.
     page.expect("net::ERR_");
     page.expect("WebSocket connection to");
+    page.expect("503"); // while it starts
     let port: u16 = stage.node.url.rsplit(':').next().unwrap().parse().unwrap();
     stage.node.signal("KILL");
     stage.node.ended(PATIENCE).await;
