@@ -159,6 +159,9 @@ async fn populate(stage: &Stage) -> Vec<(String, String)> {
         ("approvals", "/approvals"),
         ("notifications", "/notifications"),
         ("notifications-unread", "/notifications?unread=true"),
+        ("metrics", "/insights"),
+        ("activity", "/activity"),
+        ("realtime", "/docs/realtime"),
         ("settings", "/settings"),
         ("docs", "/docs"),
     ];

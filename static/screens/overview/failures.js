@@ -45,7 +45,8 @@ export function failures({ signal }) {
     const words = h("span");
     const latest = time(null, "the last ");
     const types = h("span", { class: "muted" });
-    const retry = button("", "retry", async () => (await bulk("retry", group.tasks)) && polling.now(), { class: "button small", "aria-label": `Retry all with ${code}` });
+    const retry = button("", "retry", async () => (await bulk("retry", group.tasks)) && polling.now(), { class: "button small" });
+    retry.append(h("span", { class: "sr" }, ` with ${code}`));
     const row = h(
       "li",
       null,
