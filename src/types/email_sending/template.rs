@@ -9,6 +9,10 @@ use std::io;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// So many steps are enough for a text of that length, and soon at their end.
 const FUEL: u64 = 1_000_000;
+/// More characters within one pair of braces are a program: they are read by a parser that goes as deep as they do.
+const MAX_CODE_CHARS: usize = 500;
+/// More `if` and `elif` within each other are one too.
+const MAX_DEPTH: usize = 100;
 /// The tags there are. Loops and includes are a program's, not a letter's.
 const TAGS: [&str; 4] = ["if", "elif", "else", "endif"];
 /// The filters there are.
@@ -90,8 +94,8 @@ impl io::Write for Bounded {
 
 /// Whether a template holds nothing but what stands above: no arithmetic, no calls but filters', no loops.
 fn plain(text: &str) -> Result<(), String> {
-    let mut rest = text;
-    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
+    let (mut rest, mut depth) = (text, Vec::new());
+    while let Some(at) = opening(rest) {
         let (open, after) = rest[at..].split_at(2);
         let close = match open {
             "{{" => "}}",
@@ -104,6 +108,18 @@ fn plain(text: &str) -> Result<(), String> {
         if open == "{%" && !TAGS.contains(&word) {
             return Err(format!("has a tag that is not taken: there are {}", TAGS.join(", ")));
         }
+        if code.chars().nth(MAX_CODE_CHARS).is_some() {
+            return Err(format!("has more than {MAX_CODE_CHARS} characters within one pair of braces"));
+        }
+        match (open, word, depth.last_mut()) {
+            ("{%", "if", _) => depth.push(1),
+            ("{%", "elif", Some(chain)) => *chain += 1,
+            ("{%", "endif", _) => drop(depth.pop()),
+            _ => {}
+        }
+        if depth.iter().sum::<usize>() > MAX_DEPTH {
+            return Err(format!("has more than {MAX_DEPTH} if and elif within each other"));
+        }
         if code.is_empty() {
             return Err("has braces with nothing in them: write {{column}}".to_owned());
         }
@@ -113,6 +129,12 @@ fn plain(text: &str) -> Result<(), String> {
         rest = &after[inside.len() + 2..];
     }
     Ok(())
+}
+
+/// Where the next braces open that mean something.
+fn opening(text: &str) -> Option<usize> {
+    let next = |at: usize| text.as_bytes().get(at + 1).is_some_and(|next| b"{%#".contains(next));
+    text.match_indices('{').map(|(at, _)| at).find(|at| next(*at))
 }
 
 /// What stands before `close`, which does not count within quotes.
@@ -223,6 +245,31 @@ mod tests {
         ] {
             assert!(render("body", text, &[("name", "Ann")]).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn however_deep_or_long_a_template_is_it_is_judged_at_once() {
+        let began = std::time::Instant::now();
+        for (before, within, after) in [
+            ("{% if ", "not ", "city %}x{% endif %}"),
+            ("{% if ", "city == ", "city %}x{% endif %}"),
+            ("{{", "(", "city"),
+            ("{{city", "|upper", "}}"),
+            ("{{city", "|default(city", "}}"),
+            ("", "{% if city %}", "{% endif %}"),
+            ("{% if city %}", "{% elif city %}x", "{% endif %}"),
+            ("{% if city %}", "{% else %}{% if city %}", "{% endif %}"),
+            ("{{", "{", "city}}"),
+        ] {
+            let text = format!("{before}{}{after}", within.repeat(500_000 / within.len()));
+            assert!(render("body", &text, &[("city", "Rome")]).is_err(), "{before}{within}…{after}");
+        }
+        assert_eq!(render("body", &"{{city}}".repeat(60_000), &[("city", "Rome")]).unwrap().len(), 240_000);
+        let deep = format!("{}x{}", "{% if city %}".repeat(30), "{% endif %}".repeat(30));
+        assert_eq!(render("body", &deep, &[("city", "Rome")]).unwrap(), "x");
+        let chain = format!("{{% if city == \"\" %}}{}{{% endif %}}", "{% elif city %}x".repeat(99));
+        assert_eq!(render("body", &chain, &[("city", "Rome")]).unwrap(), "x");
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -41,6 +41,8 @@ async fn each_bad_mailing_is_refused_at_its_member_and_adds_nothing(service: Ser
         (json!({ "body": "{{secret}}" }), "/body"),
         (json!({ "body": "{% for a in name %}{% endfor %}" }), "/body"),
         (json!({ "html": "{{ name|safe }}" }), "/html"),
+        (json!({ "body": format!("{{% if {}name %}}{{% endif %}}", "not ".repeat(100_000)) }), "/body"),
+        (json!({ "body": "{% if name %}".repeat(30_000) }), "/body"),
         (json!({ "from_name": "x\r\nBcc: y@z.org" }), "/from_name"),
         (json!({ "reply_to": "x@y.org\r\nBcc: y@z.org" }), "/reply_to"),
         (json!({ "in_reply_to": "<a@b.org>\r\nBcc: y@z.org" }), "/in_reply_to"),
