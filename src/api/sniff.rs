@@ -12,12 +12,20 @@ const TEXTUAL: [&str; 6] = [
     "application/yaml",
 ];
 
+/// What a file may be that looks like text. Of anything else two or three letters are no proof: `BMI,age` begins a
+/// table and no picture.
+const IN_TEXT: [&str; 6] =
+    ["application/pdf", "application/postscript", "application/rtf", "text/html", "text/xml", "text/x-shellscript"];
+
 /// The media type of a file with this beginning, declared as `declared` (in lower case, without
 /// parameters). 415 where the two contradict each other.
 pub fn content_type(declared: Option<&str>, head: &[u8]) -> Result<String> {
-    let found = infer::get(head);
     let textual = |media: &str| media.starts_with("text/") || TEXTUAL.contains(&media);
     let declared = declared.filter(|media| !media.is_empty() && *media != "application/octet-stream");
+    let is_named = |found: &infer::Type| {
+        declared.is_some_and(|media| media.starts_with("image/")) || IN_TEXT.contains(&found.mime_type())
+    };
+    let found = infer::get(head).filter(|found| !is_text(head) || is_named(found));
     if let Some(declared) = declared {
         let contradicted = match found {
             Some(found) if textual(declared) => !textual(found.mime_type()),
@@ -78,6 +86,20 @@ mod tests {
         ] {
             let refused = content_type(Some(declared), head);
             assert_eq!(refused.unwrap_err().code(), Code::UnsupportedMediaType, "{declared}");
+        }
+    }
+
+    #[test]
+    fn a_table_whose_first_letters_begin_other_files_too_is_a_table() {
+        for text in
+            ["BMI,age\n21.5,30\n", "MZ,a\n", "ID3,b\n", "BZh1,c\n", "GIF,d\n", "SQLite,e\n", "OggS,f\n", "FWS\n"]
+        {
+            assert_eq!(content_type(Some("text/csv"), text.as_bytes()).unwrap(), "text/csv", "{text}");
+            assert_eq!(content_type(None, text.as_bytes()).unwrap(), "text/plain", "{text}");
+        }
+        for (head, found) in [(&b"BM\x3a\0\0\0"[..], "image/bmp"), (b"%PDF-1.7\n", "application/pdf")] {
+            assert_eq!(content_type(None, head).unwrap(), found);
+            assert!(content_type(Some("text/csv"), head).is_err());
         }
     }
 
