@@ -11,6 +11,7 @@ mod growing;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use crate::{disk, fault};
 use bytes::Bytes;
@@ -67,6 +68,9 @@ pub enum Error {
     /// No such file.
     #[error("no such file")]
     NotFound,
+    /// It is there, and is not what was kept.
+    #[error("the file is not what was kept")]
+    Changed,
     /// The store cannot be reached, or refuses to do it; the text is for the log, not for a client.
     #[error("the file store is away or refuses: {0}")]
     Away(String),
@@ -202,6 +206,12 @@ impl Files {
 }
 
 impl Reader {
+    /// The same for a file that is read from its beginning, of so many bytes with that SHA-256: it ends with
+    /// [`Error::Changed`] where it is another one.
+    pub fn whole(self, bytes: u64, sha256: &str) -> Reader {
+        Reader { inner: Box::new(whole::Whole::new(self, bytes, sha256.to_owned())) }
+    }
+
     /// The content as chunks, for a body.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
         ReaderStream::with_capacity(self.inner, READ_BYTES)
@@ -328,7 +338,10 @@ impl From<fault::Failure> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
-        of_cause(&error)
+        match error.get_ref() {
+            Some(inner) if inner.is::<whole::Changed>() => Error::Changed,
+            _ => of_cause(&error),
+        }
     }
 }
 

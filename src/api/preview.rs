@@ -123,7 +123,7 @@ async fn of_artifact(
     query::none(&uri)?;
     let kept = artifacts::find(&api, &caller, &id, &name).await?;
     let (bytes, sha256) = (kept.bytes as u64, kept.sha256);
-    let file = Input::new(Uuid::nil(), kept.name, bytes, kept.content_type, kept.location);
+    let file = Input::new(Uuid::nil(), kept.name, bytes, kept.content_type, sha256.clone(), kept.location);
     answer(&api, &headers, &sha256, &file, Code::ArtifactNotFound).await
 }
 
@@ -145,8 +145,9 @@ async fn of_upload(
 ) -> Result<Response> {
     query::none(&uri)?;
     let kept = api.queue.file(&caller.scope, files::file_id(&id)?).await?;
-    let file = Input::new(kept.id, kept.name, kept.bytes as u64, kept.content_type, kept.location);
-    answer(&api, &headers, &kept.sha256, &file, Code::FileNotFound).await
+    let (bytes, sha256) = (kept.bytes as u64, kept.sha256);
+    let file = Input::new(kept.id, kept.name, bytes, kept.content_type, sha256.clone(), kept.location);
+    answer(&api, &headers, &sha256, &file, Code::FileNotFound).await
 }
 
 /// The look, or 304 where the caller has it; as safe to open as the file itself.

@@ -110,7 +110,7 @@ impl Queue {
         let ids: Vec<Uuid> = checked.files.iter().map(|(_, id)| *id).collect();
         let files = self.inner.store.files(&Scope::Owner(task.owner.clone()), &ids).await?;
         let input = |file: crate::store::File| {
-            Input::new(file.id, file.name, file.bytes as u64, file.content_type, file.location)
+            Input::new(file.id, file.name, file.bytes as u64, file.content_type, file.sha256, file.location)
         };
         Ok(files.into_iter().map(input).collect())
     }

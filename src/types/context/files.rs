@@ -14,6 +14,7 @@ impl From<files::Error> for Failure {
         match error {
             files::Error::Full => Failure::retry("storage_full", "the file store has no space left"),
             files::Error::NotFound => Failure::fatal("file_not_found", "the file is no longer there"),
+            files::Error::Changed => Failure::fatal("file_changed", "the file is not what was uploaded"),
             files::Error::Away(_) => Failure::retry("storage_failed", "the file store is away or refuses"),
             files::Error::Other(_) => Failure::retry("storage_failed", "the file store failed"),
         }
@@ -31,18 +32,23 @@ pub struct Input {
     pub bytes: u64,
     /// Its media type, by its first bytes.
     pub content_type: String,
+    /// Of all of it.
+    sha256: Option<String>,
     location: String,
 }
 
 impl Input {
-    /// An upload kept at `location`.
-    pub fn new(id: Uuid, name: String, bytes: u64, content_type: String, location: String) -> Input {
-        Input { id, name, bytes, content_type, location }
+    /// An upload kept at `location`, with that SHA-256 in lower-case hex.
+    pub fn new(id: Uuid, name: String, bytes: u64, content_type: String, sha256: String, location: String) -> Input {
+        Input { id, name, bytes, content_type, sha256: Some(sha256), location }
     }
 
     /// Its beginning, of at most so many bytes.
     pub fn beginning(&self, bytes: u64) -> Input {
-        Input { bytes: self.bytes.min(bytes), ..self.clone() }
+        match bytes < self.bytes {
+            true => Input { bytes, sha256: None, ..self.clone() },
+            false => self.clone(),
+        }
     }
 }
 
@@ -63,9 +69,14 @@ impl Context {
         found.ok_or_else(|| Failure::fatal("file_not_found", "the file is no longer there"))
     }
 
-    /// An upload's content from `offset` on, as a stream to read; never whole in memory.
+    /// An upload's content from `offset` on, as a stream to read; never whole in memory. Read from its beginning it
+    /// ends with an error, fatal `file_changed`, where it is not what was uploaded.
     pub async fn read(&self, input: &Input, offset: u64) -> Result<Reader, Failure> {
-        Ok(self.inner.given.files.read(&input.location, offset..input.bytes).await?)
+        let content = self.inner.given.files.read(&input.location, offset..input.bytes).await?;
+        Ok(match &input.sha256 {
+            Some(sha256) if offset == 0 => content.whole(input.bytes, sha256),
+            _ => content,
+        })
     }
 
     /// Begins a file. It becomes an artifact only if it is [kept](Output::keep) and the attempt

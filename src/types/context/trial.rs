@@ -43,17 +43,18 @@ impl Trial {
 
     pub async fn upload(&mut self, name: &str, content: &[u8]) -> Uuid {
         let id = Uuid::now_v7();
-        self.replace(id, content).await;
+        let sha256 = self.replace(id, content).await;
         let (location, bytes) = (format!("uploads/{id}"), content.len() as u64);
-        self.inputs.push(Input::new(id, name.to_owned(), bytes, "application/octet-stream".to_owned(), location));
+        let content_type = "application/octet-stream".to_owned();
+        self.inputs.push(Input::new(id, name.to_owned(), bytes, content_type, sha256, location));
         id
     }
 
-    /// Puts other content in an upload's place.
-    pub async fn replace(&self, id: Uuid, content: &[u8]) {
+    /// Puts other content in an upload's place; answers its hash.
+    pub async fn replace(&self, id: Uuid, content: &[u8]) -> String {
         let mut writer = self.files.create(&format!("uploads/{id}")).await.unwrap();
         writer.write_all(content).await.unwrap();
-        writer.finish().await.unwrap();
+        writer.finish().await.unwrap().sha256
     }
 
     /// The next attempt's lease is lost once it has saved so often, as if its node were killed.

@@ -230,6 +230,7 @@ async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> 
     let file = match own.file_id {
         Some(id) => {
             let input = ctx.input(id)?;
+            table::is_text(input)?;
             Some((ctx.read(input, offset).await?, input.bytes))
         }
         None => None,

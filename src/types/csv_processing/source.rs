@@ -9,6 +9,9 @@ use std::io::Read;
 /// How much is read at once; between two reads the task may be stopped and tells its progress.
 const BLOCK_BYTES: usize = 256 * 1024;
 
+/// The byte order marks of UTF-32, which nothing on the web reads.
+const UTF_32: [[u8; 4]; 2] = [[0xff, 0xfe, 0, 0], [0, 0, 0xfe, 0xff]];
+
 /// A source of UTF-8, or of bytes that claim to be.
 pub struct Source<'a> {
     input: Box<dyn Read + 'a>,
@@ -52,6 +55,9 @@ impl<'a> Source<'a> {
     ) -> Result<Source<'a>, Failure> {
         let mut source = Source::new(input, total, encoding.unwrap_or(UTF_8), encoding.is_none(), ctx);
         source.read_block()?;
+        if encoding.is_none() && UTF_32.iter().any(|mark| source.raw.starts_with(mark)) {
+            return Err(Failure::fatal("encoding", "the file is UTF-32, which is not read: save it as UTF-8"));
+        }
         let mark = match Encoding::for_bom(&source.raw) {
             Some((marked, mark)) => {
                 (source.encoding, source.guessed) = (marked, false);

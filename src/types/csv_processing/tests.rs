@@ -102,6 +102,13 @@ async fn line_ends_delimiters_and_byte_order_marks_are_understood() {
 }
 
 #[tokio::test]
+async fn what_is_no_text_that_is_read_is_told() {
+    for mark in [b"\xff\xfe\0\0a\0\0\0", b"\0\0\xfe\xff\0\0\0a"] {
+        assert_eq!(run_file(mark, json!({})).await.code(), "encoding");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_utf8_is_read_as_windows_1252_and_told() {
     let result = result_of(b"name\nZo\xeb\nZo\xc3\xab\n", json!({})).await;
     assert_eq!((&result["encoding"], &result["columns"][0]["distinct"]), (&json!("windows-1252"), &json!(1)));

@@ -9,6 +9,7 @@ use super::smtp::{Answer, Fault, Smtp};
 use super::template::Templates;
 use crate::files;
 use crate::task::text::escaped;
+use crate::types::csv_processing::table;
 use crate::types::{Context, Failure, Level};
 use lettre::Message;
 use lettre::message::header::ContentType;
@@ -76,6 +77,7 @@ async fn recipients(own: &Own, templates: &Templates<'_>, ctx: &Context) -> Resu
     }
     let file = own.file_id.ok_or_else(|| Failure::fatal("invalid_params", "there are no recipients"))?;
     let input = ctx.input(file)?;
+    table::is_text(input)?;
     let (bytes, reader, wanted) = (input.bytes, ctx.read(input, 0).await?, own.columns(templates));
     ctx.blocking(move |ctx| Recipients::of_table(Box::new(reader.into_blocking()), bytes, &wanted, ctx)).await
 }

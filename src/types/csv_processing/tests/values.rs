@@ -136,3 +136,14 @@ async fn a_file_that_became_shorter_fails() {
     trial.replace(id, b"a\n1\n").await;
     assert_eq!(trial.run(CsvProcessing, json!({ "file_id": id })).await.code(), "file_changed");
 }
+
+#[tokio::test]
+async fn a_file_that_became_another_fails_and_one_of_which_enough_was_read_does_not() {
+    let mut trial = Trial::new();
+    let id = trial.upload("table.csv", "a\n1\n".repeat(200_000).as_bytes()).await;
+    trial.replace(id, "a\n2\n".repeat(200_000).as_bytes()).await;
+    assert_eq!(trial.run(CsvProcessing, json!({ "file_id": id })).await.code(), "file_changed");
+    assert_eq!(trial.run(CsvProcessing, json!({ "file_id": id, "limit": 1 })).await.result()["rows"], 1);
+    trial.delete(&format!("uploads/{id}")).await;
+    assert_eq!(trial.run(CsvProcessing, json!({ "file_id": id })).await.code(), "file_not_found");
+}
