@@ -1,6 +1,7 @@
 //! GIFs that move.
 
 use super::params::Format;
+use super::parts::gif_frames;
 use super::picture::{Refused, refused};
 use super::shape::Turn;
 use super::work::{Job, Piece};
@@ -17,14 +18,11 @@ const MAX_PIXELS: u64 = 50_000_000;
 /// From 1, the best colours, to 30, the quickest.
 const SPEED: i32 = 10;
 
-/// Whether there is more than one picture in it.
-pub fn moves(file: &Bytes) -> bool {
-    let Ok(decoder) = GifDecoder::new(Cursor::new(file.clone())) else { return false };
-    decoder.into_frames().take(2).filter(Result::is_ok).count() > 1
-}
-
 /// Resizes each frame, one at a time in memory, for each of the job's shapes. It then goes on for ever.
 pub fn resize(file: &Bytes, job: &Job, mark: Option<&DynamicImage>) -> Result<(Vec<Piece>, Vec<Vec<u8>>), Refused> {
+    if gif_frames(file) > MAX_FRAMES {
+        return Err(too_large());
+    }
     let (mut pieces, mut files) = (Vec::new(), Vec::new());
     for at in 0..job.shapes.len() {
         let (piece, file) = one(file, job, mark, at)?;
@@ -48,16 +46,17 @@ fn one(file: &Bytes, job: &Job, mark: Option<&DynamicImage>, at: usize) -> Resul
         size = (smaller.width(), smaller.height());
         pixels += u64::from(size.0) * u64::from(size.1);
         if count >= MAX_FRAMES || pixels > MAX_PIXELS {
-            return Err(refused(
-                "too_large",
-                "it has more than 100 frames, or more than 50 million pixels in all of them",
-            ));
+            return Err(too_large());
         }
         encoder.encode_frame(Frame::from_parts(smaller.into_rgba8(), 0, 0, delay)).map_err(unencodable)?;
     }
     drop(encoder);
     let (width, height) = size;
     Ok((Piece { width, height, format: Format::Gif, bytes: written.len() as u64 }, written))
+}
+
+fn too_large() -> Refused {
+    refused("too_large", "it has more than 100 frames, or more than 50 million pixels in all of them")
 }
 
 fn damaged(_: ImageError) -> Refused {
@@ -106,6 +105,21 @@ mod tests {
     fn more_than_a_hundred_frames_are_refused_and_one_does_not_move() {
         assert_eq!(resize(&gif(101), &job(), None).err().unwrap().code, "too_large");
         assert!(resize(&gif(100), &job(), None).is_ok());
-        assert_eq!((moves(&gif(1)), moves(&gif(2)), moves(&gif(2).slice(..30))), (false, true, false));
+        assert_eq!((gif_frames(&gif(1)), gif_frames(&gif(2)), gif_frames(&gif(2).slice(..30))), (1, 2, 1));
+    }
+
+    #[test]
+    fn a_small_file_of_large_and_many_frames_is_refused_at_once() {
+        let began = std::time::Instant::now();
+        let one = [&b"\x2c\0\0\0\0\x58\x1b\x58\x1b\0"[..], b"\x02\x02\x44\x01\0"].concat();
+        let file = [&b"GIF89a\x58\x1b\x58\x1b\0\0\0"[..], &one.repeat(10_000), b"\x3b"].concat();
+        assert_eq!(resize(&file.into(), &job(), None).err().unwrap().code, "too_large");
+        assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_frame_that_is_damaged_is_not_left_out_in_silence() {
+        let whole = gif(2);
+        assert_eq!(resize(&whole.slice(..whole.len() - 20), &job(), None).err().unwrap().code, "undecodable");
     }
 }

@@ -4,7 +4,8 @@ use image::DynamicImage;
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
 /// Why colours are as they were.
-const UNREADABLE: &str = "its colour profile cannot be read: the colours are left as they are";
+/// Said where the profile of a picture is none.
+pub const UNREADABLE: &str = "its colour profile cannot be read: the colours are left as they are";
 const OF_ANOTHER_KIND: &str = "its colour profile is not one of red, green and blue: the colours are left as they are";
 
 /// Whether this profile is for pixels of this kind, so that it may go with them.

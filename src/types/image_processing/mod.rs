@@ -11,6 +11,7 @@ mod keep;
 pub mod look;
 mod own;
 mod params;
+mod parts;
 mod picture;
 mod pictures;
 mod serve;

@@ -2,6 +2,7 @@
 
 use super::encode::eight_bits;
 use super::jpeg;
+use super::parts::{self, Parts};
 use bytes::Bytes;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -32,6 +33,7 @@ pub struct Opened {
     file: Bytes,
     format: ImageFormat,
     noted: Orientation,
+    parts: Parts,
 }
 
 /// A decoded picture, as it lies in its file.
@@ -50,6 +52,8 @@ pub struct Picture {
     pub exif: Option<Vec<u8>>,
     /// Its colour profile.
     pub profile: Option<Vec<u8>>,
+    /// Whether it has one that could not be read.
+    pub has_lost_profile: bool,
 }
 
 impl Opened {
@@ -63,9 +67,14 @@ impl Opened {
         self.decoder.dimensions()
     }
 
-    /// Whether it may move.
+    /// Whether it is a GIF.
     pub fn is_gif(&self) -> bool {
         self.format == ImageFormat::Gif
+    }
+
+    /// What its file holds beside its first picture.
+    pub fn parts(&self) -> Parts {
+        self.parts
     }
 
     /// How it is to be turned to be upright.
@@ -125,24 +134,26 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
         return Err(refused("undecodable", "the picture has no pixels"));
     }
     let noted = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(Opened { decoder: Box::new(decoder), file, format, noted })
+    let parts = parts::look(&file, format)?;
+    Ok(Opened { decoder: Box::new(decoder), file, format, noted, parts })
 }
 
 fn decode_unguarded(opened: Opened, times: f64) -> Result<Picture, Refused> {
-    let Opened { mut decoder, file, format, noted } = opened;
+    let Opened { mut decoder, file, format, noted, parts } = opened;
     let (profile, exif) = (decoder.icc_profile().ok().flatten(), decoder.exif_metadata().ok().flatten());
+    let has_lost_profile = parts.profile && profile.is_none();
     let (size, kind) = (decoder.dimensions(), decoder.color_type());
     if format == ImageFormat::Jpeg
         && let Some((pixels, shrunk)) = jpeg::decode_smaller(&file, size, kind, times)
     {
-        return Ok(Picture { pixels, size, shrunk, format, noted, exif, profile });
+        return Ok(Picture { pixels, size, shrunk, format, noted, exif, profile, has_lost_profile });
     }
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     // Floating-point pixels only come out of TIFF; nothing we write holds them.
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
         pixels = eight_bits(pixels);
     }
-    Ok(Picture { pixels, size, shrunk: 1, format, noted, exif, profile })
+    Ok(Picture { pixels, size, shrunk: 1, format, noted, exif, profile, has_lost_profile })
 }
 
 fn undecodable(error: ImageError) -> Refused {

@@ -132,9 +132,9 @@ impl Begun {
 
     fn make_unguarded(self) -> Result<(Made, Vec<Vec<u8>>), Refused> {
         let Begun { opened, file, job, mark, .. } = self;
-        let moves = opened.is_gif() && animation::moves(&file);
+        let parts = opened.parts();
         let (mark, bytes) = (mark.as_ref(), file.len() as u64);
-        if moves && job.all_frames {
+        if parts.moves && opened.is_gif() && job.all_frames {
             let (width, height) = opened.size();
             let original = Original { width, height, format: "gif".to_owned(), bytes };
             let (pieces, files) = animation::resize(&file, &job, mark)?;
@@ -147,8 +147,11 @@ impl Begun {
         let (width, height) = Turn::new(picture.noted, 0).size(picture.size);
         let original = Original { width, height, format: word, bytes };
         let mut made = Made { original, pieces: Vec::new(), notes: Vec::new() };
-        if moves {
+        if parts.moves {
             made.notes.push("it moves: its first picture was taken".to_owned());
+        }
+        if parts.pages {
+            made.notes.push("it has several pages: the first was taken".to_owned());
         }
         let mut files = Vec::new();
         for shape in &job.shapes {
@@ -190,6 +193,9 @@ fn write(
             pixels = converted;
             why.into_iter().for_each(&mut note);
         }
+    }
+    if picture.has_lost_profile {
+        note(colour::UNREADABLE);
     }
     pixels = job.finish(pixels, mark)?;
     match &picture.exif {

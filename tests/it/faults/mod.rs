@@ -2,6 +2,7 @@
 
 mod bucket; // files on S3, and what its server may do
 mod disk; // disks that are full
+mod hostile; // files and templates that do harm, one by one
 mod io; // disks that fail, at each call
 mod log; // SQLite's log while a reader holds it up
 mod pictures; // pictures that do harm, and the processes that work on them
