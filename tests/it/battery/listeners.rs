@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 on_both_databases!(Place: every_socket_hears_all_of_its_own_and_nothing_else_however_often_it_goes);
 
@@ -128,13 +129,23 @@ fn client(owner: &str, n: usize) -> String {
     format!("{owner}-{n}")
 }
 
+/// Asks as clients are told to: again where the answer is 503, a POST by the same Idempotency-Key.
 async fn call(node: &Node, key: &str, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let request = node.http.request(method.parse().unwrap(), format!("{}{path}", node.url)).bearer_auth(key);
-    let request = if let Some(body) = body { request.json(body) } else { request };
-    let answer = request.send().await.unwrap();
-    // A cancel may come after the end.
-    assert!(answer.status().is_success() || answer.status() == 409, "{method} {path}: {answer:?}");
-    answer.json().await.unwrap()
+    let (once, until) = (Uuid::new_v4().to_string(), Instant::now() + PATIENCE);
+    loop {
+        let request = node.http.request(method.parse().unwrap(), format!("{}{path}", node.url)).bearer_auth(key);
+        let request = if let Some(body) = body { request.json(body).header("idempotency-key", &once) } else { request };
+        let answer = request.send().await.unwrap();
+        // 409 to a POST: the first of its key is still on its way.
+        let again = answer.status() == 503 || (body.is_some() && answer.status() == 409);
+        if again && Instant::now() < until {
+            sleep(Duration::from_millis(200)).await;
+            continue;
+        }
+        // A cancel may come after the end.
+        assert!(answer.status().is_success() || answer.status() == 409, "{method} {path}: {answer:?}");
+        return answer.json().await.unwrap();
+    }
 }
 
 /// The whole change log.
