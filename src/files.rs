@@ -319,6 +319,12 @@ fn absent_is_deleted(done: Result<(), object_store::Error>) -> Result<(), Error>
     }
 }
 
+/// Whether a media type, in lower case and without parameters, is one of text.
+pub fn is_text_type(media: &str) -> bool {
+    const OTHERS: [&str; 6] = ["json", "csv", "x-ndjson", "ndjson", "xml", "yaml"];
+    media.starts_with("text/") || media.strip_prefix("application/").is_some_and(|rest| OTHERS.contains(&rest))
+}
+
 /// Bytes as lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

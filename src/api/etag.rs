@@ -19,10 +19,10 @@ pub fn matches(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 /// JSON under its tag, or 304 where the caller has it.
-pub fn json(headers: &HeaderMap, tag: &str, body: String) -> Response {
+pub fn json(headers: &HeaderMap, tag: &str, body: impl Into<Body>) -> Response {
     let mut response = match matches(headers, tag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => super::json_response(StatusCode::OK, Body::from(body)),
+        false => super::json_response(StatusCode::OK, body.into()),
     };
     set(&mut response, tag);
     response

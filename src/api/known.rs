@@ -5,12 +5,12 @@
 //! stamp has the same answer, whichever node wrote last, and costs a look at the stamp, which many
 //! callers share.
 
-use super::{Api, etag, json_response};
+use super::{Api, etag};
 use crate::store::Stamp;
 use crate::task::{Scope, Status, Task, Time};
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::Response;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -66,11 +66,7 @@ pub struct Given {
 impl Given {
     /// 304 without a body for a caller that has it.
     pub fn response(self, headers: &HeaderMap) -> Response {
-        let mut response = match etag::matches(headers, &self.tag) {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => json_response(StatusCode::OK, Body::from(self.body)),
-        };
-        etag::set(&mut response, &self.tag);
+        let mut response = etag::json(headers, &self.tag, self.body);
         if let Some(link) = self.link {
             response.headers_mut().insert(header::LINK, link);
         }

@@ -1,16 +1,7 @@
 //! What a file is, by its first bytes; what its sender calls it is only believed of text.
 
 use super::problem::{Code, Problem, Result};
-
-/// What text may call itself.
-const TEXTUAL: [&str; 6] = [
-    "application/json",
-    "application/csv",
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/xml",
-    "application/yaml",
-];
+use crate::files::is_text_type;
 
 /// What a file may be that looks like text. Of anything else two or three letters are no proof: `BMI,age` begins a
 /// table and no picture.
@@ -20,7 +11,6 @@ const IN_TEXT: [&str; 6] =
 /// The media type of a file with this beginning, declared as `declared` (in lower case, without
 /// parameters). 415 where the two contradict each other.
 pub fn content_type(declared: Option<&str>, head: &[u8]) -> Result<String> {
-    let textual = |media: &str| media.starts_with("text/") || TEXTUAL.contains(&media);
     let declared = declared.filter(|media| !media.is_empty() && *media != "application/octet-stream");
     let is_named = |found: &infer::Type| {
         declared.is_some_and(|media| media.starts_with("image/")) || IN_TEXT.contains(&found.mime_type())
@@ -28,9 +18,9 @@ pub fn content_type(declared: Option<&str>, head: &[u8]) -> Result<String> {
     let found = infer::get(head).filter(|found| !is_text(head) || is_named(found));
     if let Some(declared) = declared {
         let contradicted = match found {
-            Some(found) if textual(declared) => !textual(found.mime_type()),
+            Some(found) if is_text_type(declared) => !is_text_type(found.mime_type()),
             Some(found) => declared.starts_with("image/") && found.matcher_type() != infer::MatcherType::Image,
-            None => declared.starts_with("image/") || (textual(declared) && !is_text(head)),
+            None => declared.starts_with("image/") || (is_text_type(declared) && !is_text(head)),
         };
         if contradicted {
             return Err(Problem::new(Code::UnsupportedMediaType, format!("the file is not {declared}")));
@@ -38,7 +28,7 @@ pub fn content_type(declared: Option<&str>, head: &[u8]) -> Result<String> {
     }
     Ok(match found {
         Some(found) => found.mime_type().to_owned(),
-        None if is_text(head) => declared.filter(|media| textual(media)).unwrap_or("text/plain").to_owned(),
+        None if is_text(head) => declared.filter(|media| is_text_type(media)).unwrap_or("text/plain").to_owned(),
         None => "application/octet-stream".to_owned(),
     })
 }

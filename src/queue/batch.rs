@@ -22,11 +22,15 @@ pub trait Operation: Send + 'static {
     /// What no two operations of one write may share.
     type Key: Eq + Hash + Send;
 
-    /// Its keys.
-    fn keys(&self) -> Vec<Self::Key>;
+    /// Its keys; none, unless it says some.
+    fn keys(&self) -> Vec<Self::Key> {
+        Vec::new()
+    }
 
     /// How much of a write it fills.
-    fn weight(&self) -> usize;
+    fn weight(&self) -> usize {
+        1
+    }
 }
 
 type Answer<A> = oneshot::Sender<store::Result<A>>;
@@ -172,10 +176,6 @@ mod tests {
 
         fn keys(&self) -> Vec<u32> {
             (self.0 >= 100).then_some(self.0 / 100).into_iter().collect()
-        }
-
-        fn weight(&self) -> usize {
-            1
         }
     }
 

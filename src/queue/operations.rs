@@ -22,27 +22,11 @@ pub struct Look;
 
 impl Operation for Look {
     type Key = ();
-
-    fn keys(&self) -> Vec<()> {
-        Vec::new()
-    }
-
-    fn weight(&self) -> usize {
-        1
-    }
 }
 
 /// A question for the numbers of a scope.
 impl Operation for Scope {
     type Key = ();
-
-    fn keys(&self) -> Vec<()> {
-        Vec::new()
-    }
-
-    fn weight(&self) -> usize {
-        1
-    }
 }
 
 impl Operation for Change {
@@ -50,9 +34,5 @@ impl Operation for Change {
 
     fn keys(&self) -> Vec<Uuid> {
         vec![self.task.id]
-    }
-
-    fn weight(&self) -> usize {
-        1
     }
 }

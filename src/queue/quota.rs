@@ -82,14 +82,6 @@ struct Look(String);
 
 impl Operation for Look {
     type Key = ();
-
-    fn keys(&self) -> Vec<()> {
-        Vec::new()
-    }
-
-    fn weight(&self) -> usize {
-        1
-    }
 }
 
 impl Queue {

@@ -62,14 +62,6 @@ struct Read;
 
 impl Operation for Read {
     type Key = ();
-
-    fn keys(&self) -> Vec<()> {
-        Vec::new()
-    }
-
-    fn weight(&self) -> usize {
-        1
-    }
 }
 
 impl Memory {

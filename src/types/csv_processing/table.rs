@@ -3,6 +3,7 @@
 use super::process::{bad_reason, header};
 use super::records::Records;
 use super::source::Source;
+use crate::files::is_text_type;
 use crate::types::{Context, Failure, Input};
 use std::io::Read;
 
@@ -20,21 +21,11 @@ pub enum Row<'t> {
     Bad(u64, String),
 }
 
-/// What text may be uploaded as, beside `text/…`. What is nothing that is known may be text in some encoding.
-const TEXT: [&str; 7] = [
-    "application/octet-stream",
-    "application/csv",
-    "application/json",
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/xml",
-    "application/yaml",
-];
-
 /// Fatal `not_text` for a file whose first bytes say that it is a picture, an archive or the like.
 pub fn is_text(file: &Input) -> Result<(), Failure> {
     let kind = file.content_type.as_str();
-    match kind.starts_with("text/") || TEXT.contains(&kind) {
+    // What is nothing that is known may be text in some encoding.
+    match is_text_type(kind) || kind == "application/octet-stream" {
         true => Ok(()),
         false => Err(Failure::fatal("not_text", format!("the file is no text with a row a line: it is {kind}"))),
     }

@@ -3,8 +3,7 @@
 use image::DynamicImage;
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-/// Why colours are as they were.
-/// Said where the profile of a picture is none.
+/// Why colours are as they were: the profile is none.
 pub const UNREADABLE: &str = "its colour profile cannot be read: the colours are left as they are";
 const OF_ANOTHER_KIND: &str = "its colour profile is not one of red, green and blue: the colours are left as they are";
 

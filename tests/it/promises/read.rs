@@ -6,6 +6,7 @@ use crate::support::on_both_databases;
 use errand::queue::Error;
 use errand::task::filter::After;
 use errand::task::{Draft, Event, Filter, Scope, Sort, Status};
+use futures_util::future::try_join_all;
 use std::collections::HashSet;
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ on_both_databases![
     the_change_log_has_every_transition_once_in_order,
     counts_are_exact_whatever_happens,
     an_owner_sees_nothing_of_another,
+    numbers_that_are_read_together_are_each_ones_own,
     a_page_shows_every_row_once_while_others_come_and_go,
     finished_rows_are_paged_once_while_others_finish,
     filters_find_what_they_name,
@@ -66,6 +68,20 @@ async fn an_owner_sees_nothing_of_another(bed: Bed) {
     let filter = Filter { ids: Some(vec![id]), ..Filter::default() };
     assert_eq!(bed.queue.cancel_many(&berta, &filter, "me").await.unwrap().matched, 0);
     assert_eq!(bed.get(id).await.status, Status::Pending);
+}
+
+async fn numbers_that_are_read_together_are_each_ones_own(bed: Bed) {
+    for owner in ["anna", "berta", "berta"] {
+        bed.submit(noop_of(owner)).await;
+    }
+    let anna = (Scope::Owner("anna".into()), vec![1]);
+    let berta = (Scope::Owner("berta".into()), vec![2]);
+    let nobody = (Scope::Owner("nobody".into()), vec![]);
+    let asked = vec![[anna, nobody, berta, (Scope::Everyone, vec![3])]; 16].concat();
+    let numbers = try_join_all(asked.iter().map(|(scope, _)| bed.queue.stats(scope))).await.unwrap();
+    for ((scope, expected), numbers) in asked.iter().zip(numbers) {
+        assert_eq!(numbers.counts.iter().map(|count| count.n).collect::<Vec<_>>(), *expected, "{scope:?}");
+    }
 }
 
 async fn a_page_shows_every_row_once_while_others_come_and_go(bed: Bed) {
