@@ -12,6 +12,7 @@ mod send;
 mod server;
 mod smtp;
 mod stream;
+mod taken;
 mod template;
 #[cfg(test)]
 mod tests;

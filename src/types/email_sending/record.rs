@@ -1,5 +1,6 @@
 //! Which mails are out: written down before each and after it.
 
+use super::taken::Taken;
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Level};
 use serde::{Deserialize, Serialize};
@@ -40,11 +41,13 @@ impl Kind {
 }
 
 /// The mails of a task, by number from 1. No mail that is done is made again; the one that was begun and
-/// not done when an attempt was lost may be out twice, with the same Message-ID.
+/// not done when an attempt was lost may be out twice, with the same Message-ID, unless a file says that the server took it.
 pub struct Record<'a> {
     ctx: &'a Context,
     kind: Kind,
     parts: BTreeMap<u32, Part>,
+    /// Where this attempt writes at once what the server takes.
+    taken: Option<Taken>,
     /// The part that is not yet on disk as it is here.
     unsaved: Option<u32>,
     counts: Counts,
@@ -66,6 +69,9 @@ pub struct Counts {
 struct Part {
     /// The mail under way.
     begun: Option<u32>,
+    /// Where the file lies that says whether the server took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<String>,
     done: BTreeMap<u32, Done>,
 }
 
@@ -108,7 +114,7 @@ impl<'a> Record<'a> {
     /// on; a mail whose file is gone is none.
     pub async fn open(ctx: &'a Context, kind: Kind, total: u32) -> Result<Record<'a>, Failure> {
         let (parts, counts) = (BTreeMap::new(), Counts::default());
-        let mut record = Record { ctx, kind, parts, unsaved: None, counts };
+        let mut record = Record { ctx, kind, parts, taken: None, unsaved: None, counts };
         for index in 0..total.div_ceil(kind.in_one()) {
             let Some(mut part) = ctx.checkpoint::<Part>(&record.name(index)) else { continue };
             for number in part.done.keys().copied().collect::<Vec<_>>() {
@@ -118,6 +124,13 @@ impl<'a> Record<'a> {
                     ctx.log(Level::Warn, format!("the file of mail {number} is gone: it is written again"));
                     part.done.remove(&number);
                 }
+            }
+            if let (Some(number), Some(location)) = (part.begun, &part.taken)
+                && Taken::says(ctx, location, number).await?
+            {
+                part.done.insert(number, Done::default());
+                (part.begun, part.taken) = (None, None);
+                record.unsaved = Some(index);
             }
             part.done.values().for_each(|done| *record.counts.of(done.status) += 1);
             record.parts.insert(index, part);
@@ -129,6 +142,9 @@ impl<'a> Record<'a> {
         }
         for number in record.parts.values().filter_map(|part| part.begun).filter(|number| !record.is_done(*number)) {
             ctx.log(Level::Warn, format!("mail {number} was begun before: it may be out twice, with one Message-ID"));
+        }
+        if kind == Kind::Sent {
+            record.taken = Taken::open(ctx).await?;
         }
         Ok(record)
     }
@@ -164,14 +180,23 @@ impl<'a> Record<'a> {
         if self.unsaved.is_some_and(|unsaved| unsaved != part) {
             self.flush().await?;
         }
-        self.parts.entry(part).or_default().begun = Some(number);
+        let taken = self.taken.as_ref().map(|taken| taken.location.clone());
+        let entry = self.parts.entry(part).or_default();
+        (entry.begun, entry.taken) = (Some(number), taken);
         self.unsaved = Some(part);
         self.flush().await
     }
 
     /// To be said once it is known what became of a mail. On disk with the next [`Record::begin`] or
-    /// [`Record::flush`], which must follow at once: what happens between counts as not written down.
+    /// [`Record::flush`], which must follow at once: what happens between counts as not written down, but for a sent
+    /// mail whose attempt's process is killed.
     pub async fn note(&mut self, number: u32, mut done: Done) -> Result<(), Failure> {
+        // It only makes the time shorter in which a kill has a mail sent twice: a full disk ends no mailing.
+        if let Some(taken) = self.taken.as_mut().filter(|_| done.status == Status::Sent)
+            && taken.write(number).is_err()
+        {
+            self.taken = None;
+        }
         let index = self.part_of(number);
         if self.unsaved.is_some_and(|unsaved| unsaved != index) {
             self.flush().await?;
@@ -180,7 +205,7 @@ impl<'a> Record<'a> {
         let many = part.done.values().filter(|done| done.error.is_some()).count() >= FULL_ERRORS;
         let most = if many { CODE_CHARS } else { ERROR_CHARS };
         done.error = done.error.map(|error| error.chars().take(most).collect());
-        part.begun = None;
+        (part.begun, part.taken) = (None, None);
         *self.counts.of(done.status) += 1;
         if let Some(before) = part.done.insert(number, done) {
             *self.counts.of(before.status) -= 1;
@@ -244,6 +269,48 @@ mod tests {
         assert!(bytes(Done::default()).await < 10_000);
         let refused = Done { status: Status::Refused, error: Some("550 ".repeat(100)), file: None };
         assert!(bytes(refused).await < 80_000);
+    }
+
+    #[tokio::test]
+    async fn what_the_server_took_is_known_to_the_next_attempt_before_it_is_saved() {
+        let trial = Trial::new();
+        let ctx = trial.attempt();
+        let mut record = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        record.begin(999).await.unwrap();
+        record.note(999, Done { status: Status::Refused, ..Done::default() }).await.unwrap();
+        record.begin(1000).await.unwrap();
+        record.note(1000, Done::default()).await.unwrap();
+        let saved = trial.checkpoint("sent-0").unwrap();
+        assert_eq!(saved["begun"], 1000);
+
+        let ctx = trial.attempt();
+        let mut again = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        assert!(again.is_done(1000) && !again.is_done(1001));
+        assert_eq!(again.counts(), Counts { sent: 1, refused: 1, deferred: 0 });
+        again.begin(1001).await.unwrap();
+        trial.delete(saved["taken"].as_str().unwrap()).await;
+        let ctx = trial.attempt();
+        let third = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        assert!(third.is_done(1000) && !third.is_done(1001), "it is saved by now");
+        assert!(trial.checkpoint("sent-1").unwrap()["taken"].as_str().unwrap().ends_with("/taken.txt"));
+    }
+
+    #[tokio::test]
+    async fn a_mail_of_which_the_file_says_nothing_or_is_gone_is_sent_again() {
+        let trial = Trial::new();
+        let ctx = trial.attempt();
+        let mut record = Record::open(&ctx, Kind::Sent, 20).await.unwrap();
+        record.begin(2).await.unwrap();
+        record.note(2, Done::default()).await.unwrap();
+        record.begin(12).await.unwrap();
+        record.note(12, Done { status: Status::Deferred, ..Done::default() }).await.unwrap();
+        let again = Record::open(&trial.attempt(), Kind::Sent, 20).await.map(|record| record.is_done(12));
+        assert!(!again.unwrap());
+        record.begin(3).await.unwrap();
+        record.note(3, Done::default()).await.unwrap();
+        trial.delete(trial.checkpoint("sent-0").unwrap()["taken"].as_str().unwrap()).await;
+        let again = Record::open(&trial.attempt(), Kind::Sent, 20).await.map(|record| record.is_done(3));
+        assert!(!again.unwrap());
     }
 
     #[tokio::test]

@@ -1,12 +1,13 @@
 //! A node killed in the middle of a task of each type: the next attempt goes on from the last
 //! checkpoint, and the result is whole.
 
+use crate::support::mail::{Peer, Tls, takes_all};
 use crate::support::node::{Home, Homes, Node};
 use crate::support::on_both_databases;
 use crate::support::saved::{kill_once, until_saved};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 on_both_databases![
     Homes:
     a_mail_that_was_down_as_sent_when_the_node_was_killed_is_not_written_again,
+    a_mail_the_server_took_is_not_sent_again_though_the_node_was_killed_before_it_was_saved,
     pictures_that_were_finished_when_the_node_was_killed_are_not_made_again,
     a_table_half_read_when_the_node_was_killed_comes_to_what_it_comes_to_in_one_go,
     a_table_half_made_and_a_demo_half_done_when_the_node_was_killed_go_on,
@@ -47,6 +49,28 @@ async fn a_mail_that_was_down_as_sent_when_the_node_was_killed_is_not_written_ag
     }
     let on_disk = count(&home.folder.path().join("files/artifacts"));
     assert_eq!(on_disk, 100, "and no mail lies there a second time");
+}
+
+async fn a_mail_the_server_took_is_not_sent_again_though_the_node_was_killed_before_it_was_saved(home: Home) {
+    let peer = Peer::start(Tls::No, takes_all()).await;
+    let url = format!("smtp://127.0.0.1:{}", peer.port);
+    let flags = [FLAGS, &["--smtp-url", &url, "--mail-from", "errand@example.org"]].concat();
+    // What became of the 30th goes with the beginning of the 31st, which does not come to be saved.
+    let node = home.start_armed(&flags, "save_taken=delay:600000@31").expect("it starts");
+    let people: Vec<Value> = (1..=40).map(|n| json!({ "email": format!("user{n}@example.org") })).collect();
+    let params = json!({ "recipients": people, "subject": "s", "body": "b" });
+    let id = node.submit(json!({ "type": "email_sending", "params": params })).await;
+    let taken = |saved: &Value| {
+        let path = home.folder.path().join("files").join(saved["taken"].as_str().unwrap());
+        fs::read_to_string(path).unwrap().ends_with("\n30\n")
+    };
+    let saved = kill_once(&home, node, &id, "sent-0", taken).await;
+    assert_eq!((&saved["begun"], saved["done"].as_object().unwrap().len()), (&json!(30), 29));
+    let node = home.start(&flags);
+    succeeded(&node, &id, "going on from mail 31 of 40").await;
+    let to: BTreeSet<String> = peer.mails().into_iter().map(|mail| mail.to).collect();
+    assert_eq!((peer.count(), to.len()), (40, 40), "each once");
+    assert_eq!(count(&home.folder.path().join("files/artifacts")), 0, "and no file of it stays");
 }
 
 async fn pictures_that_were_finished_when_the_node_was_killed_are_not_made_again(home: Home) {
