@@ -6,17 +6,21 @@ use super::wire::{self, Reply, Request};
 use super::work::{Job, Made};
 use crate::files::Reader;
 use crate::types::Failure;
+use rustix::pipe::fcntl_setpipe_size;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// How long a dead process may take to be known as dead.
 const TO_DIE: Duration = Duration::from_secs(2);
+
+/// As much of a file is read and handed over at once: each time costs two threads and a process a turn.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What is started for pictures: it must call `serve_pictures`.
 #[derive(Debug, Clone)]
@@ -61,7 +65,12 @@ impl Child {
         };
         let mut process = command.spawn().map_err(|error| failed(&error.to_string()))?;
         match (process.stdin.take(), process.stdout.take()) {
-            (Some(input), Some(output)) => Ok(Child { process, input, output, patience: program.patience }),
+            (Some(input), Some(output)) => {
+                // Where they may not be so large they stay as they are.
+                let _ = fcntl_setpipe_size(&input, CHUNK_BYTES);
+                let _ = fcntl_setpipe_size(&output, CHUNK_BYTES);
+                Ok(Child { process, input, output, patience: program.patience })
+            }
             _ => Err(failed("no pipes")),
         }
     }
@@ -79,7 +88,7 @@ impl Child {
         if said.is_err() || self.input.write_all(mark).await.is_err() {
             return Err(self.lost().await);
         }
-        let mut chunk = vec![0; 64 * 1024];
+        let mut chunk = vec![0; CHUNK_BYTES];
         let mut left = bytes;
         while left > 0 {
             let read =
@@ -114,7 +123,8 @@ impl Child {
 
     /// The next file that it made, of so many bytes.
     pub async fn pour(&mut self, bytes: u64, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-        let poured = tokio::io::copy(&mut (&mut self.output).take(bytes), to).await?;
+        let mut file = BufReader::with_capacity(CHUNK_BYTES, (&mut self.output).take(bytes));
+        let poured = tokio::io::copy_buf(&mut file, to).await?;
         if poured == bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 

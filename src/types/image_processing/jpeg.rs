@@ -1,27 +1,81 @@
-//! JPEGs: whether they have their end, and their pixels where few of them are wanted.
+//! JPEGs: whether they have their end, and their pixels, all or as few as are wanted.
 
 use super::picture::MAX_DECODED_BYTES;
 use image::{ColorType, DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::Decoder;
+use std::borrow::Cow;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
 
 /// Ends a picture.
 const END: u8 = 0xd9;
+/// Of these bytes on a row tells by its values that nothing was written into it.
+const MIN_RULED: usize = 48;
 
-/// Whether the marker of its end stands behind its pixels: else it was cut short.
-pub fn is_whole(file: &[u8]) -> bool {
-    let mut at = 2;
+/// How a file ends.
+pub struct End {
+    /// Where the marker of its end stands.
+    at: usize,
+    /// Whether its pixels are written from the first to the last, once.
+    is_sequential: bool,
+}
+
+/// Where the marker of its end stands behind its pixels. None where it was cut short.
+pub fn end(file: &[u8]) -> Option<End> {
+    let (mut at, mut is_sequential) = (2, false);
     loop {
         // What is no marker is skipped: pixels, and bytes that fill up.
-        let Some(marker) = next_marker(file, &mut at) else { return false };
+        let marker = next_marker(file, &mut at)?;
         match marker {
-            END => return true,
+            END => return Some(End { at: at - 2, is_sequential }),
             // They have no length, or stand within pixels.
             0x01 | 0xd0..=0xd8 => {}
             _ => {
-                let Some(length) = file.get(at..at + 2) else { return false };
+                is_sequential |= matches!(marker, 0xc0 | 0xc1);
+                let length = file.get(at..at + 2)?;
                 at += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
             }
         }
+    }
+}
+
+/// Decodes all of it, into that memory. None where pixels are missing or garbled, as far as the codes they are written in
+/// show it: the decoder of `image`, which is this one, makes them up.
+pub fn decode(file: &[u8], kind: ColorType, room: Vec<u8>) -> Option<DynamicImage> {
+    let end = end(file)?;
+    let mut file = Cow::Borrowed(file);
+    if end.is_sequential {
+        // At the marker it would make up the rest; at the end of the file it says that something is missing. It reads a few
+        // bytes ahead.
+        file = [&file[..end.at], &[0; 16]].concat().into();
+    }
+    let space = if kind == ColorType::L8 { ColorSpace::Luma } else { ColorSpace::RGB };
+    let options = DecoderOptions::default().set_max_width(usize::MAX).set_max_height(usize::MAX).set_strict_mode(false);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*file), options.jpeg_set_out_colorspace(space));
+    decoder.decode_headers().ok()?;
+    // Not before: headers may have odd bytes between them.
+    decoder.set_options(decoder.options().set_strict_mode(true));
+    let (width, height) = decoder.dimensions()?;
+    let row = width * space.num_components();
+    let mut pixels = room;
+    if row >= MIN_RULED && pixels.capacity() >= row * height {
+        pixels.resize(row * height, 0);
+    } else {
+        pixels = vec![0; row * height];
+    }
+    let last = row * (height - 1);
+    ruled(row).zip(&mut pixels[last..]).for_each(|(rule, byte)| *byte = rule);
+    decoder.decode_into(&mut pixels).ok()?;
+    // Rows are written from the first to the last: where that one is not, others may be of another picture.
+    if row >= MIN_RULED && ruled(row).eq(pixels[last..].iter().copied()) {
+        return None;
+    }
+    let (width, height) = (width as u32, height as u32);
+    match space {
+        ColorSpace::Luma => GrayImage::from_raw(width, height, pixels).map(Into::into),
+        _ => RgbImage::from_raw(width, height, pixels).map(Into::into),
     }
 }
 
@@ -54,14 +108,21 @@ pub fn decode_smaller(file: &[u8], size: (u32, u32), kind: ColorType, times: f64
     }
 }
 
+/// What no row of a picture reads like.
+fn ruled(row: usize) -> impl Iterator<Item = u8> {
+    (0..row).map(|at| (at as u8).wrapping_mul(167))
+}
+
 /// The next marker from there on, and what follows it.
 fn next_marker(file: &[u8], at: &mut usize) -> Option<u8> {
-    while let Some([first, second]) = file.get(*at..*at + 2) {
-        if *first == 0xff && !matches!(second, 0x00 | 0xff) {
-            *at += 2;
-            return Some(*second);
+    loop {
+        *at += memchr::memchr(0xff, file.get(*at..)?)? + 1;
+        match file.get(*at)? {
+            0x00 | 0xff => {}
+            marker => {
+                *at += 1;
+                return Some(*marker);
+            }
         }
-        *at += 1;
     }
-    None
 }

@@ -14,6 +14,7 @@ mod params;
 mod parts;
 mod picture;
 mod pictures;
+mod room;
 mod serve;
 mod shape;
 mod sheet;
@@ -32,10 +33,11 @@ use done::Done;
 use encode::{Beside, encode};
 use params::{Fitting, Format, Gravity, Made, Own, Params};
 use picture::Refused;
+use room::Room;
 use serde_json::{Value, json, value::RawValue};
 use shape::Shape;
 use tokio::io::AsyncWriteExt;
-use work::{Begun, Job};
+use work::Job;
 
 pub use pictures::Pictures;
 pub use serve::serve_pictures;
@@ -139,7 +141,8 @@ async fn draw_all(made: &Made, ctx: &Context) -> Result<Vec<Value>, Failure> {
             ctx.check()?;
             let drawn = encode(drawn, Format::Png, 100, Beside::default()).map_err(fatal)?;
             ctx.check()?;
-            work::begin(job, Bytes::new(), drawn.into()).and_then(Begun::make).map_err(fatal)
+            let begun = work::begin(job, Bytes::new(), drawn.into());
+            begun.and_then(|begun| begun.make(&mut Room::default())).map_err(fatal)
         };
         let (drawn, files) = ctx.blocking(draw).await?;
         let mut output = keep::begin(&name, &drawn.pieces[0], ctx).await?;

@@ -18,6 +18,8 @@ const MAX_SIDE: u32 = 16_384;
 /// Decoded pixels of one picture; 50 megapixels in colour with transparency are 200 MB.
 pub const MAX_DECODED_BYTES: u64 = 256 * 1024 * 1024;
 
+const DAMAGED: &str = "the file is damaged or cut short";
+
 /// Why a picture was refused: a stable word and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
@@ -90,9 +92,9 @@ pub fn open(file: Bytes) -> Result<Opened, Refused> {
 }
 
 /// Decodes its first picture, of which something so many times smaller is wanted: where that is worth it, smaller itself,
-/// but never less than twice as large as what is wanted.
-pub fn decode(opened: Opened, times: f64) -> Result<Picture, Refused> {
-    guarded(|| decode_unguarded(opened, times))
+/// but never less than twice as large as what is wanted. Its pixels go into that memory, where it is of use.
+pub fn decode(opened: Opened, times: f64, room: Vec<u8>) -> Result<Picture, Refused> {
+    guarded(|| decode_unguarded(opened, times, room))
 }
 
 /// A panic in there is the file's error.
@@ -114,9 +116,9 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
     let Some(format) = reader.format() else {
         return Err(refused("unknown_format", "the file is no PNG, JPEG, WebP, GIF, BMP or TIFF"));
     };
-    if format == ImageFormat::Jpeg && !jpeg::is_whole(&file) {
+    if format == ImageFormat::Jpeg && jpeg::end(&file).is_none() {
         // Its decoder would make the rest up.
-        return Err(refused("undecodable", "the file is damaged or cut short"));
+        return Err(refused("undecodable", DAMAGED));
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -138,14 +140,16 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
     Ok(Opened { decoder: Box::new(decoder), file, format, noted, parts })
 }
 
-fn decode_unguarded(opened: Opened, times: f64) -> Result<Picture, Refused> {
+fn decode_unguarded(opened: Opened, times: f64, room: Vec<u8>) -> Result<Picture, Refused> {
     let Opened { mut decoder, file, format, noted, parts } = opened;
     let (profile, exif) = (decoder.icc_profile().ok().flatten(), decoder.exif_metadata().ok().flatten());
     let has_lost_profile = parts.profile && profile.is_none();
     let (size, kind) = (decoder.dimensions(), decoder.color_type());
-    if format == ImageFormat::Jpeg
-        && let Some((pixels, shrunk)) = jpeg::decode_smaller(&file, size, kind, times)
-    {
+    if format == ImageFormat::Jpeg {
+        drop(decoder);
+        let smaller = jpeg::decode_smaller(&file, size, kind, times);
+        let all = || jpeg::decode(&file, kind, room).map(|pixels| (pixels, 1));
+        let (pixels, shrunk) = smaller.or_else(all).ok_or_else(|| refused("undecodable", DAMAGED))?;
         return Ok(Picture { pixels, size, shrunk, format, noted, exif, profile, has_lost_profile });
     }
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
@@ -162,7 +166,7 @@ fn undecodable(error: ImageError) -> Refused {
             refused("too_large", &format!("the picture is too large: at most 50 million pixels, and {MAX_SIDE} a side"))
         }
         ImageError::Unsupported(_) => refused("unknown_format", "this kind of picture cannot be read"),
-        _ => refused("undecodable", "the file is damaged or cut short"),
+        _ => refused("undecodable", DAMAGED),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::MAX_FILE_BYTES;
 use super::child::{Child, Lost, Program};
 use super::picture::{Refused, refused};
-use super::work::{self, Begun, Job, Made};
+use super::room::Room;
+use super::work::{self, Job, Made};
 use crate::files::{self, Reader};
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Input};
@@ -208,7 +209,10 @@ impl Lane {
             Ok(mib) => self.pictures.room(mib).await?,
             Err(why) => return Ok(Err(why)),
         };
-        let make = move |ctx: &Context| ctx.check().map(|()| work::begin(job, mark, file).and_then(Begun::make));
+        let make = move |ctx: &Context| {
+            ctx.check()?;
+            Ok(work::begin(job, mark, file).and_then(|begun| begun.make(&mut Room::default())))
+        };
         let made = ctx.blocking(make).await?;
         Ok(made.map(|(made, files)| Finished { made, files }))
     }

@@ -1,6 +1,7 @@
 //! The process that works on pictures: what a file does to it, it does to nobody else.
 
 use super::picture::Refused;
+use super::room::Room;
 use super::wire::{self, Reply, Request};
 use super::work::{self, Begun};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -33,9 +34,9 @@ pub fn serve_pictures() -> i32 {
         std::process::exit(0);
     });
     let mut output = io::stdout().lock();
-    let mut begun = None;
+    let (mut begun, mut room) = (None, Room::default());
     while let Ok((request, files)) = told.recv() {
-        if answer(request, files, &mut begun, &mut output).is_err() {
+        if answer(request, files, &mut begun, &mut room, &mut output).is_err() {
             break;
         }
     }
@@ -63,6 +64,7 @@ fn answer(
     request: Request,
     [mark, file]: [Vec<u8>; 2],
     begun: &mut Option<Begun>,
+    room: &mut Room,
     output: &mut impl Write,
 ) -> io::Result<()> {
     let refused = |refused: Refused| (Reply::Refused(refused), Vec::new());
@@ -74,7 +76,7 @@ fn answer(
                 Err(why) => refused(why),
             }
         }
-        (Request::Make, Some(picture)) => match picture.make() {
+        (Request::Make, Some(picture)) => match picture.make(room) {
             Ok((made, files)) => (Reply::Made(made), files),
             Err(why) => refused(why),
         },

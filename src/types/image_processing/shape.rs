@@ -81,7 +81,7 @@ impl Shape {
 
     /// Cuts, resizes and turns.
     pub fn apply(&self, pixels: &DynamicImage, turn: Turn) -> Result<DynamicImage, Refused> {
-        self.apply_shrunk(pixels, (pixels.width(), pixels.height()), 1, turn)
+        self.apply_shrunk(pixels, (pixels.width(), pixels.height()), 1, turn, &mut Resizer::new())
     }
 
     /// The same for a picture of that size whose pixels are `shrunk` already, as often.
@@ -91,6 +91,7 @@ impl Shape {
         stored: (u32, u32),
         shrunk: u32,
         turn: Turn,
+        resizer: &mut Resizer,
     ) -> Result<DynamicImage, Refused> {
         let (width, height) = turn.size(stored);
         let (part, size) = self.plan(width, height);
@@ -106,7 +107,7 @@ impl Shape {
         let mut smaller = DynamicImage::new(size.0, size.1, pixels.color());
         // It multiplies and divides by alpha itself, so that invisible colours do not bleed.
         let options = ResizeOptions::new().crop(part.x, part.y, part.width, part.height);
-        let resized = Resizer::new().resize(pixels, &mut smaller, &options);
+        let resized = resizer.resize(pixels, &mut smaller, &options);
         resized.map_err(|error| refused("undecodable", &error.to_string()))?;
         Ok(turn.apply(smaller))
     }

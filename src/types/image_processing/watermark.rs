@@ -38,7 +38,7 @@ pub fn unknown(text: &str) -> Option<char> {
 
 /// The picture that is to be laid on.
 pub fn load(file: Bytes) -> Result<DynamicImage, Refused> {
-    let picture = picture::decode(picture::open(file)?, 1.0)?;
+    let picture = picture::decode(picture::open(file)?, 1.0, Vec::new())?;
     Ok(eight_bits(picture.pixels).into_rgba8().into())
 }
 

@@ -5,9 +5,11 @@ use super::colour;
 use super::encode::{self, Beside};
 use super::params::Format;
 use super::picture::{self, MAX_PIXELS, Opened, Picture, Refused, refused};
+use super::room::Room;
 use super::shape::{Shape, Turn};
 use super::watermark::{self, Watermark};
 use bytes::Bytes;
+use fast_image_resize::Resizer;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat};
 use serde::{Deserialize, Serialize};
@@ -125,12 +127,12 @@ impl Begun {
         ((self.opened.decoded_bytes() * 5 / 2 + self.written * 8 + 2 * self.file.len() as u64) / MIB) as u32 + 8
     }
 
-    /// Does it.
-    pub fn make(self) -> Result<(Made, Vec<Vec<u8>>), Refused> {
-        picture::guarded(|| self.make_unguarded())
+    /// Does it, in that room.
+    pub fn make(self, room: &mut Room) -> Result<(Made, Vec<Vec<u8>>), Refused> {
+        picture::guarded(|| self.make_unguarded(room))
     }
 
-    fn make_unguarded(self) -> Result<(Made, Vec<Vec<u8>>), Refused> {
+    fn make_unguarded(self, room: &mut Room) -> Result<(Made, Vec<Vec<u8>>), Refused> {
         let Begun { opened, file, job, mark, .. } = self;
         let parts = opened.parts();
         let (mark, bytes) = (mark.as_ref(), file.len() as u64);
@@ -142,7 +144,7 @@ impl Begun {
         }
         let upright = Turn::new(opened.noted(), job.rotate).size(opened.size());
         let times = job.shapes.iter().map(|shape| shape.times(upright.0, upright.1)).fold(f64::INFINITY, f64::min);
-        let picture = picture::decode(opened, times)?;
+        let picture = picture::decode(opened, times, std::mem::take(&mut room.pixels))?;
         let word = picture.format.extensions_str().first().copied().unwrap_or_default().replace("jpg", "jpeg");
         let (width, height) = Turn::new(picture.noted, 0).size(picture.size);
         let original = Original { width, height, format: word, bytes };
@@ -155,10 +157,11 @@ impl Begun {
         }
         let mut files = Vec::new();
         for shape in &job.shapes {
-            let (piece, file) = write(&picture, shape, &job, mark, &mut made.notes)?;
+            let (piece, file) = write(&picture, shape, &job, mark, &mut room.resizer, &mut made.notes)?;
             made.pieces.push(piece);
             files.push(file);
         }
+        room.leave(picture.pixels.into_bytes());
         Ok((made, files))
     }
 }
@@ -169,6 +172,7 @@ fn write(
     shape: &Shape,
     job: &Job,
     mark: Option<&DynamicImage>,
+    resizer: &mut Resizer,
     notes: &mut Vec<String>,
 ) -> Result<(Piece, Vec<u8>), Refused> {
     let mut note = |text: &str| {
@@ -182,7 +186,7 @@ fn write(
         _ => Format::Png,
     });
     let turn = Turn::new(picture.noted, job.rotate);
-    let mut pixels = shape.apply_shrunk(&picture.pixels, picture.size, picture.shrunk, turn)?;
+    let mut pixels = shape.apply_shrunk(&picture.pixels, picture.size, picture.shrunk, turn, resizer)?;
     let mut beside = Beside::default();
     if let Some(profile) = &picture.profile {
         let changed = job.grayscale || (job.watermark.is_some() && !pixels.color().has_color());

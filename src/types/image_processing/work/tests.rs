@@ -16,7 +16,7 @@ fn pillow(name: &str) -> Vec<u8> {
 }
 
 fn made(job: &Job, file: &[u8]) -> (Made, Vec<Vec<u8>>) {
-    begin(job.clone(), Bytes::new(), Bytes::copy_from_slice(file)).unwrap().make().unwrap()
+    begin(job.clone(), Bytes::new(), Bytes::copy_from_slice(file)).unwrap().make(&mut Room::default()).unwrap()
 }
 
 /// Panics unless both have the same size and about the same pixels.
