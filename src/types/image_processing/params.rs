@@ -84,7 +84,7 @@ pub struct Own {
     pub grayscale: bool,
     /// The format to write; when absent that of the file, or PNG where that is none of these.
     pub format: Option<Format>,
-    /// How faithful a JPEG is. PNG and WebP are written without loss.
+    /// How faithful a JPEG or an AVIF is. PNG and WebP are written without loss.
     #[serde(default = "default_quality")]
     #[schemars(range(min = 1, max = 100))]
     pub quality: u8,
@@ -137,6 +137,13 @@ impl Own {
         }
         if self.sizes.is_empty() {
             self.check_pixels(self.target_width, self.target_height, "/target_width", &mut errors);
+        }
+        if self.contact_sheet && self.format == Some(Format::Avif) {
+            // It is made of what came out.
+            errors.push(FieldError::new(
+                "/contact_sheet",
+                "must not be true where the format is avif, which is not read",
+            ));
         }
         if let Some(text) = &self.watermark_text {
             if self.watermark_file_id.is_some() {
@@ -265,6 +272,7 @@ pub enum Format {
     Png,
     Jpeg,
     Webp,
+    Avif,
     /// Only of one that moves.
     #[schemars(skip)]
     Gif,
@@ -273,12 +281,12 @@ pub enum Format {
 impl Format {
     /// Its name, also of its media type behind `image/`.
     pub fn word(self) -> &'static str {
-        ["png", "jpeg", "webp", "gif"][self as usize]
+        ["png", "jpeg", "webp", "avif", "gif"][self as usize]
     }
 
     /// How the names of its files end.
     pub fn extension(self) -> &'static str {
-        ["png", "jpg", "webp", "gif"][self as usize]
+        ["png", "jpg", "webp", "avif", "gif"][self as usize]
     }
 }
 

@@ -65,6 +65,25 @@ async fn names_of_artifacts_are_plain_and_unique() {
 }
 
 #[tokio::test]
+async fn an_avif_comes_out_where_it_is_not_too_large() {
+    let mut trial = Trial::new();
+    let id = trial.upload("photo.jpg", &jpeg(200, 100)).await;
+    let params = json!({ "file_ids": [id], "format": "avif", "sizes": ["100x100", "40x40"] });
+    let left = trial.run(here(), params).await;
+    assert_eq!(infer::get(left.output("photo-40x20.avif")).unwrap().mime_type(), "image/avif");
+    assert_eq!(left.result()["images"][0]["format"], "avif");
+    let mut trial = Trial::new();
+    let id = trial.upload("photo.jpg", &jpeg(200, 100)).await;
+    // Each of them could be written.
+    let params = json!({ "file_ids": [id], "format": "avif", "fit": "exact", "sizes": ["4000x2999", "1000x100"] });
+    let left = trial.run(here(), params).await;
+    assert!(left.log.iter().any(|line| line.contains("too many for AVIF")), "{:?}", left.log);
+    assert_eq!(left.code(), "no_image_processed");
+    let sheet = json!({ "file_ids": [Uuid::nil()], "format": "avif", "contact_sheet": true });
+    assert_eq!(here().check(&sheet)[0].pointer, "/contact_sheet");
+}
+
+#[tokio::test]
 async fn it_stops_when_told() {
     let trial = Trial::new();
     trial.stop.cancel();

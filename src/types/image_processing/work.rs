@@ -14,6 +14,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat};
 use serde::{Deserialize, Serialize};
 
+/// More is not written as AVIF of one picture, all sizes together: 12 megapixels take ten seconds of a CPU.
+pub const MAX_AVIF_PIXELS: u64 = 12_000_000;
 const MIB: u64 = 1024 * 1024;
 /// A longer note of a camera does not go into a JPEG.
 const MAX_EXIF_BYTES: usize = 65_000;
@@ -99,6 +101,7 @@ pub struct Begun {
     mark: Option<DynamicImage>,
     /// The pixels of all that comes out.
     written: u64,
+    is_avif: bool,
 }
 
 /// Reads the header, and refuses by it what is too large, or would become so. `mark` is the picture of the watermark,
@@ -117,14 +120,25 @@ pub fn begin(job: Job, mark: Bytes, file: Bytes) -> Result<Begun, Refused> {
         }
         written += pixels;
     }
-    Ok(Begun { opened, file, job, mark, written })
+    let is_avif = job.format == Some(Format::Avif) && !moving(&opened, &job);
+    if is_avif && written > MAX_AVIF_PIXELS {
+        return Err(refused("too_large", "more than 12 million pixels would come out, which are too many for AVIF"));
+    }
+    Ok(Begun { opened, file, job, mark, written, is_avif })
+}
+
+/// Whether all of its pictures are taken.
+fn moving(opened: &Opened, job: &Job) -> bool {
+    opened.parts().moves && opened.is_gif() && job.all_frames
 }
 
 impl Begun {
     /// How much memory the rest takes at most, in MiB: a decoder's own room and the copy that is multiplied by alpha are
     /// each as much as the pixels at most.
     pub fn mib(&self) -> u32 {
-        ((self.opened.decoded_bytes() * 5 / 2 + self.written * 8 + 2 * self.file.len() as u64) / MIB) as u32 + 8
+        // What an AVIF is made of stays until its end.
+        let each = if self.is_avif { 32 } else { 8 };
+        ((self.opened.decoded_bytes() * 5 / 2 + self.written * each + 2 * self.file.len() as u64) / MIB) as u32 + 8
     }
 
     /// Does it, in that room.
@@ -136,7 +150,7 @@ impl Begun {
         let Begun { opened, file, job, mark, .. } = self;
         let parts = opened.parts();
         let (mark, bytes) = (mark.as_ref(), file.len() as u64);
-        if parts.moves && opened.is_gif() && job.all_frames {
+        if moving(&opened, &job) {
             let (width, height) = opened.size();
             let original = Original { width, height, format: "gif".to_owned(), bytes };
             let (pieces, files) = animation::resize(&file, &job, mark)?;
@@ -190,7 +204,8 @@ fn write(
     let mut beside = Beside::default();
     if let Some(profile) = &picture.profile {
         let changed = job.grayscale || (job.watermark.is_some() && !pixels.color().has_color());
-        if job.keep_profile && !changed && colour::fits(profile, &pixels) {
+        let is_kept = job.keep_profile && format != Format::Avif;
+        if is_kept && !changed && colour::fits(profile, &pixels) {
             beside.profile = Some(profile.clone());
         } else {
             let (converted, why) = colour::to_srgb(pixels, profile);
