@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 /// The words that mean "no value", unless the params name others. An empty cell always does.
 const NULL_WORDS: [&str; 5] = ["NA", "N/A", "NaN", "null", "NULL"];
+const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// A cell's value. Spaces around it do not matter.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +50,8 @@ impl Cell {
 /// How cells are read: which words mean "no value", and how numbers are written.
 pub struct Reading {
     words: Vec<Vec<u8>>,
+    /// Whether a word begins with that byte: most cells need no comparing then.
+    begins_word: [bool; 256],
     decimal_comma: bool,
 }
 
@@ -59,8 +62,10 @@ impl Reading {
             Some(words) => words.iter().map(|word| word.trim()).collect(),
             None => NULL_WORDS.to_vec(),
         };
-        let words = words.into_iter().map(|word| word.as_bytes().to_vec()).collect();
-        Reading { words, decimal_comma: false }
+        let words: Vec<Vec<u8>> = words.into_iter().map(|word| word.as_bytes().to_vec()).collect();
+        let mut begins_word = [false; 256];
+        words.iter().filter_map(|word| word.first()).for_each(|first| begins_word[usize::from(*first)] = true);
+        Reading { words, begins_word, decimal_comma: false }
     }
 
     /// Where `decimal_comma`, numbers are written as `1.234,5`.
@@ -81,7 +86,8 @@ impl Reading {
     /// Whether the cell has no value.
     pub fn is_null(&self, cell: &[u8]) -> bool {
         let cell = cell.trim_ascii();
-        cell.is_empty() || self.words.iter().any(|word| word == cell)
+        let Some(first) = cell.first() else { return true };
+        self.begins_word[usize::from(*first)] && self.words.iter().any(|word| word == cell)
     }
 
     /// What the cell is.
@@ -104,10 +110,8 @@ impl Reading {
 /// A number as programs write it, or nothing.
 pub fn number(cell: &[u8]) -> Option<Cell> {
     let digits = cell.strip_prefix(b"-").or(cell.strip_prefix(b"+")).unwrap_or(cell);
-    if !digits.is_empty() && digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit) {
-        // At most 18 digits: no overflow.
-        let value = digits.iter().fold(0i64, |value, digit| value * 10 + i64::from(digit - b'0'));
-        return Some(Cell::Integer(if cell[0] == b'-' { -value } else { value }));
+    if let Some(short) = short_number(digits, cell.first() == Some(&b'-')) {
+        return Some(short);
     }
     // The rest of the grammar is Rust's own, without its words for infinity.
     if cell.len() > 400 || !digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
@@ -118,6 +122,27 @@ pub fn number(cell: &[u8]) -> Option<Cell> {
         return Some(Cell::Integer(value));
     }
     text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Cell::Decimal)
+}
+
+/// A number of few digits, with or without a point among them: most are.
+fn short_number(digits: &[u8], negative: bool) -> Option<Cell> {
+    // At most 18 digits: no overflow.
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let (mut value, mut point) = (0i64, None);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let Some(point) = point else { return Some(Cell::Integer(if negative { -value } else { value })) };
+    // Of at most 15 digits, f64 holds both numbers exactly: the division rounds once, as reading the text does.
+    let after = digits.len() - point - 1;
+    let value = (2..=16).contains(&digits.len()).then(|| value as f64 / POWERS_OF_TEN[after])?;
+    Some(Cell::Decimal(if negative { -value } else { value }))
 }
 
 /// A number as most of Europe writes it, or nothing: `1.234,5`, where the points are between groups
@@ -153,13 +178,10 @@ fn instant(cell: &[u8]) -> Option<Cell> {
         return None;
     }
     if cell.len() == 10 {
-        let part = |digits: &[u8]| {
-            digits
-                .iter()
-                .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
-        };
-        let date = NaiveDate::from_ymd_opt(part(&cell[..4])? as i32, part(&cell[5..7])?, part(&cell[8..])?)?;
-        return Some(Cell::Date(i64::from(chrono::Datelike::num_days_from_ce(&date))));
+        return date(cell).map(Cell::Date);
+    }
+    if let Some(time) = short_time(cell) {
+        return Some(time);
     }
     let text = std::str::from_utf8(cell).ok()?;
     let text = text.replacen(' ', "T", 1);
@@ -168,6 +190,36 @@ fn instant(cell: &[u8]) -> Option<Cell> {
         |format| chrono::NaiveDateTime::parse_from_str(&text, format).map(|time| time.and_utc().timestamp_micros());
     let micros = zoned.or_else(|_| plain("%Y-%m-%dT%H:%M:%S%.f")).or_else(|_| plain("%Y-%m-%dT%H:%M"));
     micros.ok().map(Cell::DateTime)
+}
+
+/// The days of `2026-01-31` since year 0.
+fn date(cell: &[u8]) -> Option<i64> {
+    let date = NaiveDate::from_ymd_opt(digits(&cell[..4])? as i32, digits(&cell[5..7])?, digits(&cell[8..10])?)?;
+    Some(i64::from(chrono::Datelike::num_days_from_ce(&date)))
+}
+
+/// A time to the second or to parts of it, in UTC or without a zone: most are.
+fn short_time(cell: &[u8]) -> Option<Cell> {
+    let (clock, rest) = cell.get(10..)?.split_at_checked(9)?;
+    if !matches!(clock[0], b'T' | b' ') || clock[3] != b':' || clock[6] != b':' {
+        return None;
+    }
+    let (hours, minutes, seconds) = (digits(&clock[1..3])?, digits(&clock[4..6])?, digits(&clock[7..9])?);
+    let micros = match rest.strip_suffix(b"Z").unwrap_or(rest) {
+        [] => 0,
+        [b'.', parts @ ..] if matches!(parts.len(), 1..=6) => digits(parts)? * 10u32.pow(6 - parts.len() as u32),
+        _ => return None,
+    };
+    if hours > 23 || minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let day = Cell::Date(date(cell)?).as_micros()?;
+    Some(Cell::DateTime(day + i64::from(hours * 3600 + minutes * 60 + seconds) * 1_000_000 + i64::from(micros)))
+}
+
+/// A number of at most nine digits and nothing else.
+fn digits(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -235,5 +287,24 @@ mod tests {
         }
         let own = Reading::new(Some(&["-".to_owned()]));
         assert_eq!((own.read(b"-"), own.read(b""), own.read(b"NA")), (Cell::Null, Cell::Null, Cell::Text));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn short_numbers_and_times_are_read_as_long_ones_are(
+            number in "[+-]?[0-9]{0,10}[.]?[0-9]{0,8}", second in 0..60u32, parts in "|[.][0-9]{1,7}", zone in "Z|",
+        ) {
+            let parsed = number.parse::<i64>().map(Cell::Integer);
+            let parsed = parsed.or_else(|_| number.parse::<f64>().map(Cell::Decimal)).unwrap_or(Cell::Text);
+            let read = super::number(number.as_bytes()).unwrap_or(Cell::Text);
+            proptest::prop_assert_eq!(format!("{read:?}"), format!("{parsed:?}"), "{}", number);
+            let time = format!("2024-02-29T23:59:{second:02}{parts}");
+            let parsed = chrono::NaiveDateTime::parse_from_str(&time, "%Y-%m-%dT%H:%M:%S%.f").unwrap();
+            proptest::prop_assert_eq!(read_time(&(time + &zone)), Cell::DateTime(parsed.and_utc().timestamp_micros()));
+        }
+    }
+
+    fn read_time(text: &str) -> Cell {
+        Reading::new(None).read(text.as_bytes())
     }
 }

@@ -2,10 +2,11 @@
 
 mod finish;
 
-use super::cell::Cell;
+use super::cell::{Cell, Reading};
+use super::chunk::Cells;
 use super::frequent::Frequent;
 use super::numbers::Numbers;
-use super::sketch::{Distinct, Quantiles, hash};
+use super::sketch::{Distinct, Quantiles, hash, word};
 use serde::{Deserialize, Serialize};
 
 /// Distinct values counted exactly, over all columns together and twice: about 64 MiB.
@@ -22,6 +23,8 @@ const COUNTED_IN_ALL: usize = 64_000;
 const COUNTED_A_COLUMN: usize = 4000;
 /// As much of a text is compared and shown as its column's least or greatest.
 const SHOWN_BYTES: usize = 200;
+/// So many cells are looked up one right after the other, so that they wait for the memory together.
+const TOGETHER: usize = 128;
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// A column's statistics so far.
@@ -77,18 +80,30 @@ impl Column {
         }
     }
 
-    /// One more cell, on `line` of the file, and what it was read as.
-    pub fn add(&mut self, text: &[u8], cell: Cell, line: u64) {
+    /// More cells, each on one of these lines of the file.
+    pub fn add(&mut self, cells: &Cells, lines: &[u64], reading: &Reading) {
+        let is_ascii = cells.bytes().is_ascii();
+        let mut hashes = [0; TOGETHER];
+        for (at, lines) in lines.chunks(TOGETHER).enumerate() {
+            let cell = |row: usize| cells.of(at * TOGETHER + row);
+            (0..lines.len()).for_each(|row| hashes[row] = hash(cell(row).trim_ascii()));
+            self.frequent.warm(&hashes[..lines.len()]);
+            for (row, line) in lines.iter().enumerate() {
+                self.add_cell(cell(row), is_ascii, *line, hashes[row], reading);
+            }
+        }
+    }
+
+    fn add_cell(&mut self, text: &[u8], is_ascii: bool, line: u64, hashed: u64, reading: &Reading) {
+        let cell = reading.read(text);
         if cell == Cell::Null {
             self.nulls += 1;
             return;
         }
         self.count += 1;
-        self.lengths.add(text);
+        self.lengths.add(text, is_ascii);
         let text = text.trim_ascii();
-        let hashed = hash(text);
-        if !self.frequent.add(hashed, text) {
-            self.texts.add(hashed);
+        if !self.frequent.add(hashed, text) && self.texts.add(hashed) {
             self.add_value(cell);
         }
         let shown = &text[..text.len().min(SHOWN_BYTES)];
@@ -131,15 +146,14 @@ impl Column {
 
     /// The value by what it means, while the column may yet be one of something else than texts.
     fn add_value(&mut self, cell: Cell) {
-        match cell {
-            Cell::Integer(value) => self.values.add(hash(&(value as f64).to_bits().to_le_bytes()) ^ beyond_f64(value)),
-            Cell::Decimal(value) => self.values.add(hash(&(value + 0.0).to_bits().to_le_bytes())),
-            Cell::Boolean(value) => self.values.add(hash(&[u8::from(value)])),
-            Cell::Date(_) | Cell::DateTime(_) => {
-                self.values.add(hash(&cell.as_micros().unwrap_or_default().to_le_bytes()));
-            }
-            Cell::Text | Cell::Null => self.values.close(),
-        }
+        let hashed = match cell {
+            Cell::Integer(value) => hash(&(value as f64).to_bits().to_le_bytes()) ^ beyond_f64(value),
+            Cell::Decimal(value) => hash(&(value + 0.0).to_bits().to_le_bytes()),
+            Cell::Boolean(value) => hash(&[u8::from(value)]),
+            Cell::Date(_) | Cell::DateTime(_) => hash(&cell.as_micros().unwrap_or_default().to_le_bytes()),
+            Cell::Text | Cell::Null => return self.values.close(),
+        };
+        self.values.add(hashed);
     }
 }
 
@@ -156,9 +170,10 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn add(&mut self, text: &[u8]) {
+    fn add(&mut self, text: &[u8], is_ascii: bool) {
         // Every byte but those that go on with a character.
-        let length = text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64;
+        let chars = || text.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        let length = if is_ascii { text.len() } else { chars() } as u64;
         self.range = Some(self.range.map_or((length, length), |(min, max)| (min.min(length), max.max(length))));
         self.sum += length;
     }
@@ -168,16 +183,20 @@ impl Lengths {
 #[derive(Default, Serialize, Deserialize)]
 struct Extremes {
     pair: Option<[(i64, Vec<u8>); 2]>,
+    /// The beginnings of both texts, to compare most others by.
+    begin: [u64; 2],
 }
 
 impl Extremes {
     /// Copies the text only where it is an extreme: the hot path allocates nothing.
     fn add(&mut self, key: i64, text: &[u8]) {
         let own = || (key, text.to_vec());
+        let begin = word(text).swap_bytes();
         match &mut self.pair {
-            None => self.pair = Some([own(), own()]),
-            Some([min, _]) if (key, text) < (min.0, &min.1[..]) => *min = own(),
-            Some([_, max]) if (key, text) > (max.0, &max.1[..]) => *max = own(),
+            None => (self.pair, self.begin) = (Some([own(), own()]), [begin; 2]),
+            Some([min, max]) if key == min.0 && key == max.0 && self.begin[0] < begin && begin < self.begin[1] => {}
+            Some([min, _]) if (key, text) < (min.0, &min.1[..]) => (*min, self.begin[0]) = (own(), begin),
+            Some([_, max]) if (key, text) > (max.0, &max.1[..]) => (*max, self.begin[1]) = (own(), begin),
             Some(_) => {}
         }
     }

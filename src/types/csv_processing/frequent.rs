@@ -18,7 +18,7 @@ pub struct Frequent {
     /// values are all different come and go here, so it has to be quick. A count of 0 is a free place.
     places: Vec<(u64, u64)>,
     used: usize,
-    /// Of the values that were seen twice, and of all while none was dropped.
+    /// Of the values that are more frequent than the error.
     texts: HashMap<u64, Vec<u8>, BuildHasherDefault<AsIs>>,
     /// What was taken from every counter.
     taken: u64,
@@ -30,6 +30,12 @@ impl Frequent {
         Frequent { limit: limit.max(1), places: Vec::new(), used: 0, texts: HashMap::default(), taken: 0 }
     }
 
+    /// These hashes come next: what is known of them is fetched from the memory, of all at once.
+    pub fn warm(&self, hashes: &[u64]) {
+        let Some(mask) = self.places.len().checked_sub(1) else { return };
+        std::hint::black_box(hashes.iter().fold(0, |all, hash| all ^ self.places[*hash as usize & mask].1));
+    }
+
     /// One more value. `true` if it is known to have been there before.
     pub fn add(&mut self, hash: u64, text: &[u8]) -> bool {
         if self.places.is_empty() {
@@ -38,7 +44,8 @@ impl Frequent {
         let mut at = self.place(hash);
         if self.places[at].1 > 0 {
             self.places[at].1 += 1;
-            if self.places[at].1 == 2 && self.taken > 0 {
+            // From here on it may be told. Most values never come so far: a copy of them would be in vain.
+            if self.places[at].1 == self.taken + 1 {
                 self.keep(hash, text);
             }
             return true;
@@ -49,7 +56,6 @@ impl Frequent {
         }
         self.places[at] = (hash, 1);
         self.used += 1;
-        // Most values that come late come once: a copy of them would be in vain.
         if self.taken == 0 {
             self.keep(hash, text);
         }
@@ -100,7 +106,7 @@ impl Frequent {
         self.used = left.len();
         self.taken += median;
         let mut texts = std::mem::take(&mut self.texts);
-        texts.retain(|hash, _| self.places[self.place(*hash)].1 > 0);
+        texts.retain(|hash, _| self.places[self.place(*hash)].1 > self.taken);
         self.texts = texts;
     }
 

@@ -10,17 +10,23 @@ pub struct Numbers {
     /// The whole numbers' sum, exact: 2^64 of them do not overflow it.
     integers: i128,
     whole: Option<(i64, i64)>,
-    /// The others' sum and what rounding took from it (Neumaier).
-    decimals: f64,
-    lost: f64,
+    decimals: Sum,
     any_decimal: bool,
     extremes: Option<(f64, f64)>,
-    /// Welford's running mean and sum of squared distances from it, of the numbers less the first
-    /// one: they keep their digits where all are far from zero and close to each other.
+    /// The mean and the sum of squared distances from it, of the numbers less the first one: they
+    /// keep their digits where all are far from zero and close to each other.
     first: Option<f64>,
-    mean: f64,
-    squares: f64,
+    mean: Sum,
+    squares: Sum,
+    /// The numbers that are not in these two yet: how many, the sum of their distances from the mean
+    /// and that of the squares. A few are taken in together, which saves divisions.
+    waiting: u32,
+    waiting_sum: f64,
+    waiting_squares: f64,
 }
+
+/// So many numbers are taken in together, but never more than there were before.
+const TOGETHER: u64 = 64;
 
 impl Numbers {
     /// One more whole number.
@@ -32,11 +38,7 @@ impl Numbers {
 
     /// One more number; must be finite.
     pub fn add_decimal(&mut self, value: f64) {
-        let sum = self.decimals + value;
-        let (large, small) =
-            if self.decimals.abs() >= value.abs() { (self.decimals, value) } else { (value, self.decimals) };
-        self.lost += (large - sum) + small;
-        self.decimals = sum;
+        self.decimals.add(value);
         self.any_decimal = true;
         self.add(value);
     }
@@ -52,7 +54,7 @@ impl Numbers {
 
     /// The sum as a decimal number. Where it went beyond what a number can say on the way, by the mean.
     pub fn total(&self) -> f64 {
-        let total = self.decimals + self.lost + self.integers as f64;
+        let total = self.decimals.total() + self.integers as f64;
         if total.is_finite() { total } else { self.running_mean() * self.count as f64 }
     }
 
@@ -65,7 +67,7 @@ impl Numbers {
 
     /// The sample's standard deviation (n - 1); `None` with fewer than two numbers.
     pub fn std(&self) -> Option<f64> {
-        let std = (self.squares / (self.count as f64 - 1.0)).sqrt();
+        let std = (self.with_waiting().1.total() / (self.count as f64 - 1.0)).sqrt();
         (self.count > 1 && std.is_finite()).then_some(std)
     }
 
@@ -84,19 +86,71 @@ impl Numbers {
     }
 
     fn add(&mut self, value: f64) {
-        self.count += 1;
         self.extremes = Some(self.extremes.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
-        let (count, first) = (self.count as f64, *self.first.get_or_insert(value));
-        let shifted = value - first;
-        let distance = shifted - self.mean;
-        // Two numbers can be further apart than a number can say.
-        let parts = || value / count - first / count - self.mean / count;
-        self.mean += if distance.is_finite() { distance / count } else { parts() };
-        self.squares += distance * (shifted - self.mean);
+        let first = *self.first.get_or_insert(value);
+        let distance = value - first - self.mean.total();
+        let sum = self.waiting_sum + distance;
+        if !sum.is_finite() {
+            return self.add_far(value, first);
+        }
+        self.count += 1;
+        self.waiting += 1;
+        self.waiting_sum = sum;
+        self.waiting_squares += distance * distance;
+        let before = self.count - u64::from(self.waiting);
+        if u64::from(self.waiting) >= before.min(TOGETHER) {
+            self.take_in();
+        }
+    }
+
+    /// Two numbers can be further apart than a number can say, and so can sums of distances.
+    fn add_far(&mut self, value: f64, first: f64) {
+        self.take_in();
+        self.count += 1;
+        let (count, mean) = (self.count as f64, self.mean.total());
+        let distance = value - first - mean;
+        let parts = || value / count - first / count - mean / count;
+        let step = if distance.is_finite() { distance / count } else { parts() };
+        self.squares.add(distance * (distance - step));
+        self.mean.add(step);
+    }
+
+    fn take_in(&mut self) {
+        (self.mean, self.squares) = self.with_waiting();
+        (self.waiting, self.waiting_sum, self.waiting_squares) = (0, 0.0, 0.0);
+    }
+
+    /// The mean and the squares with the numbers that wait (Chan, Golub and LeVeque 1983).
+    fn with_waiting(&self) -> (Sum, Sum) {
+        let (mut mean, mut squares) = (self.mean, self.squares);
+        let step = self.waiting_sum / self.count.max(1) as f64;
+        mean.add(step);
+        squares.add(self.waiting_squares - self.waiting_sum * step);
+        (mean, squares)
     }
 
     fn running_mean(&self) -> f64 {
-        self.first.unwrap_or(0.0) + self.mean
+        self.first.unwrap_or(0.0) + self.with_waiting().0.total()
+    }
+}
+
+/// A sum, and what rounding took from it (Knuth's exact addition).
+#[derive(Default, Clone, Copy, Serialize, Deserialize)]
+struct Sum {
+    sum: f64,
+    lost: f64,
+}
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        let sum = self.sum + value;
+        let added = sum - self.sum;
+        self.lost += (self.sum - (sum - added)) + (value - added);
+        self.sum = sum;
+    }
+
+    fn total(self) -> f64 {
+        self.sum + self.lost
     }
 }
 
@@ -145,5 +199,13 @@ mod tests {
         let numbers = of(&[1e308, 1e308, -1e308, 5.0]);
         let (sum, mean) = (numbers.total() / 1e308, numbers.mean().unwrap() / 2.5e307);
         assert!((sum - 1.0).abs() < 1e-12 && (mean - 1.0).abs() < 1e-12, "{sum} {mean}");
+    }
+
+    #[test]
+    fn a_deviation_keeps_its_digits_over_millions_of_numbers() {
+        let mut numbers = Numbers::default();
+        (1..=2_000_000).for_each(|value| numbers.add_integer(value));
+        let exact = ((2e6f64 * 2e6 - 1.0) / 12.0 * 2e6 / (2e6 - 1.0)).sqrt();
+        assert!((numbers.std().unwrap() / exact - 1.0).abs() < 1e-15);
     }
 }

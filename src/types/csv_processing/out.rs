@@ -2,9 +2,11 @@
 
 use super::Own;
 use super::cell::{Cell, Reading};
+use super::chunk::Chunk;
 use crate::files::{self, Growing, Mark};
 use crate::task::Artifact;
 use crate::types::{Failure, Output};
+use memchr::{memchr, memchr3};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
@@ -34,97 +36,118 @@ const WIDE_SIGNS: [&str; 4] = ["＝", "＋", "－", "＠"];
 
 /// Where rows end up.
 pub struct Out<'a> {
-    sink: Sink<'a>,
-}
-
-enum Sink<'a> {
-    Csv(Box<csv::Writer<&'a mut Output<Growing>>>),
-    /// The columns' names as JSON, and lines on their way.
-    Ndjson(Vec<String>, Vec<u8>, &'a mut Output<Growing>),
+    form: Form,
+    /// The columns' names as JSON.
+    keys: Vec<String>,
+    /// Lines on their way.
+    lines: Vec<u8>,
+    output: &'a mut Output<Growing>,
 }
 
 impl<'a> Out<'a> {
     /// Rows of these columns, each by its index in the file and its name, go to `output`.
     pub fn new(own: &Own, columns: &[(usize, String)], output: &'a mut Output<Growing>) -> Out<'a> {
         let key = |(_, name): &(usize, String)| serde_json::Value::from(name.as_str()).to_string();
-        let sink = match own.output_format {
-            Form::Csv => {
-                let mut writer = csv::WriterBuilder::new();
-                Sink::Csv(Box::new(writer.buffer_capacity(Growing::CHUNK_BYTES).from_writer(output)))
-            }
-            Form::Ndjson => Sink::Ndjson(columns.iter().map(key).collect(), Vec::new(), output),
-        };
-        Out { sink }
+        Out { form: own.output_format, keys: columns.iter().map(key).collect(), lines: Vec::new(), output }
     }
 
     /// Writes the header, where there is one.
-    pub fn header(&mut self, columns: &[(usize, String)]) -> Result<(), Failure> {
-        let Sink::Csv(writer) = &mut self.sink else { return Ok(()) };
-        columns.iter().try_for_each(|(_, name)| write_text(writer, name.as_bytes()))?;
-        end_row(writer)
+    pub fn header(&mut self, columns: &[(usize, String)]) {
+        if self.form == Form::Csv {
+            columns.iter().for_each(|(_, name)| text(&mut self.lines, name.as_bytes()));
+            end_row(&mut self.lines, columns.len());
+        }
     }
 
-    /// One more row, a cell for each column.
-    pub fn row<'r>(&mut self, nulls: &Reading, cells: impl Iterator<Item = &'r [u8]>) -> Result<(), Failure> {
-        if let Sink::Ndjson(_, lines, output) = &mut self.sink
-            && lines.len() >= Growing::CHUNK_BYTES
-        {
-            output.write_all(lines).map_err(files::Error::from)?;
-            lines.clear();
-        }
-        for (at, text) in cells.enumerate() {
-            match &mut self.sink {
-                Sink::Csv(writer) => field(writer, text, nulls)?,
-                Sink::Ndjson(keys, lines, _) => {
-                    lines.extend_from_slice(if at == 0 { b"{" } else { b"," });
-                    lines.extend_from_slice(keys[at].as_bytes());
-                    lines.push(b':');
-                    json(lines, text, nulls.read(text), nulls.decimal_comma());
-                }
+    /// Writes these rows, each of a cell for each column.
+    pub fn rows(&mut self, nulls: &Reading, rows: &Chunk) -> Result<(), Failure> {
+        // In most columns no cell needs quotes, and all are looked at together.
+        let need_quotes: Vec<bool> = rows.columns().iter().map(|cells| needs_quotes(cells.bytes())).collect();
+        (0..rows.lines().len()).try_for_each(|row| {
+            match self.form {
+                Form::Csv => self.csv(nulls, rows.columns().iter().map(|cells| cells.of(row)).zip(&need_quotes)),
+                Form::Ndjson => self.ndjson(nulls, rows.columns().iter().map(|cells| cells.of(row))),
             }
-        }
-        match &mut self.sink {
-            Sink::Csv(writer) => end_row(writer),
-            Sink::Ndjson(_, lines, _) => {
-                lines.extend_from_slice(b"}\n");
-                Ok(())
-            }
-        }
+            if self.lines.len() >= Growing::CHUNK_BYTES { self.pour() } else { Ok(()) }
+        })
     }
 
     /// Passes on what was held back.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        match &mut self.sink {
-            Sink::Csv(writer) => writer.flush(),
-            Sink::Ndjson(_, lines, output) => output.write_all(&std::mem::take(lines)).and_then(|()| output.flush()),
-        }
-        .map_err(|error| files::Error::from(error).into())
+        self.pour()?;
+        Ok(self.output.flush().map_err(files::Error::from)?)
     }
 
     /// The output as it stands, with every row so far; `None` where the store knows no marks.
     pub fn mark(&mut self) -> Result<Option<(Artifact, Mark)>, Failure> {
         self.flush()?;
-        Ok(match &self.sink {
-            Sink::Csv(writer) => writer.get_ref().mark(),
-            Sink::Ndjson(_, _, output) => output.mark(),
-        })
+        Ok(self.output.mark())
+    }
+
+    fn pour(&mut self) -> Result<(), Failure> {
+        self.output.write_all(&self.lines).map_err(files::Error::from)?;
+        self.lines.clear();
+        Ok(())
+    }
+
+    /// A row of these cells, each with whether it might need quotes.
+    fn csv<'r>(&mut self, nulls: &Reading, cells: impl Iterator<Item = (&'r [u8], &'r bool)>) {
+        let lines = &mut self.lines;
+        for (cell, may_need_quotes) in cells {
+            if begins_formula(cell) && !matches!(nulls.read(cell), Cell::Integer(_) | Cell::Decimal(_)) {
+                text(lines, cell);
+            } else if *may_need_quotes {
+                quoted(lines, &[cell]);
+            } else {
+                lines.extend_from_slice(cell);
+                lines.push(b',');
+            }
+        }
+        end_row(lines, self.keys.len());
+    }
+
+    fn ndjson<'r>(&mut self, nulls: &Reading, cells: impl Iterator<Item = &'r [u8]>) {
+        let lines = &mut self.lines;
+        for (at, text) in cells.enumerate() {
+            lines.extend_from_slice(if at == 0 { b"{" } else { b"," });
+            lines.extend_from_slice(self.keys[at].as_bytes());
+            lines.push(b':');
+            json(lines, text, nulls.read(text), nulls.decimal_comma());
+        }
+        lines.extend_from_slice(b"}\n");
     }
 }
 
-/// A cell, as a text unless it is a number.
-fn field(writer: &mut csv::Writer<&mut Output<Growing>>, text: &[u8], nulls: &Reading) -> Result<(), Failure> {
-    if begins_formula(text) && matches!(nulls.read(text), Cell::Integer(_) | Cell::Decimal(_)) {
-        return writer.write_field(text).map_err(failure);
-    }
-    write_text(writer, text)
+/// A cell that is no number: what a spreadsheet would take for a formula gets a quote before it.
+fn text(lines: &mut Vec<u8>, text: &[u8]) {
+    let sign: &[u8] = if begins_formula(text) { b"'" } else { b"" };
+    quoted(lines, &[sign, text]);
 }
 
-/// What a spreadsheet would take for a formula gets a quote before it.
-fn write_text(writer: &mut csv::Writer<&mut Output<Growing>>, text: &[u8]) -> Result<(), Failure> {
-    if begins_formula(text) {
-        return writer.write_field([b"'", text].concat()).map_err(failure);
+/// A cell of these parts and the comma behind it, in quotes where it needs them.
+fn quoted(lines: &mut Vec<u8>, parts: &[&[u8]]) {
+    if !parts.iter().any(|part| needs_quotes(part)) {
+        parts.iter().for_each(|part| lines.extend_from_slice(part));
+        return lines.push(b',');
     }
-    writer.write_field(text).map_err(failure)
+    lines.push(b'"');
+    for byte in parts.iter().flat_map(|part| part.iter()) {
+        lines.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
+    }
+    lines.extend_from_slice(b"\",");
+}
+
+fn needs_quotes(text: &[u8]) -> bool {
+    memchr3(b',', b'"', b'\n', text).or_else(|| memchr(b'\r', text)).is_some()
+}
+
+/// The last comma becomes a line end. An empty row of one column would be no row: it is an empty cell in quotes.
+fn end_row(lines: &mut Vec<u8>, columns: usize) {
+    lines.pop();
+    if columns == 1 && lines.last().is_none_or(|byte| *byte == b'\n') {
+        lines.extend_from_slice(b"\"\"");
+    }
+    lines.push(b'\n');
 }
 
 fn begins_formula(text: &[u8]) -> bool {
@@ -133,10 +156,6 @@ fn begins_formula(text: &[u8]) -> bool {
         Some(0xef) => WIDE_SIGNS.iter().any(|sign| text.starts_with(sign.as_bytes())),
         _ => false,
     }
-}
-
-fn end_row(writer: &mut csv::Writer<&mut Output<Growing>>) -> Result<(), Failure> {
-    writer.write_record(None::<&[u8]>).map_err(failure)
 }
 
 /// A cell as JSON: a number where it is written as JSON writes one, to the last digit, so that 007
@@ -173,13 +192,6 @@ fn is_json_number(number: &[u8]) -> bool {
     whole > 0 && (whole == 1 || digits[0] != b'0') && after_point
 }
 
-fn failure(error: csv::Error) -> Failure {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => files::Error::from(error).into(),
-        _ => Failure::fatal("internal", "the output could not be written"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +221,21 @@ mod tests {
             json(&mut into, text.as_bytes(), Reading::new(None).read(text.as_bytes()), false);
             assert_eq!(String::from_utf8(into).unwrap(), written, "{text:?}");
             serde_json::from_str::<serde_json::Value>(written).unwrap();
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rows_are_quoted_where_they_have_to_be(rows in proptest::collection::vec(("[a, \"\n\r]{0,3}", "[b,]{0,2}"), 0..9), one in proptest::prelude::any::<bool>()) {
+            let mut lines = Vec::new();
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            for (first, second) in &rows {
+                let cells: Vec<&str> = if one { vec![second] } else { vec![first, second] };
+                cells.iter().for_each(|cell| quoted(&mut lines, &[b"", cell.as_bytes()]));
+                end_row(&mut lines, cells.len());
+                writer.write_record(&cells).unwrap();
+            }
+            proptest::prop_assert_eq!(lines, writer.into_inner().unwrap());
         }
     }
 }

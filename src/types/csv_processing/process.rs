@@ -38,24 +38,23 @@ pub fn process(
     ctx: &Context,
 ) -> Result<Value, Failure> {
     let encoding = own.encoding.as_deref().and_then(|label| super::encoding(label));
-    // Rows that are sorted are gone over twice.
-    let steps = if own.sort.is_empty() { total } else { 2 * total };
     let (mut records, mut rows, mut written, more) = match state {
         Some(mut state) => {
-            let source = Source::again(input, steps, encoding, &state.at.source, ctx)?;
+            let source = Source::again(input, total, encoding, &state.at.source, ctx)?;
             let mut records = Records::again(source, &state.at);
             let more = records.next()?;
             let plan = Plan::new(own, &state.header)?;
             let written = Written::new(own, &plan, &mut state, output);
             (records, Rows::new(own, plan, state), written, more)
         }
-        None => begin(own, Source::open(input, steps, encoding, ctx)?, output)?,
+        None => begin(own, Source::open(input, total, encoding, ctx)?, output)?,
     };
     let (began, before) = (Instant::now(), rows.state.rows_read());
     let mut turn = Turn::behind(more, &rows);
     let mut chunk = Chunk::default();
     while turn != Turn::End {
         chunk = rows.take(chunk);
+        records.expect(rows.work(records.source().read(), total));
         turn = written.add_beside(&chunk, || read_on(own, &mut records, &mut rows, saver, ctx))?;
         measure(ctx, rows.state.rows_read(), before, began);
         if turn == Turn::Save {
@@ -127,7 +126,7 @@ fn read_on(
     loop {
         match bad_reason(records, width) {
             Some(reason) => rows.state.add_bad(records, reason, own)?,
-            None => rows.add(records.lines().0, |i| records.cell(i), ctx)?,
+            None => rows.add(records.line(), |i| records.cell(i), ctx)?,
         }
         if saver.is_due(rows.state.rows_read(), records.source().read())? {
             return Ok(Turn::Save);
@@ -173,7 +172,7 @@ fn begin<'s, 'o>(
     let plan = Plan::new(own, &header)?;
     let mut state = State::new(records.at(), has_header, header, warnings, &plan, own);
     let mut written = Written::new(own, &plan, &mut state, output);
-    written.write_header(&plan.selected)?;
+    written.write_header(&plan.selected);
     let more = if has_header { records.next()? } else { true };
     Ok((records, Rows::new(own, plan, state), written, more))
 }
@@ -222,14 +221,15 @@ pub fn header(records: &Records<'_>, has_header: bool, warnings: &mut Vec<String
 
 /// Why the record is no good row; `None` for a good one.
 pub fn bad_reason(records: &Records<'_>, width: usize) -> Option<String> {
-    let (source, lines) = (records.source(), records.lines());
+    let source = records.source();
     if records.has_stray_quote() {
         return Some(format!(
             "a quote closes in the middle of a cell, after line {}: was one not closed before?",
-            lines.0
+            records.line()
         ));
     }
     if records.len() != width {
+        let lines = records.lines();
         let to = if lines.1 > lines.0 { format!(", up to line {}", lines.1) } else { String::new() };
         return Some(format!("{} cells instead of {width}{to}", records.len()));
     }

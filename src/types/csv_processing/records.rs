@@ -1,10 +1,14 @@
 //! Records of cells out of text, with bounds on everything, and the line each began on.
 
+#[cfg(test)]
+mod tests;
+
 use super::sniff;
 use super::source::{self, Source};
 use crate::types::Failure;
 use csv_core::ReadRecordResult;
 use encoding_rs::WINDOWS_1252;
+use memchr::{memchr, memchr_iter, memchr2};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -25,6 +29,8 @@ pub struct Records<'a> {
     ends: Vec<usize>,
     used: usize,
     count: usize,
+    /// How many bytes stand between two cells: none, or the delimiter.
+    between: usize,
     delimiter: u8,
     /// The byte that ends a line: CR in files that know no LF.
     line_end: u8,
@@ -82,6 +88,7 @@ impl<'a> Records<'a> {
             ends,
             used: 0,
             count: 0,
+            between: 0,
             delimiter,
             line_end,
             line: 1,
@@ -114,7 +121,10 @@ impl<'a> Records<'a> {
     /// Reads the next record; `false` at the end. A quote that is never closed is fatal
     /// (`unclosed_quote`), as is a cell or record beyond the bounds.
     pub fn next(&mut self) -> Result<bool, Failure> {
-        (self.used, self.count, self.began, self.quotes) = (0, 0, self.line, 0);
+        (self.used, self.count, self.between, self.began, self.quotes) = (0, 0, 0, self.line, 0);
+        if self.next_plain()? {
+            return Ok(true);
+        }
         let (mut in_record, mut first) = (false, true);
         loop {
             if self.source.text().is_empty() && !self.source.more()? {
@@ -155,6 +165,39 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Takes the next record without looking at each of its bytes, if it lies here whole, on one line and without
+    /// quotes: most do. Else `false`, and nothing is read.
+    fn next_plain(&mut self) -> Result<bool, Failure> {
+        let text = self.source.text();
+        let before = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let rest = &text[before..];
+        let Some(end) = memchr2(b'\n', b'\r', rest) else { return Ok(false) };
+        let line = &rest[..end];
+        // The reader takes a byte order mark away before the first record it sees.
+        if self.line == 1 || memchr(b'"', line).is_some() {
+            return Ok(false);
+        }
+        if self.cells.len() < end {
+            self.cells.resize(end, 0);
+        }
+        self.cells[..end].copy_from_slice(line);
+        for at in memchr_iter(self.delimiter, line).chain([end]) {
+            if self.count == self.ends.len() {
+                self.ends.resize(self.count * 2, 0);
+            }
+            self.ends[self.count] = at;
+            self.count += 1;
+        }
+        (self.used, self.between) = (end, 1);
+        let ends_line = |byte: &u8| *byte == self.line_end;
+        self.began += text[..before].iter().filter(|byte| ends_line(byte)).count() as u64;
+        self.line = self.began + u64::from(ends_line(&rest[end]));
+        self.source.used(before + end + 1);
+        self.check_bounds()?;
+        self.mend();
+        Ok(true)
+    }
+
     /// How many cells the record has.
     pub fn len(&self) -> usize {
         self.count
@@ -162,13 +205,18 @@ impl<'a> Records<'a> {
 
     /// Its `i`-th cell.
     pub fn cell(&self, i: usize) -> &[u8] {
-        let from = if i == 0 { 0 } else { self.ends[i - 1] };
+        let from = if i == 0 { 0 } else { self.ends[i - 1] + self.between };
         &self.cells[from..self.ends[i]]
     }
 
     /// Its cells, in order.
     pub fn cells(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count).map(|i| self.cell(i))
+    }
+
+    /// The line it began on, from 1.
+    pub fn line(&self) -> u64 {
+        self.began
     }
 
     /// The lines it began and ended on, from 1.
@@ -180,20 +228,25 @@ impl<'a> Records<'a> {
     /// Whether a quote was opened in the record and closed in the middle of a cell some lines on:
     /// most likely by the opening quote of another record, those between being swallowed.
     pub fn has_stray_quote(&self) -> bool {
-        let (began, ended) = self.lines();
-        self.quotes % 2 == 1 && ended > began
+        self.quotes % 2 == 1 && self.lines().1 > self.began
     }
 
     /// Where in the record the first byte is that is no UTF-8. Only where the params promised
     /// UTF-8: otherwise such a record has been mended.
     pub fn invalid_at(&self) -> Option<usize> {
         let wrong = || std::str::from_utf8(&self.cells[..self.used]).map_or_else(|error| error.valid_up_to(), str::len);
-        (!self.is_utf8()).then(wrong)
+        let within = |at: usize| at - self.between * self.ends[..self.count].iter().filter(|end| **end < at).count();
+        (!self.is_utf8()).then(wrong).map(within)
     }
 
     /// What was mended so far.
     pub fn told(&self) -> &Told {
         &self.told
+    }
+
+    /// Says how much there is to do, as [`Source::expect`] has it.
+    pub fn expect(&mut self, work: u64) {
+        self.source.expect(work);
     }
 
     /// The source, for what it knows of the encoding.
@@ -295,6 +348,7 @@ impl<'a> Records<'a> {
             })
             .collect();
         self.ends[..ends.len()].copy_from_slice(&ends);
+        self.between = 0;
         self.used = cells.len();
         cells.resize(self.cells.len().max(cells.len()), 0);
         self.cells = cells;
@@ -304,60 +358,4 @@ impl<'a> Records<'a> {
 fn count(told: &mut Option<(u64, u64)>, line: u64) {
     let (count, first) = told.unwrap_or((0, line));
     *told = Some((count + 1, first));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::context::trial::Trial;
-    use encoding_rs::{Encoding, UTF_8};
-    use proptest::prelude::*;
-
-    /// How much a source reads at once.
-    const BLOCK: usize = 256 * 1024;
-
-    /// The records behind `before` bytes of filling, and how it ended.
-    fn behind(before: usize, text: &[u8], encoding: Option<&'static Encoding>) -> (Vec<Vec<Vec<u8>>>, Option<String>) {
-        let mut input = b"fill\n".repeat(before / 5);
-        input.extend(std::iter::repeat_n(b'\n', before % 5));
-        let filled = input.len() / 5;
-        input.extend_from_slice(text);
-        let ctx = Trial::new().attempt();
-        let total = input.len() as u64;
-        let source = Source::open(Box::new(&input[..]), total, encoding, &ctx).unwrap();
-        let (mut records, mut found) = (Records::new(source, b','), Vec::new());
-        let ended = loop {
-            match records.next() {
-                Ok(true) => {
-                    let stray = records.has_stray_quote().then(|| b"a stray quote".to_vec());
-                    found.push(records.cells().map(<[u8]>::to_vec).chain(stray).collect::<Vec<_>>());
-                }
-                Ok(false) => break None,
-                Err(Failure::Fatal { code, .. }) => break Some(code),
-                Err(other) => panic!("{other:?}"),
-            }
-        };
-        assert!(found[..before / 5].iter().all(|record| *record == [b"fill".to_vec()]) && filled >= before / 5);
-        (found.split_off(before / 5), ended)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn records_are_the_same_wherever_a_block_ends(
-            text in prop_oneof!["([a-c,\"]|\r\n|\n|\r|é|€|\"\"|,\"x\"){0,60}", any::<String>()],
-            broken in proptest::option::of(any::<(prop::sample::Index, u8)>()),
-            at in any::<prop::sample::Index>(), guess in any::<bool>(),
-        ) {
-            let mut text = text.into_bytes();
-            if let Some((at, byte)) = broken.filter(|_| !text.is_empty()) {
-                let at = at.index(text.len());
-                text[at] = byte;
-            }
-            let encoding = (!guess).then_some(UTF_8);
-            let within = BLOCK - at.index(text.len() + 1);
-            prop_assert_eq!(behind(within, &text, encoding), behind(10_000, &text, encoding));
-        }
-    }
 }

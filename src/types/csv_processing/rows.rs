@@ -6,7 +6,7 @@
 
 use super::Own;
 use super::cell::Reading;
-use super::chunk::Chunk;
+use super::chunk::{Cells, Chunk};
 use super::column::Column;
 use super::filter::Filter;
 use super::out::Out;
@@ -79,12 +79,26 @@ impl Rows {
 
     /// Every row is here. Whether those to be sorted lie in files, which a checkpoint should name.
     pub fn close(&mut self, ctx: &Context) -> Result<bool, Failure> {
+        self.state.seen = None;
         let Some(sorter) = &mut self.state.sorter else { return Ok(false) };
         sorter.close(&self.nulls, ctx)?;
         Ok(!sorter.runs.is_empty())
     }
 
-    /// Writes what was held to be sorted, as the second half of the progress on a file of `total`
+    /// How much there is to do, in bytes of a file of `total`, of which so many are read, as far as that can be
+    /// said by what became of the rows so far. To write a row in order takes as long as to read and sort it.
+    pub fn work(&self, read: u64, total: u64) -> u64 {
+        let State { counts, sorter, .. } = &self.state;
+        let a_row = read as f64 / self.state.rows_read().max(1) as f64;
+        let Some(sorter) = sorter else {
+            let all = self.limit as f64 / counts.written.max(1) as f64 * read as f64;
+            return if counts.written > 0 && all < total as f64 { all as u64 } else { total };
+        };
+        let kept = sorter.rows() as f64 * a_row / read.max(1) as f64 * total as f64;
+        total + kept.min(self.limit as f64 * a_row) as u64
+    }
+
+    /// Writes what was held to be sorted, as the last part of the progress on a file of `total`
     /// bytes. Gives what is known in the end, the columns' statistics and the warnings.
     pub fn finish(
         mut self,
@@ -92,25 +106,28 @@ impl Rows {
         total: u64,
         ctx: &Context,
     ) -> Result<(State, Vec<Value>, Vec<String>), Failure> {
+        let work = self.work(total, total);
         if let Some(sorter) = self.state.sorter.take() {
-            let (State { counts, .. }, rows) = (&mut self.state, sorter.rows().clamp(1, self.limit));
-            sorter.in_order(&self.nulls, ctx, |row| {
-                if counts.written >= self.limit {
-                    return Ok(false);
-                }
-                if self.chunk.is_full() {
-                    written.add(&self.chunk)?;
-                    self.chunk.clear();
+            let Rows { state: State { counts, .. }, limit, nulls, selected, chunk, .. } = &mut self;
+            let (rows, mut sorted) = (sorter.rows().clamp(1, *limit), sorter.in_order(nulls, ctx)?);
+            let (mut more, mut before) = (true, Chunk::default());
+            while more {
+                before.clear();
+                std::mem::swap(&mut before, chunk);
+                more = written.add_beside(&before, || {
                     ctx.check()?;
-                    let done = total as f64 * (1.0 + counts.written as f64 / rows as f64);
+                    let done = (work - total) as f64 * counts.written as f64 / rows as f64;
                     let step = "writing the sorted rows, in bytes".to_owned();
-                    ctx.progress(done as i64, 2 * total as i64, Some(step));
-                }
-                counts.written += 1;
-                self.chunk.push(row.line, self.selected.iter().map(|index| row.cell(*index)));
-                Ok(true)
-            })?;
-            ctx.progress(2 * total as i64, 2 * total as i64, None);
+                    ctx.progress((total as f64 + done) as i64, work as i64, Some(step));
+                    while counts.written < *limit && !chunk.is_full() {
+                        let Some(row) = sorted.next()? else { return Ok(false) };
+                        counts.written += 1;
+                        chunk.push(row.line, selected.iter().map(|index| row.cell(*index)));
+                    }
+                    Ok(counts.written < *limit)
+                })?;
+            }
+            ctx.progress(work as i64, work as i64, None);
         }
         written.add(&self.chunk)?;
         written.out.flush()?;
@@ -136,18 +153,15 @@ impl<'a> Written<'a> {
     }
 
     /// Writes the header of the output.
-    pub fn write_header(&mut self, plan: &[(usize, String)]) -> Result<(), Failure> {
-        self.out.header(plan)
+    pub fn write_header(&mut self, plan: &[(usize, String)]) {
+        self.out.header(plan);
     }
 
     /// Writes and counts these rows.
     pub fn add(&mut self, rows: &Chunk) -> Result<(), Failure> {
         let Written { columns, nulls, out } = self;
-        let count = |(at, column): (usize, &mut Column)| {
-            rows.column(at).for_each(|(text, line)| column.add(text, nulls.read(text), line));
-        };
-        let write = || (0..rows.len()).try_for_each(|row| out.row(nulls, rows.row(row)));
-        rayon::join(write, || columns.par_iter_mut().enumerate().for_each(count)).0
+        let count = |(column, cells): (&mut Column, &Cells)| column.add(cells, rows.lines(), nulls);
+        rayon::join(|| out.rows(nulls, rows), || columns.par_iter_mut().zip(rows.columns()).for_each(count)).0
     }
 
     /// Writes and counts these rows while `read` goes on on this thread; answers what that answers.

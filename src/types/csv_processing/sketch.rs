@@ -24,19 +24,21 @@ impl Distinct {
         Distinct { limit, closed: false, exact: HashSet::default(), registers: Vec::new() }
     }
 
-    /// One more value.
-    pub fn add(&mut self, hash: u64) {
+    /// One more value. `false` if it is known to have been there before.
+    pub fn add(&mut self, hash: u64) -> bool {
         if self.closed {
-            return;
+            return true;
         }
         if !self.registers.is_empty() {
-            return self.register(hash);
+            self.register(hash);
+            return true;
         }
-        self.exact.insert(hash);
+        let new = self.exact.insert(hash);
         if self.exact.len() > self.limit {
             self.registers = vec![0; 1 << REGISTER_BITS];
             std::mem::take(&mut self.exact).into_iter().for_each(|hash| self.register(hash));
         }
+        new
     }
 
     /// By how much an estimate may be off, as a share of it and as a standard error; `None` while it is exact.
@@ -74,14 +76,29 @@ impl Distinct {
 /// it only feeds [`Distinct`].
 pub fn hash(bytes: &[u8]) -> u64 {
     let mut state = bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15;
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        state = (state ^ u64::from_le_bytes(word)).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+    let mut mix = |word: u64| state = (state ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+    let (words, rest) = bytes.as_chunks();
+    words.iter().for_each(|bytes| mix(u64::from_le_bytes(*bytes)));
+    if !rest.is_empty() {
+        mix(word(rest));
     }
     state = (state ^ (state >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     state = (state ^ (state >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     state ^ (state >> 33)
+}
+
+/// The first eight bytes, the first of them the lowest; 0 for those that are not there.
+pub fn word(bytes: &[u8]) -> u64 {
+    let four =
+        |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
+    if let Some(eight) = bytes.first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    match (bytes.len(), four(0)) {
+        // The last four overlap the first.
+        (length, Some(first)) => first | four(length - 4).unwrap_or(0) << (8 * (length - 4)),
+        _ => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 /// The hasher of keys that are hashes already.
@@ -168,7 +185,7 @@ mod tests {
     #[test]
     fn distinct_values_are_counted_exactly_while_they_fit() {
         let mut distinct = Distinct::new(1000);
-        (0..3000u32).for_each(|i| distinct.add(hash(&(i % 1000).to_le_bytes())));
+        (0..3000u32).for_each(|i| assert_eq!(distinct.add(hash(&(i % 1000).to_le_bytes())), i < 1000));
         assert_eq!(distinct.count(), (1000, false));
     }
 
@@ -176,7 +193,7 @@ mod tests {
     fn many_distinct_values_are_estimated_within_three_standard_errors() {
         for many in [2_000u32, 50_000, 1_000_000] {
             let mut distinct = Distinct::new(1000);
-            (0..many).for_each(|i| distinct.add(hash(i.to_string().as_bytes())));
+            (0..many).for_each(|i| _ = distinct.add(hash(i.to_string().as_bytes())));
             let (count, estimated) = distinct.count();
             let off = (count as f64 - f64::from(many)).abs() / f64::from(many);
             assert!(estimated && off < 0.025, "{count} of {many}");

@@ -51,14 +51,26 @@ impl Sorter {
         nulls: &Reading,
         ctx: &Context,
     ) -> Result<(), Failure> {
+        if self.bytes.capacity() == 0 {
+            // Growing by doubling would take half as much again.
+            self.bytes.reserve_exact(RUN_BYTES);
+        }
         push(&mut self.bytes, &mut self.ends, (0..self.width).map(cell));
         self.lines.push(line);
         if self.held_bytes() > RUN_BYTES { self.make_room(nulls, ctx) } else { Ok(()) }
     }
 
-    /// Writes what is held as a last run, where there are others: they can be named by a checkpoint.
+    /// There are no more rows. Writes what is held as a last run, where there are others: they can be named by a
+    /// checkpoint.
     pub fn close(&mut self, nulls: &Reading, ctx: &Context) -> Result<(), Failure> {
-        if self.runs.is_empty() || self.lines.is_empty() { Ok(()) } else { self.write_run(nulls, ctx) }
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        if !self.lines.is_empty() {
+            self.write_run(nulls, ctx)?;
+        }
+        (self.bytes, self.ends, self.lines) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(())
     }
 
     /// How many rows there are.
@@ -66,30 +78,13 @@ impl Sorter {
         self.in_runs + self.lines.len() as u64
     }
 
-    /// Gives each row in order to `each` until that says `false`: numbers before texts, cells
-    /// without a value last whichever way it goes; equal rows as they came.
-    pub fn in_order(
-        mut self,
-        nulls: &Reading,
-        ctx: &Context,
-        mut each: impl FnMut(Row<'_>) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
-        self.close(nulls, ctx)?;
+    /// The rows in order, once it is closed: numbers before texts, cells without a value last whichever way
+    /// it goes; equal rows as they came.
+    pub fn in_order<'s>(&'s self, nulls: &'s Reading, ctx: &Context) -> Result<InOrder<'s>, Failure> {
         if self.runs.is_empty() {
-            for row in self.order(nulls, ctx)? {
-                if !each(self.row(row))? {
-                    break;
-                }
-            }
-            return Ok(());
+            return Ok(InOrder::Held(self, self.order(nulls, ctx)?.into_iter()));
         }
-        let mut merge = Merge::open(&self.runs, &self.by, self.width, nulls, ctx)?;
-        while let Some(row) = merge.next()? {
-            if !each(row)? {
-                break;
-            }
-        }
-        Ok(())
+        Ok(InOrder::Runs(Merge::open(&self.runs, &self.by, self.width, nulls, ctx)?))
     }
 
     fn held_bytes(&self) -> usize {
@@ -134,7 +129,9 @@ impl Sorter {
             self.in_runs += 1;
         }
         self.runs.push(file.finish()?);
-        (self.bytes, self.ends, self.lines) = (Vec::new(), Vec::new(), Vec::new());
+        self.bytes.clear();
+        self.ends.clear();
+        self.lines.clear();
         Ok(())
     }
 
@@ -154,6 +151,24 @@ impl Sorter {
         let (from, to) = (row * self.width, (row + 1) * self.width);
         let begins = if from == 0 { 0 } else { self.ends[from - 1] };
         Row { line: self.lines[row], bytes: &self.bytes, from: begins, ends: &self.ends[from..to] }
+    }
+}
+
+/// All rows in order, one after the other.
+pub enum InOrder<'s> {
+    /// They are all in memory.
+    Held(&'s Sorter, std::vec::IntoIter<usize>),
+    /// They are in runs.
+    Runs(Merge<'s>),
+}
+
+impl InOrder<'_> {
+    /// The next row; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
+        match self {
+            InOrder::Held(sorter, order) => Ok(order.next().map(|row| sorter.row(row))),
+            InOrder::Runs(merge) => merge.next(),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ const UTF_32: [[u8; 4]; 2] = [[0xff, 0xfe, 0, 0], [0, 0, 0xfe, 0xff]];
 pub struct Source<'a> {
     input: Box<dyn Read + 'a>,
     ctx: &'a Context,
-    total: u64,
+    /// How much there is to do, in bytes of the file.
+    work: u64,
     read: u64,
     raw: Vec<u8>,
     decoder: Option<Decoder>,
@@ -70,6 +71,10 @@ impl<'a> Source<'a> {
                 0
             }
         };
+        if source.guessed && looks_like_no_text(&source.raw) {
+            let message = "the file is no text with a row a line: its beginning has too many control characters";
+            return Err(Failure::fatal("not_text", message));
+        }
         source.raw.drain(..mark);
         if source.encoding != UTF_8 {
             source.decoder = Some(source.encoding.new_decoder_without_bom_handling());
@@ -130,6 +135,12 @@ impl<'a> Source<'a> {
         Ok(self.used < self.text.len())
     }
 
+    /// Says how much there is to do, in bytes of the file: it is as long as that, unless something else follows or
+    /// not all of it is needed.
+    pub fn expect(&mut self, work: u64) {
+        self.work = work;
+    }
+
     /// The encoding it is read as.
     pub fn encoding(&self) -> &'static Encoding {
         self.encoding
@@ -154,7 +165,7 @@ impl<'a> Source<'a> {
     ) -> Source<'a> {
         let (raw, text, decoder) = (Vec::new(), Vec::new(), None);
         let (malformed, ended, read, blocks, used) = (false, false, 0, 0, 0);
-        Source { input, ctx, total, read, raw, decoder, encoding, guessed, malformed, ended, blocks, text, used }
+        Source { input, ctx, work: total, read, raw, decoder, encoding, guessed, malformed, ended, blocks, text, used }
     }
 
     /// An empty block is the end; the decoder may still have a word to say.
@@ -178,7 +189,7 @@ impl<'a> Source<'a> {
         }
         self.raw.truncate(filled);
         self.read += filled as u64;
-        self.ctx.progress(self.read as i64, self.total.max(self.read) as i64, Some("reading, in bytes".to_owned()));
+        self.ctx.progress(self.read as i64, self.work.max(self.read) as i64, Some("reading, in bytes".to_owned()));
         Ok(filled > 0)
     }
 
@@ -201,6 +212,15 @@ impl<'a> Source<'a> {
             self.decoder = None;
         }
     }
+}
+
+/// Whether one byte in 20 is a control character that texts do not have (of random bytes one in ten is), or most are
+/// NUL, of which fewer are mended. A short file is text, with whatever is in it.
+fn looks_like_no_text(block: &[u8]) -> bool {
+    let sample = &block[..block.len().min(64 * 1024)];
+    let controls = sample.iter().filter(|byte| matches!(byte, 1..=8 | 14..=26 | 28..=31 | 127)).count();
+    let nuls = sample.iter().filter(|byte| **byte == 0).count();
+    sample.len() >= 512 && (controls * 20 > sample.len() || nuls * 10 > sample.len() * 6)
 }
 
 /// UTF-16 without a mark: text in it has a NUL in nearly every other byte.

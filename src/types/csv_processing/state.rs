@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is in a [`State`]. To be raised with every change of it, or of what it holds: a state of
 /// another form is left aside, and the table read from its beginning.
-pub const FORM: u32 = 2;
+pub const FORM: u32 = 3;
 /// As many bad rows are listed.
 const BAD_ROW_EXAMPLES: usize = 100;
 
@@ -85,7 +85,7 @@ impl State {
 
     /// Counts the record as a bad row, or fails because of it.
     pub fn add_bad(&mut self, records: &Records<'_>, reason: String, own: &Own) -> Result<(), Failure> {
-        let (line, _) = records.lines();
+        let line = records.line();
         if own.on_bad_row == OnBadRow::Fail {
             return Err(Failure::fatal("bad_row", format!("line {line}: {reason}")));
         }

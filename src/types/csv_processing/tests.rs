@@ -106,6 +106,11 @@ async fn what_is_no_text_that_is_read_is_told() {
     for mark in [b"\xff\xfe\0\0a\0\0\0", b"\0\0\xfe\xff\0\0\0a"] {
         assert_eq!(run_file(mark, json!({})).await.code(), "encoding");
     }
+    let random = (0..4000u64).map(|i| (sketch::hash(&i.to_le_bytes()) >> 32) as u8).collect::<Vec<u8>>();
+    for bytes in [random, vec![0; 4000], [&b"a,b\n"[..], &[1; 4000]].concat()] {
+        assert_eq!(run_file(bytes, json!({})).await.code(), "not_text");
+    }
+    assert_eq!(result_of("a\0,\x1b[1mb\n".repeat(1000), json!({})).await["rows"], 999);
 }
 
 #[tokio::test]

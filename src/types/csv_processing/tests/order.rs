@@ -66,3 +66,22 @@ async fn whole_numbers_beyond_doubles_are_sorted_exactly_and_both_zeros_are_one(
     let expected = "b\n4\n5\n6\n2\n3\n1\n";
     assert_eq!(output_of(data, json!({ "sort": ["a"], "select": ["b"] })).await, expected);
 }
+
+#[tokio::test]
+async fn what_there_is_to_do_is_told_by_what_became_of_the_rows() {
+    for (rows, options, least, most) in [
+        (400, json!({}), 1.0, 1.0),
+        (400, json!({ "sort": ["n"] }), 1.9, 2.0),
+        (400, json!({ "sort": ["n"], "filter": "k = 1" }), 1.2, 1.3),
+        (400, json!({ "sort": ["n"], "limit": 40 }), 1.0, 1.2),
+        (40_000, json!({ "limit": 20_000 }), 0.4, 0.7),
+    ] {
+        let (mut trial, mut params) = (Trial::new(), options.clone());
+        let table = (0..rows).fold("n,k\n".to_owned(), |table, row| table + &format!("{row},{}\n", row % 4));
+        params["file_id"] = json!(trial.upload("table.csv", table.as_bytes()).await);
+        let (ctx, params) = (trial.attempt(), serde_json::value::to_raw_value(&params).unwrap());
+        CsvProcessing.run(&params, &ctx).await.unwrap();
+        let work = ctx.take_said().0.unwrap().total.unwrap() as f64 / table.len() as f64;
+        assert!((least..=most).contains(&work), "{options}: {work}");
+    }
+}
