@@ -226,7 +226,7 @@ async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> 
             (None, ctx.grow(name, media_type).await?, Vec::new())
         }
     };
-    let (offset, read) = state.as_ref().map_or((0, 0), |state| (state.at.source.offset, state.at.source.read));
+    let (offset, read) = state.as_ref().map_or((0, 0), |state| (state.at.source.offset, state.place()));
     let file = match own.file_id {
         Some(id) => {
             let input = ctx.input(id)?;

@@ -72,7 +72,7 @@ pub fn process(
     if rows.close(ctx)? {
         save(&records, &mut rows, &mut written, saver)?;
     }
-    let (state, columns, mut warnings) = rows.finish(written, total, ctx)?;
+    let (state, columns, mut warnings) = rows.finish(written, total, saver, ctx)?;
     measure(ctx, state.rows_read(), before, began);
     let encoding = tell_encoding(&records, &mut warnings);
     if state.bad.count > state.counts.read {

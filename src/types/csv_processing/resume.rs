@@ -88,8 +88,12 @@ impl Resumed {
         };
         match &resumed {
             Some(Resumed { state, .. }) => {
-                let (row, byte) = (state.rows_read() + 1, state.at.source.read);
-                ctx.going_on(byte as i64, &format!("row {row}, byte {byte} of the file"));
+                let (row, byte, sorted) = (state.rows_read() + 1, state.at.source.read, state.counts.written + 1);
+                let from = match state.sorter.is_some() && sorted > 1 {
+                    true => format!("row {sorted} of the sorted ones"),
+                    false => format!("row {row}, byte {byte} of the file"),
+                };
+                ctx.going_on(state.place() as i64, &from);
             }
             None => ctx.log(Level::Warn, "what an earlier attempt left cannot be used: beginning anew"),
         }
@@ -183,7 +187,7 @@ impl<'a> Saver<'a> {
             Ok(state)
         }));
         self.wait = began.elapsed() * SHARE_OF_TIME;
-        self.last = (state.at.source.read, Instant::now());
+        self.last = (self.looked, Instant::now());
         Ok(())
     }
 

@@ -11,12 +11,16 @@ use super::column::Column;
 use super::filter::Filter;
 use super::out::Out;
 use super::plan::Plan;
+use super::resume::Saver;
 use super::state::State;
 use crate::files::{Growing, Mark};
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Output};
 use rayon::prelude::*;
 use serde_json::Value;
+
+/// So many sorted rows are passed over at most before the task is stopped, if it is to stop.
+const ROWS_A_CHECK: u64 = 16_384;
 
 /// The rows that are read, and what is known of them.
 pub struct Rows {
@@ -104,37 +108,64 @@ impl Rows {
         mut self,
         mut written: Written<'_>,
         total: u64,
+        saver: &mut Saver<'_>,
         ctx: &Context,
     ) -> Result<(State, Vec<Value>, Vec<String>), Failure> {
-        let work = self.work(total, total);
-        if let Some(sorter) = self.state.sorter.take() {
-            let Rows { state: State { counts, .. }, limit, nulls, selected, chunk, .. } = &mut self;
-            let (rows, mut sorted) = (sorter.rows().clamp(1, *limit), sorter.in_order(nulls, ctx)?);
-            let (mut more, mut before) = (true, Chunk::default());
-            while more {
-                before.clear();
-                std::mem::swap(&mut before, chunk);
-                more = written.add_beside(&before, || {
-                    ctx.check()?;
-                    let done = (work - total) as f64 * counts.written as f64 / rows as f64;
-                    let step = "writing the sorted rows, in bytes".to_owned();
-                    ctx.progress((total as f64 + done) as i64, work as i64, Some(step));
-                    while counts.written < *limit && !chunk.is_full() {
-                        let Some(row) = sorted.next()? else { return Ok(false) };
-                        counts.written += 1;
-                        chunk.push(row.line, selected.iter().map(|index| row.cell(*index)));
-                    }
-                    Ok(counts.written < *limit)
-                })?;
-            }
-            ctx.progress(work as i64, work as i64, None);
-        }
+        self.write_sorted(&mut written, total, saver, ctx)?;
         written.add(&self.chunk)?;
         written.out.flush()?;
         let mut warnings = std::mem::take(&mut self.state.warnings);
         warnings.extend(written.columns.iter().filter_map(Column::doubt));
         let columns = written.columns.into_par_iter().map(|column| column.finish(&self.nulls));
         Ok((self.state, columns.collect(), warnings))
+    }
+
+    /// Writes the rows that were held to be sorted, behind those that an earlier attempt wrote.
+    fn write_sorted(
+        &mut self,
+        written: &mut Written<'_>,
+        total: u64,
+        saver: &mut Saver<'_>,
+        ctx: &Context,
+    ) -> Result<(), Failure> {
+        let work = self.work(total, total);
+        let Rows { state, limit, nulls, selected, chunk, .. } = self;
+        let Some(sorter) = &mut state.sorter else { return Ok(()) };
+        let is_in_runs = !sorter.runs.is_empty();
+        let mut sorted = sorter.in_order(nulls, ctx)?;
+        for row in 0..state.counts.written {
+            if row.is_multiple_of(ROWS_A_CHECK) {
+                ctx.check()?;
+            }
+            sorted.next()?;
+        }
+        let (mut more, mut before) = (true, Chunk::default());
+        while more {
+            before.clear();
+            std::mem::swap(&mut before, chunk);
+            let mut is_due = false;
+            more = written.add_beside(&before, || {
+                ctx.check()?;
+                let step = "writing the sorted rows, in bytes".to_owned();
+                ctx.progress(state.place() as i64, work as i64, Some(step));
+                while state.counts.written < *limit && !chunk.is_full() && !is_due {
+                    let Some(row) = sorted.next()? else { return Ok(false) };
+                    state.counts.written += 1;
+                    chunk.push(row.line, selected.iter().map(|index| row.cell(*index)));
+                    is_due = is_in_runs && saver.is_due(state.rows_read() + state.counts.written, state.place())?;
+                }
+                Ok(state.counts.written < *limit)
+            })?;
+            if is_due && more {
+                written.add(chunk)?;
+                chunk.clear();
+                if let Some(mark) = written.mark()? {
+                    written.lend(state, |state| saver.save(state, mark))?;
+                }
+            }
+        }
+        ctx.progress(work as i64, work as i64, None);
+        Ok(())
     }
 }
 

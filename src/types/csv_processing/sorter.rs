@@ -79,12 +79,14 @@ impl Sorter {
     }
 
     /// The rows in order, once it is closed: numbers before texts, cells without a value last whichever way
-    /// it goes; equal rows as they came.
-    pub fn in_order<'s>(&'s self, nulls: &'s Reading, ctx: &Context) -> Result<InOrder<'s>, Failure> {
+    /// it goes; equal rows as they came. What is in memory goes with them, runs stay.
+    pub fn in_order<'n>(&mut self, nulls: &'n Reading, ctx: &Context) -> Result<InOrder<'n>, Failure> {
         if self.runs.is_empty() {
-            return Ok(InOrder::Held(self, self.order(nulls, ctx)?.into_iter()));
+            let order = self.order(nulls, ctx)?.into_iter();
+            let empty = Sorter::new(self.by.clone(), self.width, self.limit);
+            return Ok(InOrder::Held(Box::new(std::mem::replace(self, empty)), order));
         }
-        Ok(InOrder::Runs(Merge::open(&self.runs, &self.by, self.width, nulls, ctx)?))
+        Ok(InOrder::Runs(self.merge(nulls, ctx)?))
     }
 
     fn held_bytes(&self) -> usize {
@@ -111,13 +113,17 @@ impl Sorter {
         }
         self.begun += 1;
         let mut file = run::Writer::begin(self.begun, ctx)?;
-        let mut merge = Merge::open(&self.runs, &self.by, self.width, nulls, ctx)?;
+        let mut merge = self.merge(nulls, ctx)?;
         while let Some(row) = merge.next()? {
             file.row(&row)?;
         }
         self.merged.append(&mut self.runs);
         self.runs.push(file.finish()?);
         Ok(())
+    }
+
+    fn merge<'n>(&self, nulls: &'n Reading, ctx: &Context) -> Result<Merge<'n>, Failure> {
+        Merge::open(&self.runs, self.by.clone(), self.width, nulls, ctx)
     }
 
     fn write_run(&mut self, nulls: &Reading, ctx: &Context) -> Result<(), Failure> {
@@ -155,11 +161,11 @@ impl Sorter {
 }
 
 /// All rows in order, one after the other.
-pub enum InOrder<'s> {
+pub enum InOrder<'n> {
     /// They are all in memory.
-    Held(&'s Sorter, std::vec::IntoIter<usize>),
+    Held(Box<Sorter>, std::vec::IntoIter<usize>),
     /// They are in runs.
-    Runs(Merge<'s>),
+    Runs(Merge<'n>),
 }
 
 impl InOrder<'_> {

@@ -83,6 +83,12 @@ impl State {
         self.bad.count + self.counts.read
     }
 
+    /// How far it is, in bytes of the file. A row that is written in order counts as much again as one that was read.
+    pub fn place(&self) -> u64 {
+        let (read, a_row) = (self.at.source.read, self.at.source.read as f64 / self.rows_read().max(1) as f64);
+        if self.sorter.is_none() { read } else { read + (self.counts.written as f64 * a_row) as u64 }
+    }
+
     /// Counts the record as a bad row, or fails because of it.
     pub fn add_bad(&mut self, records: &Records<'_>, reason: String, own: &Own) -> Result<(), Failure> {
         let line = records.line();

@@ -61,14 +61,21 @@ proptest! {
         let ctx = Trial::new().attempt();
         let source = Source::open(Box::new(text.as_bytes()), text.len() as u64, Some(UTF_8), &ctx).unwrap();
         let (mut records, mut found) = (Records::new(source, b','), Vec::new());
-        while records.next().unwrap() {
-            found.push(records.cells().map(<[u8]>::to_vec).collect::<Vec<_>>());
-        }
+        let ended = loop {
+            match records.next() {
+                Ok(true) => found.push(records.cells().map(<[u8]>::to_vec).collect::<Vec<_>>()),
+                other => break other,
+            }
+        };
         // It takes a mark away, and so does the source.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-        let expected: Vec<Vec<Vec<u8>>> =
+        let mut expected: Vec<Vec<Vec<u8>>> =
             reader.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect();
+        if ended.is_err() {
+            // A quote that is never closed takes in the rest.
+            expected.pop();
+        }
         prop_assert_eq!(found, expected);
     }
 }

@@ -194,6 +194,15 @@ async fn rows_sorted_on_the_disk_are_gone_on_with_and_made_anew_where_they_are_d
 }
 
 #[tokio::test]
+async fn rows_that_were_written_in_order_are_not_written_again() {
+    let table = "a\n".to_owned() + &(0..200).map(|i| format!("{}.5\n", i * 7 % 200)).collect::<String>();
+    let interrupted = [Interrupted { checkpoints: vec![260], stop_at: 280 }];
+    let (whole, last) = in_one_go_and_in_many(table.as_bytes(), &json!({ "sort": ["a"] }), &interrupted).await;
+    assert_eq!(last.log, ["going on from row 61 of the sorted ones"]);
+    same(&whole, &last);
+}
+
+#[tokio::test]
 async fn a_checkpoint_takes_the_files_of_the_one_before_it_away() {
     let mut trial = Trial::new();
     let options = json!({ "file_id": trial.upload("table.csv", b"a\n1\n2\n3\n4\n").await });

@@ -50,7 +50,7 @@ impl<'a> Writer<'a> {
 /// Runs read side by side.
 pub struct Merge<'a> {
     runs: Vec<Run>,
-    by: &'a [(usize, bool)],
+    by: Vec<(usize, bool)>,
     nulls: &'a Reading,
     /// The run whose row was given last.
     given: Option<usize>,
@@ -71,7 +71,7 @@ impl<'a> Merge<'a> {
     /// Opens the runs, of rows of `width` cells; equal rows come in the order of their runs.
     pub fn open(
         runs: &[Artifact],
-        by: &'a [(usize, bool)],
+        by: Vec<(usize, bool)>,
         width: usize,
         nulls: &'a Reading,
         ctx: &Context,
@@ -82,7 +82,7 @@ impl<'a> Merge<'a> {
             let content = Box::new(content.ok_or_else(gone)?.into_blocking());
             let (line, bytes, ends, keys) = (0, Vec::new(), vec![0; width], Vec::new());
             let mut run = Run { content, left: run.bytes, line, bytes, ends, keys };
-            Ok(run.advance(by, nulls)?.then_some(run))
+            Ok(run.advance(&by, nulls)?.then_some(run))
         };
         let runs = runs.iter().map(open).collect::<Result<Vec<Option<Run>>, Failure>>()?;
         Ok(Merge { runs: runs.into_iter().flatten().collect(), by, nulls, given: None })
@@ -91,13 +91,13 @@ impl<'a> Merge<'a> {
     /// The next row; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
         if let Some(given) = self.given.take()
-            && !self.runs[given].advance(self.by, self.nulls)?
+            && !self.runs[given].advance(&self.by, self.nulls)?
         {
             self.runs.remove(given);
         }
         let mut least = 0;
         for i in 1..self.runs.len() {
-            if self.runs[i].compare(&self.runs[least], self.by).is_lt() {
+            if self.runs[i].compare(&self.runs[least], &self.by).is_lt() {
                 least = i;
             }
         }

@@ -74,7 +74,7 @@ async fn what_there_is_to_do_is_told_by_what_became_of_the_rows() {
         (400, json!({ "sort": ["n"] }), 1.9, 2.0),
         (400, json!({ "sort": ["n"], "filter": "k = 1" }), 1.2, 1.3),
         (400, json!({ "sort": ["n"], "limit": 40 }), 1.0, 1.2),
-        (40_000, json!({ "limit": 20_000 }), 0.4, 0.7),
+        (200_000, json!({ "limit": 100_000 }), 0.4, 0.7),
     ] {
         let (mut trial, mut params) = (Trial::new(), options.clone());
         let table = (0..rows).fold("n,k\n".to_owned(), |table, row| table + &format!("{row},{}\n", row % 4));
