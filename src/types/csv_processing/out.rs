@@ -226,7 +226,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn rows_are_quoted_where_they_have_to_be(rows in proptest::collection::vec(("[a, \"\n\r]{0,3}", "[b,]{0,2}"), 0..9), one in proptest::prelude::any::<bool>()) {
+        fn rows_are_quoted_where_they_have_to_be(
+            rows in proptest::collection::vec(("[a, \"\n\r]{0,3}", "[b,]{0,2}"), 0..9), one in proptest::bool::ANY,
+        ) {
             let mut lines = Vec::new();
             let mut writer = csv::Writer::from_writer(Vec::new());
             for (first, second) in &rows {

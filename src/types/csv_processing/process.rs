@@ -126,7 +126,7 @@ fn read_on(
     loop {
         match bad_reason(records, width) {
             Some(reason) => rows.state.add_bad(records, reason, own)?,
-            None => rows.add(records.line(), |i| records.cell(i), ctx)?,
+            None => rows.add(records.began(), |i| records.cell(i), ctx)?,
         }
         if saver.is_due(rows.state.rows_read(), records.source().read())? {
             return Ok(Turn::Save);
@@ -225,7 +225,7 @@ pub fn bad_reason(records: &Records<'_>, width: usize) -> Option<String> {
     if records.has_stray_quote() {
         return Some(format!(
             "a quote closes in the middle of a cell, after line {}: was one not closed before?",
-            records.line()
+            records.began()
         ));
     }
     if records.len() != width {

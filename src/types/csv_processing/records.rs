@@ -215,7 +215,7 @@ impl<'a> Records<'a> {
     }
 
     /// The line it began on, from 1.
-    pub fn line(&self) -> u64 {
+    pub fn began(&self) -> u64 {
         self.began
     }
 

@@ -91,7 +91,7 @@ impl State {
 
     /// Counts the record as a bad row, or fails because of it.
     pub fn add_bad(&mut self, records: &Records<'_>, reason: String, own: &Own) -> Result<(), Failure> {
-        let line = records.line();
+        let line = records.began();
         if own.on_bad_row == OnBadRow::Fail {
             return Err(Failure::fatal("bad_row", format!("line {line}: {reason}")));
         }

@@ -54,7 +54,7 @@ impl<'a> Table<'a> {
             return Ok(None);
         }
         Ok(Some(match bad_reason(&self.records, self.header.len()) {
-            Some(reason) => Row::Bad(self.records.line(), reason),
+            Some(reason) => Row::Bad(self.records.began(), reason),
             None => Row::Good(self.records.cells().collect()),
         }))
     }
