@@ -54,7 +54,7 @@ async function identify() {
     const me = await json(await call("GET", "api/me", {}));
     const name = `${me.key_id} ${me.owner}`;
     if (owner && owner !== name) return beginAnew();
-    if (!owner) dispatchEvent(new Event("errand:identified"));
+    if (!owner) dispatchEvent(new CustomEvent("errand:identified", { detail: me }));
     owner = name;
     if (me.key_id === null) asked.at = Infinity; // a service that has begun to ask for keys says so by 401
     return me;

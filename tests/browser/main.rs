@@ -11,4 +11,5 @@ mod keyboard; // all of it without a mouse
 mod offline; // a server that goes away and comes back
 mod owners; // two people who never see each other
 mod screens; // every screen, light and dark, wide and narrow
+mod tabs; // one socket for all tabs of a browser
 mod vendored; // what is not ours

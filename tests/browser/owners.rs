@@ -16,9 +16,7 @@ async fn two_clients_never_see_each_other(mut stage: Stage) {
     for (page, key) in pages.iter_mut().zip(&keys) {
         page.expect("401"); // a browser says so of each
         page.open("/tasks").await;
-        page.until("a key is asked for", "document.querySelector('#sign-in')?.open").await;
-        page.fill("Key", key).await;
-        page.click("#sign-in button", "Sign in").await;
+        sign_in(page, key).await;
         page.sees("main .empty", "No tasks yet").await;
         page.sees("#light-text", "Live").await;
     }
@@ -52,9 +50,7 @@ async fn two_clients_never_see_each_other(mut stage: Stage) {
     // In bert's window anna signs in: nothing of bert is left.
     bert.go("/settings").await;
     bert.click("button", "Sign out").await;
-    bert.until("a key is asked for", "document.querySelector('#sign-in')?.open").await;
-    bert.fill("Key", &keys[0]).await;
-    bert.click("#sign-in button", "Sign in").await;
+    sign_in(bert, &keys[0]).await;
     bert.until("signed in", "!document.querySelector('#sign-in')?.open && one('h1')").await;
     nothing_of(bert, "bert", "/tasks").await;
     bert.sees("task-table a", "anna runs").await;
@@ -74,13 +70,20 @@ async fn nothing_of(page: &mut Page, name: &str, path: &str) {
     assert!(!text.contains(name), "{path}: {text}");
 }
 
-async fn key(stage: &Stage, admin: Option<&str>, role: &str, owner: &str) -> String {
+/// Gives the key that the page asks for.
+pub async fn sign_in(page: &mut Page, key: &str) {
+    page.until("a key is asked for", "document.querySelector('#sign-in')?.open").await;
+    page.fill("Key", key).await;
+    page.click("#sign-in button", "Sign in").await;
+}
+
+pub async fn key(stage: &Stage, admin: Option<&str>, role: &str, owner: &str) -> String {
     let body = json!({ "role": role, "owner": owner });
     let made = say(&stage.node.http, &stage.node.url, "/api/keys", admin.unwrap_or_default(), body).await;
     made["key"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
 }
 
-async fn say(http: &reqwest::Client, url: &str, path: &str, key: &str, body: Value) -> Value {
+pub async fn say(http: &reqwest::Client, url: &str, path: &str, key: &str, body: Value) -> Value {
     let request = http.post(format!("{url}{path}")).json(&body).timeout(PATIENCE);
     let request = if key.is_empty() { request } else { request.bearer_auth(key) };
     request.send().await.unwrap().json().await.unwrap()

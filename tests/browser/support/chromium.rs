@@ -58,12 +58,21 @@ impl Chromium {
 
     /// A window of somebody else: cookies and storage of its own. `base` is the service's address.
     pub async fn window(&mut self, base: &str) -> Page {
-        let person = self.ask("Target.createBrowserContext", json!({})).await["browserContextId"].clone();
+        let person = self.ask("Target.createBrowserContext", json!({})).await["browserContextId"].take();
+        self.open(person, base.to_owned()).await
+    }
+
+    /// Another window of the same person.
+    pub async fn beside(&mut self, page: &Page) -> Page {
+        self.open(page.person.clone(), page.base.clone()).await
+    }
+
+    async fn open(&mut self, person: Value, base: String) -> Page {
         // A window and not a tab of one: what lies behind another tab is hidden, and does less.
         let about = json!({ "url": "about:blank", "browserContextId": person, "newWindow": true });
         let target = self.ask("Target.createTarget", about).await["targetId"].as_str().unwrap().to_owned();
         let protocol = Protocol::open(self.address, &format!("/devtools/page/{target}")).await;
-        Page::new(protocol, base.to_owned()).await
+        Page::new(protocol, base, person).await
     }
 
     async fn ask(&mut self, method: &str, params: Value) -> Value {

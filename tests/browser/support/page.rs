@@ -33,14 +33,16 @@ pub const ZOOMED: Size = Size(320, 256, 4);
 
 pub struct Page {
     protocol: Protocol,
-    base: String,
+    pub base: String,
+    /// Whose window it is, in the browser's words.
+    pub person: Value,
     faults: Faults,
 }
 
 impl Page {
-    pub async fn new(protocol: Protocol, base: String) -> Page {
+    pub async fn new(protocol: Protocol, base: String, person: Value) -> Page {
         let faults = Faults::new(&base);
-        let mut page = Page { protocol, base, faults };
+        let mut page = Page { protocol, base, person, faults };
         for domain in ["Page", "Runtime", "Network", "Log", "Audits", "Performance"] {
             // Figures in the processor's time: what else runs on the machine does not count.
             let params = if domain == "Performance" { json!({ "timeDomain": "threadTicks" }) } else { json!({}) };
