@@ -16,6 +16,7 @@ import { attemptsPanel } from "./task/attempts.js";
 import { logsPanel } from "./task/logs.js";
 import { timelinePanel } from "./task/timeline.js";
 import { artifactsPanel } from "./task/artifacts.js";
+import { relatedPanel } from "./task/related.js";
 import { waitReasons } from "./task/explain.js";
 import "../elements/progress-bar.js";
 
@@ -31,6 +32,7 @@ const TABS = [
   ["logs", "Logs", logsPanel],
   ["timeline", "Timeline", timelinePanel],
   ["artifacts", "Artifacts", artifactsPanel],
+  ["related", "Related", relatedPanel],
 ];
 
 export function mount(root, context) {
