@@ -1,7 +1,7 @@
 // The frame around every screen: navigation, search, connection light, bell, theme, help.
 
 import { setText, setAttr, announce } from "./dom.js";
-import { link } from "./api.js";
+import { link, query } from "./api.js";
 import { clock } from "./format.js";
 import { connection, onConnection } from "./connection.js";
 import { pauseLive } from "./live.js";
@@ -17,9 +17,18 @@ const search = byId("search").elements.q;
 
 for (const anchor of document.querySelectorAll("a[data-to]")) anchor.href = link(anchor.dataset.to);
 
+const OF_OWNERS = ["", "tasks", "approvals", "insights", "activity"]; // screens that can show one owner's only
+let me = null; // an admin with a key: it alone sees more than its owner's
+
 function markCurrent() {
   const section = currentPath().split("/")[0];
-  for (const anchor of document.querySelectorAll(".rail a")) setAttr(anchor, "aria-current", anchor.dataset.to === section ? "page" : null);
+  const owner = new URLSearchParams(location.search).get("owner");
+  for (const anchor of document.querySelectorAll(".rail a")) {
+    setAttr(anchor, "aria-current", anchor.dataset.to === section ? "page" : null);
+    anchor.href = link(anchor.dataset.to + (OF_OWNERS.includes(anchor.dataset.to) ? query({ owner }) : ""));
+  }
+  byId("whose").hidden = !me || !OF_OWNERS.includes(currentPath());
+  setText(byId("whose"), owner ? (owner === me?.owner ? "Mine" : `Of ${owner}`) : "All owners");
   search.value = section === "tasks" ? (new URLSearchParams(location.search).get("q") ?? "") : "";
 }
 
@@ -45,14 +54,24 @@ function cycleTheme() {
 
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  const query = new URLSearchParams(currentPath() === "tasks" ? location.search : "");
-  if (search.value.trim()) query.set("q", search.value.trim());
-  else query.delete("q");
-  navigate("tasks" + (String(query) ? `?${query}` : ""));
+  const now = new URLSearchParams(currentPath() === "tasks" ? location.search : "");
+  if (search.value.trim()) now.set("q", search.value.trim());
+  else now.delete("q");
+  navigate("tasks" + (String(now) ? `?${now}` : ""));
+});
+byId("whose").addEventListener("click", () => {
+  const now = new URLSearchParams(location.search);
+  if (now.has("owner")) now.delete("owner");
+  else now.set("owner", me.owner);
+  navigate(currentPath() + (String(now) ? `?${now}` : ""));
 });
 byId("theme").addEventListener("click", cycleTheme);
 byId("help-open").addEventListener("click", showHelp);
 addEventListener("errand:navigated", markCurrent);
+addEventListener("errand:identified", ({ detail }) => {
+  if (detail.role === "admin" && detail.key_id) me = detail;
+  markCurrent();
+});
 onConnection(showConnection);
 onSettings(showTheme);
 

@@ -60,7 +60,7 @@ async function show({ top, first = false }) {
   const query = new URLSearchParams(location.search);
   if (here && here.path === path) {
     if (here.search === location.search) return; // only the #fragment moved
-    if (here.context?.update) {
+    if (here.context?.update && here.context.owner === query.get("owner")) {
       here.search = location.search;
       return here.context.update(query);
     }
@@ -79,6 +79,7 @@ async function show({ top, first = false }) {
     visit.context = {
       params: Object.fromEntries(Object.entries(pattern.exec(path).groups ?? {}).map(([name, value]) => [name, decode(value)])),
       query,
+      owner: query.get("owner"), // whose tasks are shown; with another one a screen is mounted anew
       signal: leave.signal,
       setTitle: (text) => (document.title = `${text} · Errand`),
       setQuery: (next, options = { replace: true }) => navigate(path + (String(next) ? `?${next}` : ""), options),

@@ -74,6 +74,7 @@ pub const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/stats", READERS),
     ("GET", "/api/stats/timeseries", READERS),
     ("GET", "/api/costs", READERS),
+    ("GET", "/api/queues", READERS),
     ("GET", "/api/task/status", READERS),
     // Numbers of all owners together.
     ("GET", "/metrics", ADMINS),

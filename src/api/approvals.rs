@@ -12,7 +12,7 @@ use super::wire::TaskView;
 use super::{Api, etag, task_id, to_json};
 use crate::store::{Awaiting, Turn};
 use crate::task::filter::After;
-use crate::task::{Time, text};
+use crate::task::{Scope, Time, text};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
@@ -36,6 +36,7 @@ pub fn router() -> OpenApiRouter<Api> {
 #[utoipa::path(
     get, path = "/api/approvals", tag = "approvals",
     params(
+        ("owner" = Option<String>, Query, max_length = 100, description = "Only that one's; of those that the caller may see"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "Default 50"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before"),
         ("if-none-match" = Option<String>, Header),
@@ -50,8 +51,9 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     let mut query = Query::of(&uri, Code::InvalidFilter)?;
     let limit = query.integer("limit", 1..=MAX_LIMIT).unwrap_or(DEFAULT_LIMIT);
     let cursor = query.one("cursor");
+    let scope = caller.scope_of(&mut query);
     query.done()?;
-    let query = hash_of(&("approvals", &caller.scope));
+    let query = hash_of(&("approvals", &scope));
     let after = match &cursor {
         None => None,
         Some(text) => {
@@ -59,7 +61,7 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
             Some((finished_at.ok_or_else(bad_cursor)?, id))
         }
     };
-    let Awaiting { tasks, next } = rows(&api, &caller, after, limit).await?;
+    let Awaiting { tasks, next } = rows(&api, &scope, after, limit).await?;
     // Its order is by another time than a list's, and as total.
     let cursor = |(run_at, id)| Cursor { after: After { finished_at: Some(run_at), id }, as_of: Time(0) };
     let next = next.map(|next| cursor(next).write(&query));
@@ -77,13 +79,13 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
 }
 
 /// The rows of a page, read as far as they fit into memory: each may have 1 MiB of params.
-async fn rows(api: &Api, caller: &Caller, after: Option<Turn>, limit: i64) -> Result<Awaiting> {
+async fn rows(api: &Api, scope: &Scope, after: Option<Turn>, limit: i64) -> Result<Awaiting> {
     let (mut page, mut bytes) = (Awaiting { tasks: Vec::new(), next: after }, 0);
     loop {
         let missing = limit - page.tasks.len() as i64;
         let chunk = missing.min(fitting(FULL_BYTES, bytes, page.tasks.len(), FIRST_FULL));
         // One more tells whether there is another page.
-        let Awaiting { mut tasks, mut next } = api.queue.awaiting(&caller.scope, page.next, chunk + 1).await?;
+        let Awaiting { mut tasks, mut next } = api.queue.awaiting(scope, page.next, chunk + 1).await?;
         let more = tasks.len() as i64 > chunk;
         if more {
             tasks.truncate(chunk as usize);

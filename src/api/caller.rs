@@ -3,9 +3,10 @@
 use super::Api;
 use super::common::Peer;
 use super::problem::{Code, Problem, Result};
+use super::query::Query;
 use super::session::{self, Token};
 use crate::queue::keys::{Identity, Refused, SessionId};
-use crate::task::text;
+use crate::task::{Scope, text};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -15,6 +16,8 @@ use uuid::Uuid;
 
 /// The longest client id, in characters.
 pub const MAX_CLIENT_ID: usize = 200;
+/// The longest name of an owner, in characters.
+const MAX_OWNER: usize = 100;
 /// The headers that may name the client, the first that is there wins.
 const CLIENT_HEADERS: [&str; 3] = ["x-socket-id", "x-session-id", "x-client-id"];
 /// The header that may hold a key, beside `authorization`.
@@ -46,6 +49,12 @@ impl Caller {
     /// The client id of a task it submits: the body's, else the header's, else a new one.
     pub fn client_id(&self, of_body: Option<String>) -> String {
         of_body.or_else(|| self.client_id.clone()).unwrap_or_else(|| Uuid::new_v4().to_string())
+    }
+
+    /// Its scope, or what of that is the owner's whom a query names as `owner`.
+    pub fn scope_of(&self, query: &mut Query) -> Scope {
+        let owner = |text: &str| text::label(text, MAX_OWNER).is_none().then(|| text.to_owned());
+        self.scope.of_owner(query.read("owner", "must be the name of an owner", owner))
     }
 
     /// Who it is.

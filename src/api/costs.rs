@@ -1,8 +1,9 @@
 //! What tasks cost this month, and what they will have cost by its end.
 
 use super::caller::Caller;
-use super::problem::{Body as ProblemBody, Result};
-use super::{Api, json_response, query, to_json};
+use super::problem::{Body as ProblemBody, Code, Result};
+use super::query::Query;
+use super::{Api, json_response, to_json};
 use crate::queue::costs::Month;
 use crate::task::Time;
 use axum::body::Body;
@@ -73,14 +74,19 @@ impl<'a> CostsView<'a> {
 /// What the caller's tasks cost this month (in UTC) at the rates of `ERRAND_COST_PER_HOUR`, and a projection to its end.
 #[utoipa::path(
     get, path = "/api/costs", tag = "service",
+    params(
+        ("owner" = Option<String>, Query, max_length = 100, description = "Only that one's; of those that the caller may see"),
+    ),
     responses(
         (status = 200, description = "What they cost", body = CostsView),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn costs(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Response> {
-    query::none(&uri)?;
-    let month = api.queue.month(&caller.scope).await?;
+    let mut query = Query::of(&uri, Code::InvalidRequest)?;
+    let scope = caller.scope_of(&mut query);
+    query.done()?;
+    let month = api.queue.month(&scope).await?;
     let costs = CostsView::of(&month, &api.node.cost_per_hour);
     Ok(json_response(StatusCode::OK, Body::from(to_json(&costs))))
 }

@@ -35,6 +35,7 @@ mod page;
 mod preview;
 mod problem;
 mod query;
+mod queues;
 mod rates;
 pub mod server;
 mod service;
@@ -195,6 +196,7 @@ pub fn router(api: Api) -> Router {
         .merge(activity::router())
         .merge(notifications::router())
         .merge(costs::router())
+        .merge(queues::router())
         .merge(service::router())
         .merge(keys::router())
         .merge(session::router())

@@ -2,9 +2,9 @@
 
 use super::caller::Caller;
 use super::problem::{Body as ProblemBody, Code, Result};
-use super::query::{self, Query};
+use super::query::Query;
 use super::{Api, json_response, to_json};
-use crate::queue::{Quantiles, Stats};
+use crate::queue::{Point, Quantiles, Series, Stats};
 use crate::store::Count;
 use crate::task::{Scope, Status, Time};
 use crate::types::Types;
@@ -113,14 +113,19 @@ pub fn by_type<'a>(counts: &'a [Count], types: &'a Types) -> BTreeMap<&'a str, B
 /// Exact counts, without counting rows; pace and percentiles from the kept minutes.
 #[utoipa::path(
     get, path = "/api/stats", tag = "service",
+    params(
+        ("owner" = Option<String>, Query, max_length = 100, description = "Only that one's; of those that the caller may see"),
+    ),
     responses(
         (status = 200, description = "The numbers", body = StatsView),
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 async fn stats(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Response> {
-    query::none(&uri)?;
-    let Stats { counts, per_second, last_hour, wait_ms, run_ms } = api.queue.stats(&caller.scope).await?;
+    let mut query = Query::of(&uri, Code::InvalidRequest)?;
+    let scope = caller.scope_of(&mut query);
+    query.done()?;
+    let Stats { counts, per_second, last_hour, wait_ms, run_ms } = api.queue.stats(&scope).await?;
     let view = StatsView {
         by_status: by_status(&counts),
         by_type: by_type(&counts, api.queue.types()),
@@ -143,13 +148,18 @@ async fn stats(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Respo
 struct SeriesView {
     /// How much each point sums.
     step_seconds: i64,
-    /// At most 500.
-    points: Vec<Point>,
+    /// At most 500, in order and without a gap; the last one is not over yet.
+    points: Vec<PointView>,
+    /// From due to started, in milliseconds, in all of that time.
+    wait_ms: QuantilesView,
+    /// From started to ended, in milliseconds, in all of that time.
+    run_ms: QuantilesView,
 }
 
 /// What happened in one step.
 #[derive(Serialize, ToSchema)]
-struct Point {
+#[schema(as = Point)]
+struct PointView {
     /// When the step begins.
     #[schema(value_type = String, format = DateTime)]
     at: Time,
@@ -158,12 +168,33 @@ struct Point {
     succeeded: i64,
     failed: i64,
     cancelled: i64,
+    /// From due to started, of attempts that began in it; null if none did.
+    wait_ms: Option<QuantilesView>,
+    /// From started to ended, of attempts that were the task's last and ended in it by themselves; null if none did.
+    run_ms: Option<QuantilesView>,
 }
 
-/// What happened lately, for charts: at most 500 points.
+impl From<Point> for PointView {
+    fn from(Point { at, sums, wait_ms, run_ms }: Point) -> PointView {
+        let some = |quantiles: Quantiles| quantiles.p50.map(|_| quantiles.into());
+        PointView {
+            at,
+            submitted: sums.submitted,
+            started: sums.started,
+            succeeded: sums.succeeded,
+            failed: sums.failed,
+            cancelled: sums.cancelled,
+            wait_ms: some(wait_ms),
+            run_ms: some(run_ms),
+        }
+    }
+}
+
+/// What happened lately, for charts: at most 500 points, up to 8 hours by the minute, else by quarters of an hour or a multiple.
 #[utoipa::path(
     get, path = "/api/stats/timeseries", tag = "service",
     params(
+        ("owner" = Option<String>, Query, max_length = 100, description = "Only that one's; of those that the caller may see"),
         ("window" = Option<String>, Query, description = "`1h` (default), `24h` or `7d`"),
         ("minutes" = Option<i64>, Query, minimum = 1, maximum = 10080, description = "Instead of a window"),
     ),
@@ -177,22 +208,16 @@ async fn timeseries(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<
     let window = query.read("window", "must be 1h, 24h or 7d", |word| {
         WINDOWS.into_iter().find(|(known, _)| *known == word).map(|(_, minutes)| minutes)
     });
+    let scope = caller.scope_of(&mut query);
     let minutes = query.integer("minutes", 1..=MAX_MINUTES);
     if window.is_some() && minutes.is_some() {
         query.fail("minutes", "cannot stand beside window");
     }
     query.done()?;
-    let series = api.queue.timeseries(&caller.scope, minutes.or(window).unwrap_or(60)).await?;
-    let point = |(at, minute): &(Time, crate::store::Minute)| Point {
-        at: *at,
-        submitted: minute.submitted,
-        started: minute.started,
-        succeeded: minute.succeeded,
-        failed: minute.failed,
-        cancelled: minute.cancelled,
-    };
-    let points = series.points.iter().map(point).collect();
-    let view = SeriesView { step_seconds: series.step_minutes * 60, points };
+    let window = minutes.or(window).unwrap_or(60);
+    let Series { step_minutes, points, wait_ms, run_ms } = api.queue.timeseries(&scope, window).await?;
+    let points = points.into_iter().map(PointView::from).collect();
+    let view = SeriesView { step_seconds: step_minutes * 60, points, wait_ms: wait_ms.into(), run_ms: run_ms.into() };
     Ok(json_response(StatusCode::OK, Body::from(to_json(&view))))
 }
 

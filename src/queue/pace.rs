@@ -1,4 +1,4 @@
-//! How fast things go: counts and histograms by minute, for charts and percentiles.
+//! How fast things go: counts and histograms by the minute and by the quarter of an hour, for charts and percentiles.
 //!
 //! Kept in memory and written every few seconds, outside the hot path: a node that is killed
 //! loses the last seconds of its charts, never a count of tasks.
@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Buckets to a doubling: a percentile is at most 19 % too high.
 const PER_DOUBLING: f64 = 4.0;
+/// A quarter of an hour.
+pub const QUARTER_MINUTES: i64 = 15;
 /// Enough for 2^40 ms, 34 years.
 const BUCKETS: usize = 161;
 
@@ -40,6 +42,12 @@ impl Histogram {
         }
     }
 
+    fn add_all(&mut self, other: &Histogram) {
+        for (sum, n) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += n;
+        }
+    }
+
     /// As JSON: the buckets that are not empty, `[[bucket, count], …]`.
     pub fn to_json(&self) -> String {
         let filled: Vec<(usize, i64)> = self.counts.iter().copied().enumerate().filter(|(_, n)| *n > 0).collect();
@@ -62,7 +70,7 @@ impl Histogram {
 /// Tasks submitted, attempts begun, tasks that ended in `SUCCESS`, `FAILED`, `CANCELLED`.
 pub type Flow = [i64; 5];
 
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Tally {
     submitted: i64,
     started: i64,
@@ -73,16 +81,33 @@ struct Tally {
     runs: Histogram,
 }
 
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.submitted += other.submitted;
+        self.started += other.started;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.waits.add_all(&other.waits);
+        self.runs.add_all(&other.runs);
+    }
+}
+
+/// By the first minute, owner and type.
+type Tallies = HashMap<(i64, String, String), Tally>;
+
 /// What this node did in the last minutes.
 pub struct Pace {
     node: String,
-    minutes: Mutex<HashMap<(i64, String, String), Tally>>,
+    minutes: Mutex<Tallies>,
+    /// Of the quarters that are not over for long, the minutes that are no longer among the minutes.
+    quarters: Mutex<Tallies>,
 }
 
 impl Pace {
     /// Nothing yet. `node` must be new with every start of the process.
     pub fn new(node: String) -> Pace {
-        Pace { node, minutes: Mutex::default() }
+        Pace { node, minutes: Mutex::default(), quarters: Mutex::default() }
     }
 
     /// Tasks were submitted.
@@ -129,17 +154,36 @@ impl Pace {
         minutes.iter().map(one).collect()
     }
 
-    /// What is to be written now. Minutes before the last one are forgotten here: they are whole.
-    pub fn take(&self, now: Time) -> Vec<Minute> {
-        let written = self.peek();
+    /// What is to be written now: minutes, and quarters. Minutes before the last one are forgotten here: they are whole. So
+    /// are quarters that ended before it.
+    pub fn take(&self, now: Time) -> (Vec<Minute>, Vec<Minute>) {
+        let (now, written) = (minute_of(now), (self.peek(), self.peek_quarters()));
         let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
-        minutes.retain(|(minute, ..), _| *minute + 1 >= minute_of(now));
+        let mut quarters = self.quarters.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((minute, owner, r#type), tally) in minutes.extract_if(|(minute, ..), _| *minute + 1 < now) {
+            quarters.entry((quarter_of(minute), owner, r#type)).or_default().add(&tally);
+        }
+        quarters.retain(|(first, ..), _| first + QUARTER_MINUTES >= now);
         written
     }
 
-    /// What is known so far and not yet forgotten.
+    /// What is known of the minutes and not yet forgotten.
     pub fn peek(&self) -> Vec<Minute> {
+        self.rows(&self.minutes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known of the quarters and not yet forgotten.
+    pub fn peek_quarters(&self) -> Vec<Minute> {
+        // In the order of `take`: between the two a minute would be in neither.
         let minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quarters = self.quarters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for ((minute, owner, r#type), tally) in minutes.iter() {
+            quarters.entry((quarter_of(*minute), owner.clone(), r#type.clone())).or_default().add(tally);
+        }
+        self.rows(&quarters)
+    }
+
+    fn rows(&self, tallies: &Tallies) -> Vec<Minute> {
         let minute = |((minute, owner, r#type), tally): (&(i64, String, String), &Tally)| Minute {
             minute: *minute,
             node: self.node.clone(),
@@ -153,7 +197,7 @@ impl Pace {
             waits: tally.waits.to_json(),
             runs: tally.runs.to_json(),
         };
-        minutes.iter().map(minute).collect()
+        tallies.iter().map(minute).collect()
     }
 }
 
@@ -162,7 +206,12 @@ pub fn minute_of(time: Time) -> i64 {
     time.0.div_euclid(60_000)
 }
 
-fn tally<'a>(minutes: &'a mut HashMap<(i64, String, String), Tally>, task: &Task, at: Time) -> &'a mut Tally {
+/// The first minute of the quarter of an hour that a minute lies in.
+pub fn quarter_of(minute: i64) -> i64 {
+    minute - minute.rem_euclid(QUARTER_MINUTES)
+}
+
+fn tally<'a>(minutes: &'a mut Tallies, task: &Task, at: Time) -> &'a mut Tally {
     minutes.entry((minute_of(at), task.owner.clone(), task.r#type.clone())).or_default()
 }
 
@@ -187,6 +236,33 @@ mod tests {
         let mut read = Histogram::default();
         read.merge(&histogram.to_json());
         assert_eq!(read, histogram);
+    }
+
+    #[test]
+    fn a_quarter_is_the_sum_of_its_minutes_and_is_forgotten_once_it_was_written_whole() {
+        let pace = Pace::new("n".to_owned());
+        let at = |minute: i64| Time(minute * 60_000);
+        for minute in 30..60 {
+            let task = ended(at(minute));
+            pace.happened([(Event::Started, &task), (Event::Succeeded, &task)].into_iter());
+            pace.take(at(minute));
+        }
+        let quarters = |(_, quarters): (_, Vec<Minute>)| {
+            let mut sums: Vec<_> =
+                quarters.iter().map(|q| (q.minute, q.started, q.succeeded, q.runs.clone())).collect();
+            sums.sort_unstable();
+            sums
+        };
+        let whole = (45, 15, 15, "[[40,15]]".to_owned());
+        assert_eq!(quarters(pace.take(at(60))), [whole.clone()]);
+        assert_eq!(quarters(pace.take(at(61))), [whole]);
+        assert_eq!(quarters(pace.take(at(61))), []);
+    }
+
+    fn ended(at: Time) -> Task {
+        let params = serde_json::value::RawValue::from_string("{}".to_owned()).unwrap();
+        let task = crate::task::Draft::new("noop", params, "default", "a").into_task(uuid::Uuid::nil(), at);
+        Task { started_at: Some(at.plus(-1000)), updated_at: at, ..task }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Numbers for people: exact counts from the counters, pace from the kept minutes. No rows are counted.
 
-use super::pace::{Histogram, Pace, minute_of};
+use super::pace::{Histogram, Pace, QUARTER_MINUTES, minute_of};
+use super::series::CHART_MINUTES;
 use super::{Error, Queue};
 use crate::store::{self, Count, Minute, Store};
 use crate::task::{Scope, Time};
@@ -11,10 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Percentiles look back this many minutes.
 pub(super) const LOOK_BACK_MINUTES: i64 = 60;
-/// Charts reach back this many minutes: 7 days.
-const CHART_MINUTES: i64 = 7 * 24 * 60;
-/// A chart has at most this many points.
-const MAX_POINTS: i64 = 500;
+/// Minutes are kept for so many minutes: a day.
+const KEPT_MINUTES: i64 = 24 * 60;
 /// How often what this node did is written, counters are folded and old keys forgotten, if something happened
 /// here since: whoever asks for the numbers sums up what was not folded.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
@@ -58,41 +57,11 @@ pub struct Stats {
     pub run_ms: Quantiles,
 }
 
-/// A chart's points, each summing `step_minutes`.
-#[derive(Debug, Clone)]
-pub struct Series {
-    /// How much a point sums.
-    pub step_minutes: i64,
-    /// When each point begins, and what happened in it.
-    pub points: Vec<(Time, Minute)>,
-}
-
 impl Queue {
     /// The numbers of a scope. Counts are exact; the pace of other nodes is up to 5 s old. Whoever asks
     /// while they are being read shares the next reading.
     pub async fn stats(&self, scope: &Scope) -> Result<Stats, Error> {
         Ok(self.inner.numbers.write(scope.clone()).await?)
-    }
-
-    /// What happened in the last `window_minutes` (at most 7 days), in at most 500 points.
-    pub async fn timeseries(&self, scope: &Scope, window_minutes: i64) -> Result<Series, Error> {
-        let window = window_minutes.clamp(1, CHART_MINUTES);
-        let step = (window + MAX_POINTS - 1) / MAX_POINTS;
-        let first = minute_of(self.inner.clock.now()) - window + 1;
-        let mut points: Vec<(Time, Minute)> = (0..(window + step - 1) / step)
-            .map(|point| (Time((first + point * step) * 60_000), Minute::default()))
-            .collect();
-        for minute in self.minutes(scope, first).await? {
-            let point = ((minute.minute - first) / step).max(0) as usize;
-            if let Some((_, sum)) = points.get_mut(point) {
-                sum.submitted += minute.submitted;
-                sum.started += minute.started;
-                sum.succeeded += minute.succeeded;
-                sum.failed += minute.failed;
-                sum.cancelled += minute.cancelled;
-            }
-        }
-        Ok(Series { step_minutes: step, points })
     }
 
     /// House-keeping until stopped: writes down who did what and this node's pace and run times, folds counters, forgets old keys.
@@ -118,11 +87,15 @@ impl Queue {
 
     /// Whether something happened here since the last one.
     async fn write_pace(&self) -> bool {
-        let minutes = self.inner.pace.take(self.inner.clock.now());
+        let now = self.inner.clock.now();
+        let (minutes, quarters) = self.inner.pace.take(now);
         if minutes.is_empty() {
             return false;
         }
-        if let Err(error) = self.inner.store.put_minutes(&minutes).await {
+        let store = &self.inner.store;
+        let first = minute_of(now) - CHART_MINUTES - QUARTER_MINUTES;
+        let put = async { store.put_minutes(&minutes).await.and(store.put_quarters(&quarters, first).await) };
+        if let Err(error) = put.await {
             error.tell("the pace could not be written; it is tried again in a moment");
         }
         true
@@ -131,7 +104,7 @@ impl Queue {
     /// Whether it went well.
     async fn tidy(&self) -> bool {
         let now = self.inner.clock.now();
-        let tidied = self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - CHART_MINUTES).await;
+        let tidied = self.inner.store.tidy(now.plus(-KEEP_KEYS_MS), minute_of(now) - KEPT_MINUTES).await;
         if let Err(error) = &tidied {
             error.tell("house-keeping failed; it is tried again in a moment");
         }
@@ -170,12 +143,16 @@ async fn of(store: &dyn Store, pace: &Pace, now: Time, scope: &Scope) -> store::
 }
 
 async fn minutes(store: &dyn Store, pace: &Pace, scope: &Scope, since: i64) -> store::Result<Vec<Minute>> {
-    let mut minutes = store.minutes(scope, since).await?;
-    let own = pace.peek();
-    minutes.retain(|kept| !own.iter().any(|own| own.minute == kept.minute && own.node == kept.node));
+    Ok(with_own(store.minutes(scope, since).await?, pace.peek(), scope, since))
+}
+
+/// This node's own take the place of those that it has written.
+pub(super) fn with_own(mut kept: Vec<Minute>, own: Vec<Minute>, scope: &Scope, since: i64) -> Vec<Minute> {
+    let known: HashSet<(i64, &str)> = own.iter().map(|own| (own.minute, own.node.as_str())).collect();
+    kept.retain(|kept| !known.contains(&(kept.minute, kept.node.as_str())));
     let visible = |minute: &Minute| scope.owner().is_none_or(|owner| owner == minute.owner);
-    minutes.extend(own.into_iter().filter(|minute| minute.minute >= since).filter(visible));
-    Ok(minutes)
+    kept.extend(own.into_iter().filter(|minute| minute.minute >= since).filter(visible));
+    kept
 }
 
 fn add(pair: &mut Pair, minute: &Minute) {

@@ -14,6 +14,7 @@ mod list;
 mod made;
 mod notifications;
 mod numbers;
+mod pace;
 mod present;
 mod prune;
 mod row;
@@ -42,7 +43,8 @@ pub use inspect::{Inspect, Miscount, Named, Pair, Stand, Step};
 pub use keys::{Key, KeyStore, Session, SessionStore};
 pub use made::Made;
 pub use notifications::NotificationStore;
-pub use numbers::{Count, Group, Minute, Stamp, Written};
+pub use numbers::{Count, Group, Stamp, Written};
+pub use pace::{Minute, PaceStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{HeldSnapshot, Postgres, PostgresBeside};
 pub use present::{PresentStore, Submitter};
@@ -243,6 +245,7 @@ pub trait Store:
     + ActivityStore
     + PresentStore
     + DayStore
+    + PaceStore
     + NotificationStore
     + ApprovalStore
     + 'static
@@ -350,12 +353,6 @@ pub trait Store:
 
     /// Exact counts, from the counters.
     async fn counts(&self, scope: &Scope) -> Result<Vec<Count>>;
-
-    /// Adds to what is known of these minutes (same minute, node, owner and type: replaced).
-    async fn put_minutes(&self, minutes: &[Minute]) -> Result<()>;
-
-    /// What is known of the minutes from `since` on, histograms included.
-    async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>>;
 
     /// How many of the ready tasks that go before this one are within the scope; `limit` of them are looked at.
     async fn ahead(&self, scope: &Scope, task: &Task, limit: i64) -> Result<i64>;

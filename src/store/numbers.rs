@@ -29,33 +29,6 @@ pub struct Written {
     pub log_bytes: Option<u64>,
 }
 
-/// What one node did in one minute with one owner's tasks of one type: for charts and percentiles.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Minute {
-    /// Minutes since 1970.
-    pub minute: i64,
-    /// Which node.
-    pub node: String,
-    /// Whose tasks.
-    pub owner: String,
-    /// Which type.
-    pub r#type: String,
-    /// Tasks submitted.
-    pub submitted: i64,
-    /// Attempts begun.
-    pub started: i64,
-    /// Tasks ended in `SUCCESS`.
-    pub succeeded: i64,
-    /// Tasks ended in `FAILED`.
-    pub failed: i64,
-    /// Tasks ended in `CANCELLED`.
-    pub cancelled: i64,
-    /// Histogram of waits, as JSON: an array of counts.
-    pub waits: String,
-    /// Histogram of runs, as JSON: an array of counts.
-    pub runs: String,
-}
-
 /// Everything that is counted together: finished tasks of a group stand together in an index, too.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Group {

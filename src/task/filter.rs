@@ -21,6 +21,15 @@ impl Scope {
         }
     }
 
+    /// What of it is this owner's: nothing where it does not see that. Everything where none is named.
+    pub fn of_owner(&self, owner: Option<String>) -> Scope {
+        match owner {
+            None => self.clone(),
+            Some(owner) if self.sees(&owner) => Scope::Owner(owner),
+            Some(_) => Scope::Owner(String::new()), // nobody has that name
+        }
+    }
+
     /// Whether it sees this owner's.
     pub fn sees(&self, owner: &str) -> bool {
         self.owner().is_none_or(|own| own == owner)

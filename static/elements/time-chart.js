@@ -1,51 +1,64 @@
-// <time-chart>: numbers over time, as stacked bars or as lines, with what the pointer is at in words and a table of the same.
+// <time-chart>: numbers over time, as stacked bars or as lines, with axes, a cursor for pointer and keys, and a table of the same.
 
-import { h, s, put, setText } from "../dom.js";
+import { h, s, put, setAttr, setText } from "../dom.js";
 import { clock, count, day } from "../format.js";
 
-const BARS = 60; // more points than this are added up
+const BARS = 120; // more points than this are added up
 const DAY_MS = 86_400_000;
 const ROWS = 120; // of the table; the newest
 const [WIDTH, HEIGHT] = [600, 96];
 
 class TimeChart extends HTMLElement {
   #shown = "";
-  #drawn = null; // {points, series, words}
-  #plot = h("div", { class: "plot" });
-  #legend = h("div", { class: "line muted small" });
+  #drawn = null; // {points, series, words, seconds}
+  #cursor = s("line", { y1: 0, y2: HEIGHT });
+  #place = null; // of the cursor: null while there is none
+  #svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  #scale = h("small", { class: "top" });
+  #plot = h("div", { class: "plot", tabindex: "0", role: "slider", "aria-valuemin": "0" }, this.#scale, this.#svg);
+  #times = h("div", { class: "line muted small filters", "aria-hidden": "true" });
+  #legend = h("p", { class: "legend row center small" });
   #at = h("p", { class: "muted small" });
   #body = h("div");
   #fold = h("details", null, h("summary", null, "As a table"), this.#body);
 
   connectedCallback() {
     if (this.firstChild) return;
-    this.append(this.#plot, this.#legend, this.#at, this.#fold);
+    this.append(this.#plot, this.#times, this.#legend, this.#at, this.#fold);
     this.#fold.addEventListener("toggle", () => this.#table());
-    this.#plot.addEventListener("pointermove", (event) => this.#point(event));
-    this.#plot.addEventListener("pointerleave", () => put(this.#at));
+    this.#plot.addEventListener("pointermove", ({ clientX }) => {
+      const { left, width } = this.#svg.getBoundingClientRect();
+      this.#point(Math.floor(((clientX - left) / width) * (this.#drawn?.points.length ?? 0)));
+    });
+    this.#plot.addEventListener("pointerleave", () => this.#point(null));
+    this.#plot.addEventListener("focus", () => this.#plot.matches(":focus-visible") && this.#point(Infinity));
+    this.#plot.addEventListener("blur", () => this.#point(null));
+    this.#plot.addEventListener("keydown", (event) => this.#key(event));
   }
 
   /**
    * Shows points {at, …} with `series` [[member, label, tone class]]. Bars are counts and are added up and stacked; with
-   * `lines` each point stands for itself and null is a gap. `words` writes a value; `label` names the chart.
+   * `lines` each point stands for itself and null is a gap. `words` writes a value; `label` names the chart; `whole` says what
+   * the legend tells of each series, where that is not the sum or the last one.
    */
-  show(points, { series, lines = false, words = count, label, seconds = false }) {
-    const key = JSON.stringify([points.length, points[0], points.at(-1), !lines && points]);
+  show(points, { series, lines = false, words = count, label, seconds = false, whole = null }) {
+    const key = JSON.stringify([points.length, points[0], points.at(-1), label, series, !lines && points]);
     if (key === this.#shown || !points.length) return;
     this.#shown = key;
     const all = lines ? points : condense(points, series);
     const heights = lines ? all.flatMap((point) => series.map(([name]) => point[name] ?? 0)) : all.map((point) => total(point, series));
-    const top = Math.max(lines ? 1e-9 : 1, ...heights);
+    const top = round(Math.max(lines ? 1e-9 : 2, ...heights));
     const sum = (name) => all.reduce((so, point) => so + point[name], 0);
     const last = (name) => all.findLast((point) => point[name] != null)?.[name];
-    const told = series.map(([name, text]) => [name, text, words(lines ? last(name) : sum(name))]);
+    const told = series.map(([name, text]) => [name, text, words(whole ? whole[name] : lines ? last(name) : sum(name))]);
     this.#drawn = { points: all, series, words, seconds };
-    put(
-      this.#plot,
-      s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${label}: ${told.map(([, text, value]) => `${text} ${value}`).join(", ")}` }, s("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }), lines ? drawLines(all, series, top) : drawBars(all, series, top)),
-      h("small", { class: "top" }, words(top)),
-    );
-    put(this.#legend, h("span", null, this.#when(all[0])), h("span", { class: "legend row grow center" }, told.map(([name, text, value]) => h("span", { class: tone(series, name) }, `■ ${text} ${value}`))), h("span", null, this.#when(all.at(-1))));
+    put(this.#svg, [HEIGHT, HEIGHT / 2].map((y) => s("line", { x1: 0, x2: WIDTH, y1: y, y2: y, opacity: y < HEIGHT && 0.4 })), lines ? drawLines(all, series, top) : drawBars(all, series, top), this.#cursor);
+    put(this.#scale, [top, top / 2, 0].map((value) => h("span", null, words(value))));
+    put(this.#times, [0, 0.5, 1].map((share) => h("span", null, this.#when(all[Math.round(share * (all.length - 1))]))));
+    put(this.#legend, told.map(([name, text, value]) => h("span", { class: tone(series, name) }, `■ ${text} ${value}`)));
+    setAttr(this.#plot, "aria-label", `${label}: ${told.map(([, text, value]) => `${text} ${value}`).join(", ")}`);
+    setAttr(this.#plot, "aria-valuemax", all.length - 1);
+    this.#point(this.#place);
     this.#table();
   }
 
@@ -55,12 +68,29 @@ class TimeChart extends HTMLElement {
     return Date.parse(points.at(-1).at) - Date.parse(points[0].at) > DAY_MS ? day(at) : clock(at);
   }
 
-  #point({ clientX }) {
+  // Puts the cursor at a point, and says what is there; null takes it away.
+  #point(place) {
     if (!this.#drawn) return;
     const { points, series, words } = this.#drawn;
-    const { left, width } = this.#plot.getBoundingClientRect();
-    const point = points[Math.max(0, Math.min(points.length - 1, Math.floor(((clientX - left) / width) * points.length)))];
-    setText(this.#at, [this.#when(point), ...series.map(([name, text]) => `${text} ${words(point[name])}`)].join(" · "));
+    const at = Math.max(0, Math.min(points.length - 1, place ?? Infinity));
+    const text = [this.#when(points[at]), ...series.map(([name, label]) => `${label} ${words(points[at][name])}`)].join(" · ");
+    this.#place = place === null ? null : at;
+    const x = ((at + 0.5) / points.length) * WIDTH;
+    this.#cursor.toggleAttribute("hidden", place === null);
+    setAttr(this.#cursor, "x1", x);
+    setAttr(this.#cursor, "x2", x);
+    setAttr(this.#plot, "aria-valuenow", at);
+    setAttr(this.#plot, "aria-valuetext", text);
+    setText(this.#at, place === null ? "" : text);
+  }
+
+  #key(event) {
+    const last = this.#drawn?.points.length - 1;
+    const at = this.#place ?? last;
+    const to = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageUp: at + 10, PageDown: at - 10, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    this.#point(to);
   }
 
   // Made while it is open, and not before.
@@ -87,6 +117,12 @@ export function spark(values) {
 const tone = (series, name) => series.find(([one]) => one === name)[2] ?? name;
 const total = (point, series) => series.reduce((sum, [name]) => sum + point[name], 0);
 
+// The next number of which one half is easily read: 2, 4, 6, 8, 10, 20, 40 …
+function round(top) {
+  const power = 10 ** Math.floor(Math.log10(top));
+  return Math.ceil(top / power / 2 - 1e-9) * 2 * power;
+}
+
 function drawBars(points, series, top) {
   const step = WIDTH / points.length;
   return points.flatMap((point, at) => {
@@ -94,24 +130,25 @@ function drawBars(points, series, top) {
     return series
       .filter(([name]) => point[name] > 0)
       .map(([name]) => {
-        const height = Math.max(1.5, (point[name] / top) * (HEIGHT - 4));
+        const height = Math.max(1.5, (point[name] / top) * HEIGHT);
         y -= height;
         return s("rect", { class: tone(series, name), x: (at * step + step * 0.12).toFixed(2), y: y.toFixed(2), width: (step * 0.76).toFixed(2), height: height.toFixed(2) });
       });
   });
 }
 
+// A value between two gaps is a dot.
 function drawLines(points, series, top) {
-  const step = WIDTH / Math.max(1, points.length - 1);
+  const step = WIDTH / points.length;
   return series.map(([name, , colour]) => {
     let pen = "M";
     const path = points.map((point, at) => {
       if (point[name] == null) return (pen = "M"), "";
-      const place = `${pen}${(at * step).toFixed(1)} ${(HEIGHT - 2 - (point[name] / top) * (HEIGHT - 6)).toFixed(1)}`;
+      const place = `${pen}${((at + 0.5) * step).toFixed(1)} ${(HEIGHT - 1 - (point[name] / top) * (HEIGHT - 2)).toFixed(1)}${pen === "M" ? "h0" : ""}`;
       pen = "L";
       return place;
     });
-    return s("path", { class: colour ?? name, d: path.join("") });
+    return s("path", { class: colour ?? name, "stroke-linecap": "round", d: path.join("") });
   });
 }
 

@@ -15,9 +15,9 @@ export const title = "Approvals";
 
 const PAGE = 50;
 
-export function mount(root, { query, signal }) {
+export function mount(root, { query, owner, signal }) {
   const cursor = query.get("cursor");
-  const path = "api/approvals" + queryString({ limit: PAGE, cursor });
+  const path = "api/approvals" + queryString({ limit: PAGE, cursor, owner });
   let shown = false;
   let may = false;
 
@@ -30,7 +30,7 @@ export function mount(root, { query, signal }) {
     h("header", { class: "head" }, heading, button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"))),
     h("p", { class: "muted" }, "These tasks run only once an admin has approved them."),
     h("section", { class: "card settings", "aria-label": "List" }, body),
-    h("nav", { class: "row", "aria-label": "Pages" }, cursor && h("a", { class: "button", href: link("approvals") }, "First page"), next),
+    h("nav", { class: "row", "aria-label": "Pages" }, cursor && h("a", { class: "button", href: link("approvals" + queryString({ owner })) }, "First page"), next),
   );
 
   follow("approvals", signal);
@@ -46,7 +46,7 @@ export function mount(root, { query, signal }) {
   function show({ tasks, next_cursor }) {
     shown = true;
     next.hidden = !next_cursor;
-    if (next_cursor) next.href = link("approvals" + queryString({ cursor: next_cursor }));
+    if (next_cursor) next.href = link("approvals" + queryString({ cursor: next_cursor, owner }));
     const at = [...rows.children].indexOf(current()?.row);
     keyed(rows, tasks, (task) => `${task.id} ${task.version} ${may}`, makeRow, () => {});
     if (at >= 0 && !current()) (rows.children[Math.min(at, tasks.length - 1)]?.querySelector("a") ?? heading).focus();

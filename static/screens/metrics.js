@@ -8,7 +8,7 @@ import { follow, onNews } from "../live.js";
 import { count, duration } from "../format.js";
 import { copyText, curl } from "../copy.js";
 import { errorState, skeleton } from "../elements/states.js";
-import { figureCards, remember } from "./metrics/figures.js";
+import { begin, figureCards, remember } from "./metrics/figures.js";
 import { breakdowns } from "./metrics/tables.js";
 import "../elements/time-chart.js";
 
@@ -34,12 +34,12 @@ const SPANS = [
 ];
 
 export function mount(root, context) {
-  const { signal } = context;
+  const { signal, owner } = context;
   let window = windowOf(context.query);
   let paused = false;
   let told = 0; // when the last frame came
   let shown = false;
-  const address = () => "api/stats/timeseries" + queryString({ window });
+  const address = () => "api/stats/timeseries" + queryString({ window, owner });
 
   const source = h("p", { class: "muted small", role: "status" });
   const tabs = h("nav", { class: "tabs", "aria-label": "Time" });
@@ -47,12 +47,13 @@ export function mount(root, context) {
   const spans = document.createElement("time-chart");
   const trouble = h("div");
   const figures = figureCards();
-  const tables = breakdowns({ signal });
+  begin(owner);
+  const tables = breakdowns({ signal, owner });
   const pause = button("Pause", "pause", togglePause, { "aria-pressed": "false", "aria-keyshortcuts": "l" });
   const waiting = skeleton(3);
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Metrics"), pause, button("Copy as curl", "terminal", () => copyText(curl("GET", window === "live" ? "api/stats" : address()), "curl line"))),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Metrics"), pause, button("Copy as curl", "terminal", () => copyText(curl("GET", window === "live" ? "api/stats" + queryString({ owner }) : address()), "curl line"))),
     source,
     trouble,
     figures.element,
@@ -60,7 +61,7 @@ export function mount(root, context) {
       "div",
       { class: "cards" },
       h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Throughput"), tabs), waiting, pace),
-      h("section", { class: "card wide" }, h("h2", null, "Waits and durations"), h("p", { class: "muted small" }, "95 of 100 tasks of the last hour started, and ended, within this time."), spans),
+      h("section", { class: "card wide" }, h("h2", null, "Waits and durations"), h("p", { class: "muted small" }, "95 of 100 tasks started, and ended, within this time. Live tells of the last hour."), spans),
       tables.elements,
     ),
   );
@@ -73,11 +74,11 @@ export function mount(root, context) {
   };
 
   follow("metrics", signal);
-  onNews("metrics", (frame) => frame && take(frame), signal);
+  onNews("metrics", (frame) => frame && !owner && take(frame), signal); // frames are of all that one may see
   const stats = poll(
     async () => {
       if (paused || Date.now() - told < STALE_MS) return;
-      const [{ data }, costs] = await Promise.all([get("api/stats", { signal }), get("api/costs", { signal })]);
+      const [{ data }, costs] = await Promise.all([get("api/stats" + queryString({ owner }), { signal }), get("api/costs" + queryString({ owner }), { signal })]);
       put(trouble);
       const { submitted_per_second: submitted, finished_per_second: finished } = data.throughput ?? {};
       take({ at: new Date().toISOString(), node: null, tasks: { ...data, per_second: { submitted, succeeded: finished }, costs: costs.data } }, { asked: true });
@@ -88,7 +89,11 @@ export function mount(root, context) {
     async () => {
       if (window === "live" || paused) return;
       const { data } = await get(address(), { signal });
-      if (window !== "live") pace.show(data.points ?? [], { series: PACE, label: "Tasks over time" });
+      if (window !== "live") {
+        const { points = [] } = data;
+        pace.show(points, { series: PACE, label: "Tasks over time" });
+        spans.show(points.map(spanOf), { series: SPANS, lines: true, words: duration, label: "95 of 100 within", whole: spanOf(data) });
+      }
       waiting.hidden = true;
     },
     { signal, every: CHART_EVERY_MS, failed: (error) => put(trouble, errorState(error, () => chart.now())) },
@@ -98,16 +103,17 @@ export function mount(root, context) {
     if (!asked) told = Date.now();
     const points = remember(frame);
     if (paused) return;
-    if (!shown && asked) announce("Numbers every 3 seconds: there is no live connection");
+    if (!shown && asked && !owner) announce("Numbers every 3 seconds: there is no live connection");
     shown = true;
-    setText(source, asked ? "Asked for every 3 s; the numbers of the node come with the live connection only." : `Live, every second${frame.node ? `, told by node ${frame.node.id.slice(-8)}, version ${frame.node.version}, up ${duration(frame.node.uptime_seconds * 1000)}` : ""}`);
+    setText(source, asked ? owner ? `Those of ${owner}, asked for every 3 s. The numbers of the node stand beside those of all owners.` : "Asked for every 3 s; the numbers of the node come with the live connection only." : `Live, every second${frame.node ? `, told by node ${frame.node.id.slice(-8)}, version ${frame.node.version}, up ${duration(frame.node.uptime_seconds * 1000)}` : ""}`);
     if (!frame.tasks) return put(trouble, errorState({ status: 0, title: "The database does not answer", message: "Numbers of tasks come back with it." }));
     if (!asked) put(trouble);
     figures.show(frame, points);
     tables.show(frame);
     if (points.length < 2) return;
     waiting.hidden = true;
-    if (window === "live") pace.show(points, { series: PACE, lines: true, seconds: true, words: perSecond, label: "Tasks a second" });
+    if (window !== "live") return;
+    pace.show(points, { series: PACE, lines: true, seconds: true, words: perSecond, label: "Tasks a second" });
     spans.show(points, { series: SPANS, lines: true, seconds: true, words: duration, label: "95 of 100 within" });
   }
 
@@ -120,7 +126,7 @@ export function mount(root, context) {
   }
 
   function showTabs() {
-    put(tabs, WINDOWS.map(([value, words]) => h("a", { href: link("insights" + queryString({ window: value === "live" ? null : value })), "aria-current": value === window ? "page" : null }, words)));
+    put(tabs, WINDOWS.map(([value, words]) => h("a", { href: link("insights" + queryString({ window: value === "live" ? null : value, owner })), "aria-current": value === window ? "page" : null }, words)));
     context.setTitle(window === "live" ? "Metrics" : `Metrics: ${WINDOWS.find(([value]) => value === window)[1]}`);
   }
 
@@ -129,4 +135,5 @@ export function mount(root, context) {
 }
 
 const windowOf = (query) => (WINDOWS.some(([value]) => value === query.get("window")) ? query.get("window") : "live");
+const spanOf = ({ at, run_ms, wait_ms }) => ({ at, wait: wait_ms?.p95, run: run_ms?.p95 });
 const perSecond = (n) => (n == null ? "–" : `${count(Math.round(n * 10) / 10)} / s`);

@@ -3,12 +3,13 @@
 import { h, put, keyed, setText, button, icon } from "../dom.js";
 import { get, link, query } from "../api.js";
 import { poll } from "../poll.js";
-import { count, duration, time, setTime, title as nameOf, took } from "../format.js";
+import { count, duration, now, time, setTime, title as nameOf, took } from "../format.js";
 import { copyText, curl } from "../copy.js";
 import { STATUSES, WORDS, badge } from "../elements/status-badge.js";
 import { spark } from "../elements/time-chart.js";
 import { attention } from "./overview/attention.js";
 import { failures } from "./overview/failures.js";
+import { rowsTable } from "../elements/rows-table.js";
 import { codeBlock, errorState, skeleton } from "../elements/states.js";
 import "../elements/progress-bar.js";
 
@@ -16,11 +17,17 @@ export const title = "Overview";
 
 const RUNNING_SHOWN = 8;
 const LATEST_SHOWN = 10;
+const QUEUES_REST_MS = 2_000; // ages do not change faster than one reads
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
 const WINDOWS = [
   ["1h", "1 hour"],
   ["24h", "24 hours"],
   ["7d", "7 days"],
+];
+const SPANS = [
+  ["run50", "Run p50", "succeeded"],
+  ["run95", "Run p95", "started"],
+  ["wait95", "Wait p95", "cancelled"],
 ];
 const ENDS = [
   ["succeeded", "Succeeded"],
@@ -31,16 +38,17 @@ const ENDS = [
 const CAME = { PENDING: "submitted", RUNNING: "started", SUCCESS: "succeeded", FAILED: "failed", CANCELLED: "cancelled" };
 
 export function mount(root, context) {
-  const { signal } = context;
+  const { signal, owner } = context;
   let window = windowOf(context.query);
   const notice = h("div");
   const counts = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "figure" }, h("i", { class: "unknown" }, h("span", { class: "sr" }, "not known yet")))]));
   const trends = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "muted small" })]));
-  const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status], trends[status]))));
+  const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status, owner })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status], trends[status]))));
   const figures = h("dl", { class: "figures row" });
   const chart = document.createElement("time-chart");
+  const spans = document.createElement("time-chart");
   const windows = h("nav", { class: "tabs", "aria-label": "Time" });
-  const chartCard = h("section", { class: "card wide block", hidden: true }, h("div", { class: "row filters" }, h("h2", null, "Ended tasks"), windows), chart);
+  const chartCard = h("section", { class: "card wide block", hidden: true }, h("div", { class: "row filters" }, h("h2", null, "Ended tasks"), windows), chart, h("h2", null, "How long they waited and ran"), spans);
   const running = h("div", null, skeleton(3));
   const latest = h("div", null, skeleton(6));
   const queues = h("div", null, skeleton(2));
@@ -51,23 +59,23 @@ export function mount(root, context) {
     chartCard,
     h("section", { class: "card" }, h("h2", null, "Running now"), running),
     h("section", { class: "card tall" }, h("h2", null, "Latest activity"), latest),
-    failures({ signal }),
+    failures({ signal, owner }),
     h("section", { class: "card" }, h("h2", null, "Queues"), queues),
     h("section", { class: "card" }, h("h2", null, "Types"), types),
   );
-  const queueTable = breakdown("Queue", "queue");
-  const typeTable = breakdown("Type", "type");
+  const queueTable = queueRows(owner);
+  const typeTable = breakdown("Type", "type", owner);
   const first = h("div");
-  const copy = button("Copy as curl", "terminal", () => copyText(curl("GET", "api/stats"), "curl line"));
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention({ signal }), cards, figures, first, grid);
+  const copy = button("Copy as curl", "terminal", () => copyText(curl("GET", "api/stats" + query({ owner })), "curl line"));
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention({ signal, owner }), cards, figures, first, grid);
 
   const failed = (error) => put(notice, errorState(error, () => overview.now()));
   const overview = poll(
     async () => {
       const [stats, active, recent] = await Promise.all([
-        get("api/stats", { signal }),
-        get("api/tasks/" + query({ status: "RUNNING", limit: RUNNING_SHOWN }), { signal }),
-        get("api/tasks/" + query({ limit: LATEST_SHOWN }), { signal }),
+        get("api/stats" + query({ owner }), { signal }),
+        get("api/tasks/" + query({ status: "RUNNING", limit: RUNNING_SHOWN, owner }), { signal }),
+        get("api/tasks/" + query({ limit: LATEST_SHOWN, owner }), { signal }),
       ]);
       put(notice);
       showStats(stats.data);
@@ -79,14 +87,23 @@ export function mount(root, context) {
   const charts = poll(
     async () => {
       const mine = window;
-      const [wide, hours] = await Promise.all([get("api/stats/timeseries" + query({ window }), { signal }), get("api/stats/timeseries?minutes=120", { signal })]);
+      const [wide, hours] = await Promise.all([get("api/stats/timeseries" + query({ window, owner }), { signal }), get("api/stats/timeseries" + query({ minutes: 120, owner }), { signal })]);
       if (mine !== window) return;
       const { points = [] } = wide.data;
       chartCard.hidden = points.length < 2;
       chart.show(points, { series: ENDS, label: "Ended tasks" });
+      spans.show(points.map(spanOf), { series: SPANS, lines: true, words: duration, label: "How long they waited and ran", whole: spanOf(wide.data) });
       showTrends(hours.data.points ?? []);
     },
     { signal, every: CHART_EVERY_MS, failed: () => (chartCard.hidden = true) },
+  );
+  poll(
+    async () => {
+      const { data } = await get("api/queues" + query({ owner }), { signal });
+      if (queueTable.parentElement !== queues) put(queues, queueTable);
+      queueTable.show(data.queues.map((one) => [one.queue, one]));
+    },
+    { signal, wakes: () => true, rest: QUEUES_REST_MS, failed: (error) => queueTable.parentElement !== queues && put(queues, errorState(error)) },
   );
   showWindows();
 
@@ -97,7 +114,7 @@ export function mount(root, context) {
   };
 
   function showWindows() {
-    put(windows, WINDOWS.map(([value, words]) => h("a", { href: link(query({ window: value === "1h" ? null : value })), "aria-current": value === window ? "page" : null }, words)));
+    put(windows, WINDOWS.map(([value, words]) => h("a", { href: link(query({ window: value === "1h" ? null : value, owner })), "aria-current": value === window ? "page" : null }, words)));
   }
 
   // How many came to each status in the last hour, minute by minute, and against the hour before.
@@ -118,13 +135,8 @@ export function mount(root, context) {
     if (none && !first.firstChild) put(first, firstRun());
     if (!none) put(first);
     showFigures(figures, stats);
-    for (const [holder, table, rows] of [
-      [queues, queueTable, stats.by_queue],
-      [types, typeTable, stats.by_type],
-    ]) {
-      if (table.parentElement !== holder) put(holder, table);
-      table.show(rows);
-    }
+    if (typeTable.parentElement !== types) put(types, typeTable);
+    typeTable.show(stats.by_type);
   }
 
   const runningList = h("ul", { class: "feed" });
@@ -133,7 +145,7 @@ export function mount(root, context) {
     keyed(runningList, tasks, (task) => task.id, runningRow, (row, task) => row.update(task));
     if (runningList.parentElement !== running) put(running, runningList);
     running.querySelector(".more")?.remove();
-    if (total > tasks.length) running.append(h("p", { class: "more" }, h("a", { href: link("tasks?status=RUNNING") }, `All ${count(total)}`)));
+    if (total > tasks.length) running.append(h("p", { class: "more" }, h("a", { href: link("tasks" + query({ status: "RUNNING", owner })) }, `All ${count(total)}`)));
   }
 
   const latestList = h("ul", { class: "feed" });
@@ -183,7 +195,7 @@ function showFigures(list, { throughput, wait_ms, run_ms }) {
 }
 
 // A table of counts whose rows stay when their numbers change.
-function breakdown(label, filter) {
+function breakdown(label, filter, owner) {
   const body = h("tbody");
   const table = h(
     "div",
@@ -192,7 +204,7 @@ function breakdown(label, filter) {
   );
   const make = ([name]) => {
     const cells = STATUSES.map(() => h("td"));
-    const row = h("tr", null, h("th", { scope: "row" }, h("a", { href: link("tasks" + query({ [filter]: name })) }, name)), cells);
+    const row = h("tr", null, h("th", { scope: "row" }, h("a", { href: link("tasks" + query({ [filter]: name, owner })) }, name)), cells);
     row.update = (counts) =>
       STATUSES.forEach((status, at) => {
         cells[at].className = counts?.[status] ? "num" : "num muted";
@@ -203,6 +215,20 @@ function breakdown(label, filter) {
   table.show = (rows) => keyed(body, Object.entries(rows ?? {}).sort(([a], [b]) => a.localeCompare(b)), ([name]) => name, make, (row, [, counts]) => row.update(counts));
   return table;
 }
+
+const queueRows = (owner) =>
+  rowsTable({
+    label: "Queues",
+    first: "Queue",
+    none: "No task yet.",
+    href: (queue) => link("tasks" + query({ queue, owner })),
+    columns: [
+      { label: "Waiting", cell: (one) => count(one.by_status.PENDING) },
+      { label: "Oldest", cell: (one) => one.oldest_ready_at && duration(Math.max(0, now() - Date.parse(one.oldest_ready_at))) },
+      { label: "Running", cell: (one) => count(one.by_status.RUNNING) },
+      { label: "Failed", cell: (one) => count(one.by_status.FAILED) },
+    ],
+  });
 
 function firstRun() {
   const line = curl("POST", "api/tasks/submit", { type: "demo", params: { name: "my first task", duration: 10000 } });
@@ -217,4 +243,5 @@ function firstRun() {
   );
 }
 
+const spanOf = ({ at, run_ms, wait_ms }) => ({ at, run50: run_ms?.p50, run95: run_ms?.p95, wait95: wait_ms?.p95 });
 const windowOf = (from) => (WINDOWS.some(([value]) => value === from.get("window")) ? from.get("window") : "1h");

@@ -19,7 +19,7 @@ const PAGE = 50;
 // Answers without a row that "load more" goes past before it asks again.
 const LOOKS = 20;
 const MOST = 500; // the server's own limit of one page, so what is shown can be asked for in one go
-const FILTERS = ["status", "type", "queue", "tag", "q", "client_id"];
+const FILTERS = ["status", "type", "queue", "tag", "q", "client_id", "owner"];
 const WORDS_OFFERED = 30; // by the search box
 const DEFAULT_SORT = "-created_at";
 
@@ -80,7 +80,7 @@ export function mount(root, context) {
     },
     { signal, wakes: () => true, failed: (error) => !latest && put(body, error.status === 422 ? refused(error) : errorState(error, polling.now)) },
   );
-  poll(async () => showCounts((await get("api/stats", { signal })).data), { signal, wakes: () => true, failed: () => {} });
+  poll(async () => showCounts((await get("api/stats" + queryString({ owner: context.owner }), { signal })).data), { signal, wakes: () => true, failed: () => {} });
   loadTypes();
   showFrame();
 

@@ -7,6 +7,7 @@ mod budget; // what the page may cost
 mod checks; // that what must not happen would be seen
 mod flows; // submit, watch, cancel, retry, filter, detail, approve
 mod hostile; // texts that want to be more than text
+mod insight; // charts, queues, before and after, what is related, whose
 mod keyboard; // all of it without a mouse
 mod offline; // a server that goes away and comes back
 mod owners; // two people who never see each other

@@ -131,7 +131,7 @@ async fn populate(stage: &Stage) -> Vec<(String, String)> {
     for (name, task) in ended {
         let id = node.submit(task).await;
         node.until(&id, PATIENCE, |task| !task["finished_at"].is_null()).await;
-        for tab in ["summary", "attempts", "logs", "timeline", "artifacts"] {
+        for tab in ["summary", "attempts", "logs", "timeline", "artifacts", "related"] {
             screens.push((format!("task-{name}-{tab}"), format!("/tasks/{id}?tab={tab}")));
         }
     }

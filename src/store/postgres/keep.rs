@@ -1,9 +1,9 @@
-//! What is written beside the transitions: beats, log lines, checkpoints, uploads, minutes. One
+//! What is written beside the transitions: beats, log lines, checkpoints, uploads. One
 //! statement each.
 
 use super::failed;
 use crate::store::row::FileRow;
-use crate::store::{Beat, File, Held, Minute, Result, Save, Saved};
+use crate::store::{Beat, File, Held, Result, Save, Saved};
 use crate::task::{Progress, Scope, Time, checkpoint};
 use crate::types::LogLine;
 use sqlx::PgConnection;
@@ -127,30 +127,6 @@ pub async fn remove_file(db: &mut PgConnection, scope: &Scope, id: Uuid) -> Resu
         scope.owner()
     );
     removed.fetch_optional(db).await.map_err(failed)?.map(FileRow::file).transpose()
-}
-
-pub async fn put_minutes(db: &mut PgConnection, minutes: &[Minute]) -> Result<()> {
-    let put = sqlx::query!(
-        "INSERT INTO minutes (minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs)
-         SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
-                              $8::bigint[], $9::bigint[], $10::text[], $11::text[])
-         ON CONFLICT (minute, node, owner, type) DO UPDATE SET
-           submitted = excluded.submitted, started = excluded.started, succeeded = excluded.succeeded,
-           failed = excluded.failed, cancelled = excluded.cancelled, waits = excluded.waits, runs = excluded.runs",
-        &minutes.iter().map(|m| m.minute).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.node.clone()).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.owner.clone()).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.r#type.clone()).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.submitted).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.started).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.succeeded).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.failed).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.cancelled).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.waits.clone()).collect::<Vec<_>>(),
-        &minutes.iter().map(|m| m.runs.clone()).collect::<Vec<_>>(),
-    );
-    put.execute(db).await.map_err(failed)?;
-    Ok(())
 }
 
 pub async fn tidy(db: &mut PgConnection, keys_before: Time, minutes_before: i64) -> Result<()> {

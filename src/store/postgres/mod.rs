@@ -24,8 +24,8 @@ pub use inspect::PostgresBeside;
 pub use scratch::HeldSnapshot;
 
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Once, Piece, Prune,
-    Pruned, Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Once, Piece, Prune, Pruned,
+    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Status, Task, Time};
 use async_trait::async_trait;
@@ -104,6 +104,7 @@ mod approvals;
 mod days;
 mod keys;
 mod notifications;
+mod pace;
 mod present;
 mod tickets;
 
@@ -288,14 +289,6 @@ impl Store for Postgres {
 
     async fn counts(&self, scope: &Scope) -> Result<Vec<Count>> {
         read!(self, |db| read::counts(db, scope))
-    }
-
-    async fn put_minutes(&self, minutes: &[Minute]) -> Result<()> {
-        write!(self.pool, |db| keep::put_minutes(db, minutes))
-    }
-
-    async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
-        read!(self, |db| read::minutes(db, scope, since))
     }
 
     async fn ahead(&self, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {

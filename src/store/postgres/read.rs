@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all, next_due};
-use crate::store::{Count, Due, Entry, File, Held, LineQuery, Minute, Result, Stamp, StoredLine, Transition, Written};
+use crate::store::{Count, Due, Entry, File, Held, LineQuery, Result, Stamp, StoredLine, Transition, Written};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -223,18 +223,6 @@ pub async fn counts(db: &mut PgConnection, scope: &Scope) -> Result<Vec<Count>> 
         owner
     );
     all(rows.fetch_all(db).await.map_err(failed)?, CountRow::count)
-}
-
-pub async fn minutes(db: &mut PgConnection, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
-    let owner = scope.owner();
-    let rows = sqlx::query_as!(
-        Minute,
-        "SELECT minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs FROM minutes
-         WHERE minute >= $1 AND ($2::text IS NULL OR owner = $2)",
-        since,
-        owner
-    );
-    rows.fetch_all(db).await.map_err(failed)
 }
 
 pub async fn ahead(db: &mut PgConnection, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {

@@ -1,9 +1,9 @@
-//! What is written beside the transitions: beats, log lines, checkpoints, uploads, minutes. One
+//! What is written beside the transitions: beats, log lines, checkpoints, uploads. One
 //! statement each, or a transaction of the caller's.
 
 use super::failed;
 use super::json::{BeatJson, LineJson, json};
-use crate::store::{Beat, File, Held, Minute, Result, Save, Saved};
+use crate::store::{Beat, File, Held, Result, Save, Saved};
 use crate::task::{Time, checkpoint};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -131,22 +131,6 @@ pub async fn add_file(db: &mut SqliteConnection, file: &File) -> Result<()> {
 
 pub async fn remove_file(db: &mut SqliteConnection, id: Uuid) -> Result<()> {
     sqlx::query!("DELETE FROM files WHERE id = ?1", id).execute(db).await.map_err(failed)?;
-    Ok(())
-}
-
-pub async fn put_minutes(db: &mut SqliteConnection, minutes: &[Minute]) -> Result<()> {
-    let rows = json(minutes);
-    sqlx::query!(
-        "INSERT OR REPLACE INTO minutes (minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs)
-         SELECT value ->> 'minute', value ->> 'node', value ->> 'owner', value ->> 'type', value ->> 'submitted',
-                value ->> 'started', value ->> 'succeeded', value ->> 'failed', value ->> 'cancelled', value ->> 'waits',
-                value ->> 'runs'
-         FROM jsonb_each(?1)",
-        rows
-    )
-    .execute(db)
-    .await
-    .map_err(failed)?;
     Ok(())
 }
 

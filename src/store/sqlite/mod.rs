@@ -21,6 +21,7 @@ mod keys_beside;
 mod list;
 mod notifications;
 mod open;
+mod pace;
 mod present;
 mod prune;
 mod read;
@@ -31,8 +32,8 @@ mod writer;
 
 use super::work::in_flight;
 use super::{
-    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Minute, Once, Piece, Prune,
-    Pruned, Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
+    Beat, Claim, Count, Database, Due, Entry, Error, File, Group, Held, LineQuery, Made, Once, Piece, Prune, Pruned,
+    Result, Save, Saved, Stamp, Store, StoredLine, Submission, Submitted, Transition, Wake, Way, Written,
 };
 use crate::task::{Artifact, Change, Checkpoint, Filter, Page, Scope, Task, Time};
 use async_trait::async_trait;
@@ -221,16 +222,6 @@ impl Store for Sqlite {
 
     async fn counts(&self, scope: &Scope) -> Result<Vec<Count>> {
         read::counts(&self.readers, scope).await
-    }
-
-    async fn put_minutes(&self, minutes: &[Minute]) -> Result<()> {
-        let mut write = self.writer.begin().await?;
-        let put = keep::put_minutes(&mut write, minutes).await;
-        write.done(put).await
-    }
-
-    async fn minutes(&self, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
-        read::minutes(&self.readers, scope, since).await
     }
 
     async fn ahead(&self, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {

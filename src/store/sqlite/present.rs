@@ -1,9 +1,11 @@
 //! What is so just now, as SQLite says it.
 
 use super::{Sqlite, failed};
+use crate::store::present::older;
 use crate::store::{PresentStore, Result, Submitter};
-use crate::task::Scope;
+use crate::task::{Scope, Time};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 
 #[async_trait]
 impl PresentStore for Sqlite {
@@ -18,6 +20,30 @@ impl PresentStore for Sqlite {
         );
         let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
         Ok(rows.into_iter().map(|row| (row.worker, row.n)).collect())
+    }
+
+    async fn oldest_ready(&self, scope: &Scope, limit: i64) -> Result<BTreeMap<String, Time>> {
+        let (owner, mut oldest, mut below) = (scope.owner(), BTreeMap::new(), i64::MAX);
+        loop {
+            let next = sqlx::query_scalar!(
+                r#"SELECT priority AS "priority!: i64" FROM tasks INDEXED BY tasks_ready WHERE ready = 1 AND priority < ?1
+                   ORDER BY priority DESC LIMIT 1"#,
+                below
+            );
+            let Some(priority) = next.fetch_optional(&self.readers).await.map_err(failed)? else { return Ok(oldest) };
+            let rows = sqlx::query!(
+                r#"SELECT queue AS "queue!: String", min(run_at) AS "run_at!: i64" FROM
+                     (SELECT queue, owner, run_at FROM tasks INDEXED BY tasks_ready WHERE ready = 1 AND priority = ?2
+                      ORDER BY run_at LIMIT ?3)
+                   WHERE ?1 IS NULL OR owner = ?1 GROUP BY queue"#,
+                owner,
+                priority,
+                limit
+            );
+            let rows = rows.fetch_all(&self.readers).await.map_err(failed)?;
+            older(&mut oldest, rows.into_iter().map(|row| (row.queue, row.run_at)));
+            below = priority;
+        }
     }
 
     async fn submitters(&self, scope: &Scope, last: i64, limit: i64) -> Result<Vec<Submitter>> {

@@ -3,7 +3,7 @@
 use super::failed;
 use super::json::{Hex, json};
 use crate::store::row::{CheckpointRow, CountRow, EntryRow, FileRow, LineRow, TaskRow, TransitionRow, all, next_due};
-use crate::store::{Count, Due, Entry, File, Held, LineQuery, Minute, Result, StoredLine, Transition};
+use crate::store::{Count, Due, Entry, File, Held, LineQuery, Result, StoredLine, Transition};
 use crate::task::{Artifact, Checkpoint, Scope, Task, Time};
 use sqlx::SqlitePool;
 use uuid::Uuid;
@@ -194,18 +194,6 @@ pub async fn counts(db: &SqlitePool, scope: &Scope) -> Result<Vec<Count>> {
         owner
     );
     all(rows.fetch_all(db).await.map_err(failed)?, CountRow::count)
-}
-
-pub async fn minutes(db: &SqlitePool, scope: &Scope, since: i64) -> Result<Vec<Minute>> {
-    let owner = scope.owner();
-    let rows = sqlx::query_as!(
-        Minute,
-        "SELECT minute, node, owner, type, submitted, started, succeeded, failed, cancelled, waits, runs FROM minutes
-         WHERE minute >= ?1 AND (?2 IS NULL OR owner = ?2)",
-        since,
-        owner
-    );
-    rows.fetch_all(db).await.map_err(failed)
 }
 
 pub async fn ahead(db: &SqlitePool, scope: &Scope, task: &Task, limit: i64) -> Result<i64> {

@@ -6,6 +6,7 @@ import { spark } from "../../elements/time-chart.js";
 
 const KEPT = 300; // frames: five minutes
 const kept = []; // survives leaving the screen and coming back
+let keptOf = null; // the owner whose they are; null: everybody's
 
 const round = (n) => (n == null ? null : count(Math.round(n * 10) / 10));
 const percent = (n) => (n == null ? null : `${Math.round(n)} %`);
@@ -57,6 +58,12 @@ export function remember({ at, node, tasks }) {
   });
   kept.splice(0, kept.length - KEPT);
   return kept;
+}
+
+/** Frames are of this owner's tasks now, or of everybody's. */
+export function begin(owner) {
+  if (owner !== keptOf) kept.length = 0;
+  keptOf = owner;
 }
 
 /** {element, show(frame, points)}: a card a figure; what nobody tells is not shown. */

@@ -11,10 +11,10 @@ const MEASURED = 100; // running tasks looked at for what they measure
 const byName = (rows) => Object.entries(rows ?? {}).sort(([a], [b]) => a.localeCompare(b));
 const perSecond = (n) => (n == null ? null : count(Math.round(n * 100) / 100));
 const money = (n) => (n == null ? null : n.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: n && n < 1 ? 4 : 2 }));
-const filtered = (name) => (value) => link("tasks" + query({ [name]: value }));
 
 /** {elements, show(frame)}: one card a table. */
-export function breakdowns({ signal }) {
+export function breakdowns({ signal, owner }) {
+  const filtered = (name) => (value) => link("tasks" + query({ [name]: value, owner }));
   const types = rowsTable({
     label: "By type",
     first: "Type",
@@ -49,7 +49,7 @@ export function breakdowns({ signal }) {
   const own = rowsTable({ label: "Custom metrics", first: "Task", none: "No running task reports numbers of its own.", columns: [{ label: "Measures", num: false, cell: ({ metrics }) => Object.entries(metrics).map(([name, value]) => `${name} ${count(value)}`).join(" · ") }] });
   poll(
     async () => {
-      const { data } = await get("api/tasks/" + query({ status: "RUNNING", limit: MEASURED }), { signal });
+      const { data } = await get("api/tasks/" + query({ status: "RUNNING", limit: MEASURED, owner }), { signal });
       own.show(data.tasks.filter((task) => Object.keys(task.metrics ?? {}).length).map((task) => [`${nameOf(task)} ${task.id.slice(-8)}`, task]));
     },
     { signal, wakes: (task) => task.status === "RUNNING", rest: 1_000, failed: () => {} },

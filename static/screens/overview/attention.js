@@ -12,8 +12,8 @@ const SLOW_MS = 1_500;
 const DISK_LOW = 0.05;
 
 /** A list of notices that keeps itself true until `signal` ends. */
-export function attention({ signal }) {
-  const list = h("ul", { "aria-label": "Needs attention" });
+export function attention({ signal, owner }) {
+  const list = h("ul", { class: "files", "aria-label": "Needs attention" });
   const known = new Map(); // name → {words, href}
   const tell = (name, words, href) => {
     if (words) known.set(name, { name, words, href });
@@ -26,15 +26,15 @@ export function attention({ signal }) {
 
   poll(
     async () => {
-      const { data } = await get("api/approvals?limit=1", { signal }); // params come along, so no more than one
-      tell("approvals", data.tasks.length && (data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval"), link("approvals"));
+      const { data } = await get("api/approvals" + query({ limit: 1, owner }), { signal }); // params come along, so no more than one
+      tell("approvals", data.tasks.length && (data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval"), link("approvals" + query({ owner })));
     },
     { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => tell("approvals") },
   );
   poll(
     async () => {
       const began = performance.now();
-      const { data } = await get("api/tasks/" + query({ status: "PENDING", sort: "created_at", limit: 20 }), { signal });
+      const { data } = await get("api/tasks/" + query({ status: "PENDING", sort: "created_at", limit: 20, owner }), { signal });
       const took = performance.now() - began;
       tell("slow", took > SLOW_MS && `The server answers slowly: the last list took ${duration(took)}`, link("insights"));
       const stuck = data.tasks.find((task) => task.phase === "ready" && now() - Date.parse(task.run_at) > WAITS_MS);

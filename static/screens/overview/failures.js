@@ -25,13 +25,13 @@ export function groupsOf(tasks) {
 }
 
 /** A card that shows itself while there are failures. */
-export function failures({ signal }) {
+export function failures({ signal, owner }) {
   const list = h("ul", { class: "feed" });
   const note = h("p", { class: "muted small" });
   const card = h("section", { class: "card", hidden: true }, h("h2", null, "Failures by error"), list, note);
   const polling = poll(
     async () => {
-      const { data } = await get("api/tasks/" + query({ status: "FAILED", sort: "-finished_at", limit: LOOKED_AT }), { signal });
+      const { data } = await get("api/tasks/" + query({ status: "FAILED", sort: "-finished_at", limit: LOOKED_AT, owner }), { signal });
       const groups = groupsOf(data.tasks);
       card.hidden = !groups.length;
       keyed(list, groups.slice(0, SHOWN), ({ key }) => key, make, (row, group) => row.update(group));
@@ -50,7 +50,7 @@ export function failures({ signal }) {
     const row = h(
       "li",
       null,
-      h("div", { class: "line wrap" }, h("a", { class: "grow", href: link("tasks" + query({ status: "FAILED", q: code })) }, h("code", null, code), " ", message), retry),
+      h("div", { class: "line wrap" }, h("a", { class: "grow", href: link("tasks" + query({ status: "FAILED", q: code, owner })) }, h("code", null, code), " ", message), retry),
       h("p", { class: "line wrap small muted" }, words, latest, types),
     );
     row.update = (next) => {

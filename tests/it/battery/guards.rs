@@ -123,6 +123,10 @@ async fn a_beat_never_shortens_a_lease(bed: Bed) {
 
 async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
     let (id, store) = (bed.submit(noop_of("anna")).await.id, bed.queue.store());
+    for (owner, rows) in [("anna", 1), ("berta", 0)] {
+        let oldest = store.oldest_ready(&Scope::Owner(owner.into()), 10).await.unwrap();
+        assert_eq!(oldest.len(), rows, "{owner}: oldest_ready");
+    }
     let (task, now) = (bed.claim(1).await.remove(0), bed.clock.now());
     let lines = vec![LogLine { at: now, level: Level::Info, message: "said".into() }];
     bed.queue.beat(&[Beat { lines, ..beat(&task) }], 30_000).await.unwrap();
@@ -141,7 +145,9 @@ async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
         created_at: now,
     };
     store.add_file(&file).await.unwrap();
-    store.put_minutes(&[Minute { owner: "anna".into(), node: "n".into(), ..Minute::default() }]).await.unwrap();
+    let minute = Minute { owner: "anna".into(), node: "n".into(), ..Minute::default() };
+    store.put_minutes(std::slice::from_ref(&minute)).await.unwrap();
+    store.put_quarters(&[minute], 0).await.unwrap();
 
     let day = Day { day: 1, node: "n".into(), owner: "anna".into(), r#type: "noop".into(), run_ms: 1 };
     store.put_days(&[day], 0).await.unwrap();
@@ -159,6 +165,7 @@ async fn the_store_itself_shows_an_owner_nothing_of_another(bed: Bed) {
         assert_eq!(store.artifacts(&scope, id).await.unwrap().len(), rows, "{owner}: artifacts");
         assert_eq!(store.files(&scope, &[file.id]).await.unwrap().len(), rows, "{owner}: files");
         assert_eq!(store.minutes(&scope, 0).await.unwrap().len(), rows, "{owner}: minutes");
+        assert_eq!(store.quarters(&scope, 0).await.unwrap().len(), rows, "{owner}: quarters");
         let counted: i64 = store.counts(&scope).await.unwrap().iter().map(|count| count.n).sum();
         assert_eq!(counted, rows as i64, "{owner}: counts");
     }

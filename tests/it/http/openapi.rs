@@ -302,6 +302,6 @@ const ROUTES: &str = "post /api/tasks/submit post /api/tasks/batch get /api/task
     post /api/tasks/{id}/retry post /api/tasks/{id}/clone post /api/tasks/cancel post /api/tasks/retry get /api/tasks/changes
     get /api/tasks/{id}/timeline get /api/tasks/{id}/attempts get /api/tasks/{id}/logs get /api/tasks/{id}/artifacts
     get /api/tasks/{id}/artifacts/{name} get /api/tasks/{id}/artifacts/{name}/preview get /api/files/{id}/preview get /api/tasks/{id}/explain get /api/tasks/export get /api/task-types
-    post /api/files get /api/files/{id} delete /api/files/{id} get /api/stats get /api/stats/timeseries get /api/costs get /health
+    post /api/files get /api/files/{id} delete /api/files/{id} get /api/stats get /api/stats/timeseries get /api/costs get /api/queues get /health
     get /api/health get /api/ready get /api/live get /metrics get /api/version post /api/task/start get /api/task/status
     get /api/events";

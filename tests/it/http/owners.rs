@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 on_both_databases![Service:
     lists_counts_and_changes_show_ones_own,
+    an_admin_has_the_numbers_of_one_owner_and_others_only_their_own,
     a_cursor_of_another_owner_is_none,
     what_is_unchanged_for_one_is_not_what_another_has,
     an_idempotency_key_of_another_owner_is_another_key,
@@ -69,6 +70,42 @@ async fn lists_counts_and_changes_show_ones_own(service: Service) {
     for (path, pointer) in [("/api/stats", "/by_status/PENDING"), ("/api/task/status", "/tasks/PENDING")] {
         let count = async |key: &str| two.get(key, path).await.ok().pointer(pointer).unwrap().as_i64();
         assert_eq!((count(&two.alice).await, count(&two.bob).await, count(&admin).await), (Some(1), Some(2), Some(3)));
+    }
+}
+
+async fn an_admin_has_the_numbers_of_one_owner_and_others_only_their_own(service: Service) {
+    let two = Two::of(&service).await;
+    two.submit(&two.alice).await;
+    for _ in 0..2 {
+        two.submit(&two.bob).await;
+    }
+    let held = json!({ "type": "noop", "params": {}, "queue": "bobs", "needs_approval": true });
+    two.post(&two.bob, "/api/tasks/submit", held).await.id();
+    let admin = service.key(Role::Admin, "ops").await;
+    for (key, query, pending, chart, queues, approvals) in [
+        (&admin, "", 4, 4, json!(["bobs", "default"]), 1),
+        (&admin, "?owner=bob", 3, 3, json!(["bobs", "default"]), 1),
+        (&admin, "?owner=alice", 1, 1, json!(["default"]), 0),
+        (&admin, "?owner=nobody", 0, 0, json!([]), 0),
+        (&two.alice, "?owner=alice", 1, 1, json!(["default"]), 0),
+        (&two.alice, "?owner=bob", 0, 0, json!([]), 0),
+    ] {
+        let get = async |path: &str| two.get(key, &format!("{path}{query}")).await.ok();
+        assert_eq!(get("/api/stats").await["by_status"]["PENDING"], pending, "{query}");
+        let points = get("/api/stats/timeseries").await["points"].take();
+        let submitted: i64 = points.as_array().unwrap().iter().filter_map(|point| point["submitted"].as_i64()).sum();
+        assert_eq!(submitted, chart, "{query}");
+        let told = get("/api/queues").await["queues"].take();
+        let names: Vec<_> = told.as_array().unwrap().iter().map(|one| one["queue"].clone()).collect();
+        assert_eq!(json!(names), queues, "{query}");
+        assert!(
+            told.as_array().unwrap().iter().all(|one| one["oldest_ready_at"].is_null() == (one["queue"] == "bobs"))
+        );
+        assert_eq!(get("/api/approvals").await["tasks"].as_array().unwrap().len(), approvals, "{query}");
+        get("/api/costs").await;
+    }
+    for path in ["/api/stats", "/api/stats/timeseries", "/api/queues", "/api/costs", "/api/approvals"] {
+        assert_eq!(two.get(&admin, &format!("{path}?owner=")).await.status, 422, "{path}");
     }
 }
 

@@ -140,6 +140,7 @@ fn address(ids: &Ids) -> impl Strategy<Value = String> + use<> {
         "/api/stats",
         "/api/stats/timeseries",
         "/api/costs",
+        "/api/queues",
         "/api/notifications",
         "/api/notifications/read",
         "/api/notifications/unread",

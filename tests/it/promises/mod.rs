@@ -4,6 +4,7 @@ mod activity;
 mod activity_feed;
 mod approvals;
 mod cancel;
+mod charts;
 mod checkpoint;
 mod costs;
 mod feed;
