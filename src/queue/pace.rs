@@ -253,9 +253,9 @@ mod tests {
             sums.sort_unstable();
             sums
         };
-        let whole = (45, 15, 15, "[[40,15]]".to_owned());
-        assert_eq!(quarters(pace.take(at(60))), [whole.clone()]);
-        assert_eq!(quarters(pace.take(at(61))), [whole]);
+        let whole = [(45, 15, 15, "[[40,15]]".to_owned())];
+        assert_eq!(quarters(pace.take(at(60))), whole);
+        assert_eq!(quarters(pace.take(at(61))), whole);
         assert_eq!(quarters(pace.take(at(61))), []);
     }
 

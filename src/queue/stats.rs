@@ -88,12 +88,13 @@ impl Queue {
     /// Whether something happened here since the last one.
     async fn write_pace(&self) -> bool {
         let now = self.inner.clock.now();
-        let (minutes, quarters) = self.inner.pace.take(now);
+        let (minutes, mut quarters) = self.inner.pace.take(now);
         if minutes.is_empty() {
             return false;
         }
         let store = &self.inner.store;
         let first = minute_of(now) - CHART_MINUTES - QUARTER_MINUTES;
+        quarters.retain(|quarter| quarter.minute >= first); // who slept for so long
         let put = async { store.put_minutes(&minutes).await.and(store.put_quarters(&quarters, first).await) };
         if let Err(error) = put.await {
             error.tell("the pace could not be written; it is tried again in a moment");
