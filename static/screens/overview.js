@@ -17,7 +17,7 @@ export const title = "Overview";
 
 const RUNNING_SHOWN = 8;
 const LATEST_SHOWN = 10;
-const QUEUES_REST_MS = 2_000; // ages do not change faster than one reads
+const QUEUES_REST_MS = 5_000; // ages do not change faster than one reads
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
 const WINDOWS = [
   ["1h", "1 hour"],
@@ -103,7 +103,7 @@ export function mount(root, context) {
       if (queueTable.parentElement !== queues) put(queues, queueTable);
       queueTable.show(data.queues.map((one) => [one.queue, one]));
     },
-    { signal, wakes: () => true, rest: QUEUES_REST_MS, failed: (error) => queueTable.parentElement !== queues && put(queues, errorState(error)) },
+    { signal, every: CHART_EVERY_MS, wakes: () => true, rest: QUEUES_REST_MS, failed: (error) => queueTable.parentElement !== queues && put(queues, errorState(error)) },
   );
   showWindows();
 
