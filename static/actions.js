@@ -28,8 +28,8 @@ export async function cancelTask(task) {
   });
 }
 
-// Undo is a retry, and a retry waits for no backoff: that would not bring back a task that was backing off.
-const undoable = (tasks) => !tasks.some((task) => task.phase === "backing_off");
+/** Whether a cancel can be taken back. Undo is a retry, and a retry waits for no backoff: that would not bring back a task that was backing off. */
+export const undoable = (tasks) => !tasks.some((task) => task.phase === "backing_off");
 
 /** Retries one task. Resolves to the task or null. */
 export function retryTask(task) {

@@ -30,6 +30,7 @@ export function alertOf(news) {
 
 /** Plays the sound of "error" or "other". */
 export function beep(kind) {
+  if (navigator.userActivation?.hasBeenActive === false) return; // nobody has touched this page yet: browsers play nothing then
   const sound = new AudioContext();
   const volume = sound.createGain();
   volume.gain.value = 0.05;

@@ -1,12 +1,12 @@
 // The frame around every screen: navigation, search, connection light, bell, theme, help.
 
-import { setText, setAttr, announce } from "./dom.js";
+import { setText, setAttr, announce, revealCurrent } from "./dom.js";
 import { link, query } from "./api.js";
 import { clock } from "./format.js";
 import { connection, onConnection } from "./connection.js";
 import { pauseLive } from "./live.js";
 import { setting, nextTheme, onSettings } from "./settings.js";
-import { bind, showHelp } from "./keys.js";
+import { bind, notLoaded, showHelp } from "./keys.js";
 import { startSession } from "./session.js";
 import { startRouter, navigate, currentPath } from "./router.js";
 import { startBell, openDrawer } from "./bell.js";
@@ -29,6 +29,7 @@ function markCurrent() {
   }
   byId("whose").hidden = !me || !OF_OWNERS.includes(currentPath());
   setText(byId("whose"), owner ? (owner === me?.owner ? "Mine" : `Of ${owner}`) : "All owners");
+  revealCurrent(document.querySelector(".rail"));
   search.value = section === "tasks" ? (new URLSearchParams(location.search).get("q") ?? "") : "";
 }
 
@@ -93,7 +94,11 @@ bind("Ctrl+k", "Find a screen, a task or a command", openPalette);
 bind("?", "This help", showHelp);
 
 async function openPalette() {
-  (await import("./palette.js")).open();
+  try {
+    (await import("./palette.js")).open();
+  } catch {
+    notLoaded();
+  }
 }
 
 // What waited when the page was left goes on.

@@ -93,8 +93,8 @@ export function bytes(n) {
 /** A count with thin grouping; a dash when unknown, never a false zero. */
 export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en-US"));
 
-/** "1 task", "3 tasks". */
-export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+/** "1 task", "3 tasks", "2 tries". */
+export const plural = (n, word) => `${count(n)} ${n === 1 ? word : /[^aeiou]y$/.test(word) ? word.slice(0, -1) + "ies" : `${word}s`}`;
 
 /** The end of an id, enough to tell rows apart: a UUIDv7 starts with the time, so its head repeats. */
 export const shortId = (id) => "…" + String(id).slice(-8);
@@ -107,7 +107,8 @@ function coarse(ms) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
   if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} days`;
+  const days = Math.round(seconds / 86400);
+  return days < 730 ? `${days} days` : `${count(Math.round(days / 365.25))} years`;
 }
 
 function tick(anew) {

@@ -1,6 +1,7 @@
 // Keys: single letters, "g x" pairs, and Ctrl+k. Letters are off while typing, in dialogs, and by the setting.
 
 import { setting } from "./settings.js";
+import { toast } from "./elements/toast-area.js";
 
 const PAIR_MS = 1_200; // time for the second letter
 const bound = new Map();
@@ -23,7 +24,16 @@ export function bind(key, label, run, signal) {
 export const bindings = () => [...bound.values()];
 
 /** Opens the help with the keys that work right now. */
-export const showHelp = async () => (await import("./help.js")).open();
+export async function showHelp() {
+  try {
+    (await import("./help.js")).open();
+  } catch {
+    notLoaded();
+  }
+}
+
+/** Says that what is loaded when it is first asked for did not come. */
+export const notLoaded = () => toast("Not loaded", { kind: "warning", text: "The server does not answer. Try again once it does." });
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.altKey || event.isComposing) return;

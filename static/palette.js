@@ -24,7 +24,7 @@ let types = [];
 let tasks = [];
 
 dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // beside it
-input.addEventListener("input", () => ((tasks = []), show(), look()));
+input.addEventListener("input", () => ((tasks = []), show(), move(0), look()));
 input.addEventListener("keydown", (event) => {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by) {
@@ -43,6 +43,7 @@ export function open() {
   tasks = [];
   dialog.showModal();
   show();
+  move(0);
   get("api/task-types").then(({ data }) => ((types = data.types), show()), () => {});
 }
 
@@ -55,7 +56,9 @@ const look = debounce(async () => {
   show();
 }, 200);
 
+// What was chosen stays so, whatever comes later.
 function show() {
+  const chosen = options[at];
   const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
   const themes = ["system", "light", "dark"].filter((one) => one !== setting("theme"));
   const all = [
@@ -71,7 +74,7 @@ function show() {
   const search = wanted.length ? [{ words: `Search the tasks for “${input.value.trim()}”`, about: "search", run: () => navigate(`tasks${query({ q: input.value.trim() })}`) }] : [];
   options = [...all.slice(0, SHOWN - found.length - search.length), ...found, ...search];
   put(list, options.map((option, index) => h("li", { id: `palette-${index}`, role: "option", class: "line", on: { click: () => choose(option), pointermove: () => index !== at && move(index) } }, h("span", { class: "grow clip" }, option.words), h("small", { class: "muted" }, option.about))));
-  move(0);
+  move(Math.max(0, options.findIndex(({ words, about }) => words === chosen?.words && about === chosen.about)));
   if (wanted.length) announce(`${options.length} found`);
 }
 

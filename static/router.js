@@ -7,6 +7,7 @@
 
 import { h, put } from "./dom.js";
 import { base, link } from "./api.js";
+import { onConnection } from "./connection.js";
 import { errorState } from "./elements/states.js";
 
 const ROUTES = [
@@ -94,7 +95,13 @@ async function show({ top, first = false }) {
   } catch (error) {
     if (leave.signal.aborted) return;
     console.error(error);
-    put(main, h("div", { class: "screen" }, h("h1", { tabindex: "-1" }, "This screen did not load"), errorState(error, () => location.reload())));
+    const again = () => {
+      leave.abort();
+      here = null;
+      show({ top });
+    };
+    put(main, h("div", { class: "screen" }, h("h1", { tabindex: "-1" }, "This screen did not load"), errorState(error, again)));
+    onConnection(({ state }) => state !== "offline" && again(), leave.signal);
   }
 }
 

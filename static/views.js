@@ -18,6 +18,11 @@ export function saveView(name, search) {
   keep([...views().filter((one) => one.name !== name), { name, search }].slice(-MOST));
 }
 
+/** Calls a view something else, where it stands; it takes the place of one that has that name. */
+export function renameView(from, to) {
+  keep(views().filter((one) => one.name !== to || to === from).map((one) => (one.name === from ? { ...one, name: to } : one)));
+}
+
 /** Forgets a view. */
 export const forgetView = (name) => keep(views().filter((one) => one.name !== name));
 

@@ -100,7 +100,7 @@ export function fileDrop({ id, many, accept, edit }) {
 function row(file, remove) {
   const about = h("span", { class: "muted small" });
   const bar = h("progress", { max: 1, "aria-label": `Upload of ${file.name}` });
-  const item = h("li", { class: "line" }, icon("file"), h("span", { class: "clip" }, file.name), about, bar, h("button", { type: "button", class: "plain", on: { click: () => remove(file) } }, icon("close"), sr(`Remove ${file.name}`)));
+  const item = h("li", { class: "line" }, icon("file"), h("span", { class: "clip grow" }, file.name), about, bar, h("button", { type: "button", class: "plain", on: { click: () => remove(file) } }, icon("close"), sr(`Remove ${file.name}`)));
   item.update = (now) => {
     bar.hidden = now.done >= 1 || Boolean(now.error);
     bar.value = now.done;

@@ -1,6 +1,6 @@
 // <outbox-list>: what an outbox holds, with pause, try now and cancel.
 
-import { h, keyed, put, setText, button, icon, sr } from "../dom.js";
+import { h, keyed, put, setText, button, sr } from "../dom.js";
 import { count, plural, relative, time } from "../format.js";
 import { emptyState } from "./states.js";
 
@@ -34,8 +34,9 @@ function row(outbox, item) {
   const state = h("span", { class: "label small" });
   const about = h("p", { class: "small muted" });
   const error = h("p", { class: "note" });
-  const again = button("Try now", "retry", () => outbox.retry(item.id), { class: "button small", "aria-label": `Try ${item.label} now` });
-  const drop = h("button", { type: "button", class: "button small", on: { click: () => outbox.cancel(item.id) } }, icon("close"), h("span", null, "Cancel"), sr(` ${item.label}`));
+  const act = (label, iconName, run) => button([label, sr(` ${item.label}`)], iconName, () => run(item.id), { class: "button small" });
+  const again = act("Try now", "retry", (id) => outbox.retry(id));
+  const drop = act("Cancel", "close", (id) => outbox.cancel(id));
   const element = h("li", null, h("div", { class: "line wrap" }, h("strong", { class: "clip" }, item.label), state, h("span", { class: "grow" }), again, drop), about, error);
   const since = time(new Date(item.at).toISOString(), "put in ");
   const more = h("span");
@@ -43,7 +44,7 @@ function row(outbox, item) {
   element.update = (now) => {
     element.dataset.status = TONES[now.state];
     setText(state, WORDS[now.state]);
-    setText(more, [` · priority ${now.priority}`, now.tries && ` · ${plural(now.tries, "try").replace("trys", "tries")}`, now.state === "waiting" && now.after > Date.now() && ` · again ${relative(new Date(now.after).toISOString())}`].filter(Boolean).join(""));
+    setText(more, [` · priority ${now.priority}`, now.tries && ` · ${plural(now.tries, "try")}`, now.state === "waiting" && now.after > Date.now() && ` · again ${relative(new Date(now.after).toISOString())}`].filter(Boolean).join(""));
     setText(error, now.error ?? "");
     again.hidden = now.state === "sending";
   };

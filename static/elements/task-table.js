@@ -11,11 +11,11 @@ import "./progress-bar.js";
 const COLUMNS = [
   { label: "Status" },
   { label: "Task" },
-  { label: "Type" },
+  { label: "Type", class: "type" },
   { label: "Progress" },
-  { label: "Attempt", class: "num" },
+  { label: "Attempt", class: "num attempt" },
   { label: "Created", sort: "created_at", class: "num" },
-  { label: "Finished", sort: "finished_at", class: "num" },
+  { label: "Finished", sort: "finished_at", class: "num finished" },
   { label: "Took", class: "num" },
 ];
 
@@ -162,7 +162,7 @@ function updateRow({ parts }, task) {
   setText(parts.attempt, task.attempt ? `${task.attempt}/${Math.max(task.max_attempts, task.attempt)}` : "–");
   setTime(parts.created, task.created_at);
   setTime(parts.finished, task.finished_at);
-  setText(parts.took, duration(took(task)));
+  setText(parts.took, task.attempt ? duration(took(task)) : "");
 }
 
 // The one line worth reading beneath the name.

@@ -112,7 +112,7 @@ export function mount(root, context) {
         found = data.activity.length > 0;
       }
       draw();
-      announce(`${plural(rows.length, "entry").replace("entrys", "entries")} shown`);
+      announce(`${plural(rows.length, "entry")} shown`);
     } catch (error) {
       if (!signal.aborted) put(chips, errorState(error, loadMore));
     } finally {

@@ -4,7 +4,7 @@ import { h, put, button } from "../dom.js";
 import { get, link } from "../api.js";
 import { poll } from "../poll.js";
 import { RawNumber, stringify } from "../json.js";
-import { duration, exact, title as nameOf, took } from "../format.js";
+import { count, duration, exact, title as nameOf, took } from "../format.js";
 import { copyText, curl } from "../copy.js";
 import { badge } from "../elements/status-badge.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
@@ -13,6 +13,7 @@ export const title = "Compare two tasks";
 
 const DEEPEST = 4; // members below this are compared as text
 const MOST = 500; // rows
+const LONGEST = 2000; // characters of a value
 
 export function mount(root, { query, signal }) {
   const ids = ["a", "b"].map((name) => query.get(name));
@@ -41,14 +42,16 @@ export function mount(root, { query, signal }) {
     const heads = shown.map((task) => h("th", { scope: "col" }, h("a", { href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task)), " ", badge(task.status, task.phase)));
     put(
       body,
-      h("div", { class: "card scroll flush", tabindex: "0", role: "region", "aria-label": "Both tasks" }, h("table", { class: "small-table" }, h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), heads)), h("tbody", null, rows.slice(0, MOST).map(([name, a, b]) => h("tr", { class: a === b ? null : "chosen" }, h("th", { scope: "row" }, name), h("td", null, a), h("td", null, b)))))),
-      !rows.length && h("p", { class: "muted" }, "They do not differ."),
+      h("div", { class: "card" }, h("table", { class: "small-table compare" }, h("caption", { class: "sr" }, "Both tasks"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), heads)), h("tbody", null, rows.slice(0, MOST).map(([name, a, b]) => h("tr", { class: a === b || differing.checked ? null : "chosen" }, h("th", { scope: "row" }, name), h("td", null, cut(a)), h("td", null, cut(b))))))),
+      !rows.length && h("p", null, "They do not differ."),
       rows.length > MOST && h("p", { class: "muted" }, `The first ${MOST} of ${rows.length}.`),
     );
   }
 
   return polling.now();
 }
+
+const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${count(text.length)} characters)` : text);
 
 // Every member by its path, as text.
 function facts(task) {

@@ -113,6 +113,7 @@ export function mount(root, context) {
       const cloned = source && (await get(`api/tasks/${encodeURIComponent(source)}`, { signal })).data;
       if (!types.length) return void put(cards, emptyState("No task types", "A worker that offers one makes it appear here."));
       put(cards, types.map(card));
+      import("../sending.js").catch(() => {}); // when it is needed, nothing can be loaded any more
       if (cloned) open(cloned.type, { body: bodyOf(cloned) });
       else open(context.query.get("type") ?? types[0].type, { at: context.query.get("form") });
     } catch (error) {

@@ -1,6 +1,6 @@
 //! Texts of submitters that want to be more than text, in every field that they fill.
 
-use crate::support::page::{DESK, PHONE, Page};
+use crate::support::page::{DESK, PHONE, Page, TABLET, WIDE};
 use crate::support::protocol::PATIENCE;
 use crate::support::stage::{Stage, later};
 use serde_json::{Value, json};
@@ -21,6 +21,10 @@ fn texts() -> Vec<String> {
     .into();
     texts.push("z\u{351}\u{36f}\u{353}".repeat(40));
     texts.push("W".repeat(200)); // one word
+    texts.push(
+        "\\u0000\\x00 \u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f3f3}\u{fe0f}\u{200d}\u{1f308}\u{feff}"
+            .to_owned(),
+    );
     texts
 }
 
@@ -31,7 +35,7 @@ async fn what_submitters_write_is_shown_as_text_everywhere() {
     for text in texts() {
         tasks.push((
             text.clone(),
-            submit(&stage, "noop", &text, json!({ "text": text, &text: [text, { &text: 1 }] })).await,
+            submit(&stage, "noop", &text, json!({ "text": text, &text: [text, { &text: "W".repeat(5000) }] })).await,
         ));
     }
     // In what a task itself says: its steps, its log, its error, its mails, its table.
@@ -73,13 +77,23 @@ async fn what_submitters_write_is_shown_as_text_everywhere() {
             harmless(page).await;
         }
     }
-    for path in ["/", "/tasks", "/notifications", "/approvals"] {
+    let refused = stage.node.submit(json!({ "type": "noop", "params": {}, "needs_approval": true })).await;
+    let (status, _) =
+        stage.node.post(&format!("/api/tasks/{refused}/reject"), json!({ "reason": markup.repeat(20) })).await.unwrap();
+    assert_eq!(status, 200);
+    let compared = format!("/tasks/compare?a={}&b={}", tasks[0].1, tasks[8].1);
+    let reason = format!("/tasks/{refused}");
+    let own = ["/", "/tasks", "/notifications", "/approvals", "/activity", "/insights", &compared, &reason];
+    for path in own {
         page.go(path).await;
         page.open_details().await;
         harmless(page).await;
     }
-    let shown = page.js("return document.querySelector('main').textContent").await;
-    assert!(shown.as_str().unwrap().contains(markup), "{shown}");
+    for path in [&reason, "/tasks"] {
+        page.go(path).await;
+        let shown = page.js("return document.querySelector('main').textContent").await;
+        assert!(shown.as_str().unwrap().contains(markup), "{path}: {shown}");
+    }
     for (name, text) in [("queue", markup), ("tag", word), ("client_id", markup), ("type", markup), ("q", markup)] {
         let query = format!("{name}={}", percent(text));
         page.expect("422"); // a search may refuse a word
@@ -115,7 +129,7 @@ async fn what_is_typed_into_the_form_is_text_too() {
 
 /// Nothing of it became code or markup, it does not make the page wider, and turns nothing beside it around.
 async fn harmless(page: &mut Page) {
-    for size in [DESK, PHONE] {
+    for size in [PHONE, TABLET, WIDE] {
         page.size(size).await;
         let found = page.js(FOUND).await;
         assert_eq!(found, json!([]), "{} at {size:?}", page.path().await);

@@ -44,6 +44,11 @@ async fn two_clients_never_see_each_other(mut stage: Stage) {
     bert.expect("404");
     bert.open(&format!("/tasks/{}", ids[1])).await;
     bert.sees("h1", "No such task").await;
+    bert.expect("404");
+    bert.open(&format!("/tasks/compare?a={}&b={}", ids[3], ids[1])).await;
+    bert.sees("main [role=alert]", "No such task").await;
+    let text = bert.js("return document.querySelector('main').textContent").await;
+    assert!(!text.as_str().unwrap().contains("anna"), "{text}");
     anna.go(&format!("/tasks/{}", ids[1])).await;
     anna.sees("h1", "anna runs").await;
 

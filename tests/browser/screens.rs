@@ -66,6 +66,37 @@ async fn what_opens_over_a_screen_is_without_fault_too() {
         page.click(".bulk button", "Retry").await;
         page.sees(".toast strong", "").await;
         is_without_fault(page, theme, "toast").await;
+        page.press("Ctrl+k").await;
+        page.sees("#palette [role=option]", "Overview").await;
+        page.write("ta").await;
+        page.sees("#palette [role=option]", "Tasks").await;
+        is_without_fault(page, theme, "palette").await;
+        page.press("Escape").await;
+        for name in ["one", "another, with a name that is as long as one may write it down"] {
+            page.click(".head button", "Views").await;
+            page.fill("Save what is shown now as", name).await;
+            page.press("Enter").await;
+            page.until("it is saved", "!one('dialog')").await;
+        }
+        page.click(".head button", "Views").await;
+        page.sees("dialog li a", "one").await;
+        is_without_fault(page, theme, "views").await;
+        page.press("Escape").await;
+        page.go("/approvals").await;
+        page.click("button", "Reject one to be approved").await;
+        page.sees("#reject-title", "").await;
+        is_without_fault(page, theme, "rejection").await;
+        page.click("dialog button", "Keep").await;
+        page.js("localStorage['errand.outbox'] = JSON.stringify({ paused: true, items: ['one', 'two '.repeat(40)].map((label, at) => ({ id: label, path: 'api/tasks/submit', text: '{}', priority: at, label, key: label, at: Date.now(), tries: at, after: 0, error: at ? 'The server cannot be reached.' : null, refused: at > 0, owner: 'null default' })) })").await;
+        page.go("/docs").await;
+        page.click("#outbox-open", "2 in the outbox, paused").await;
+        page.sees("#outbox li", "").await;
+        is_without_fault(page, theme, "outbox").await;
+        page.click("#outbox button", "Cancel one").await;
+        page.click("#outbox button", "Cancel two").await;
+        page.sees("#outbox .empty", "").await;
+        is_without_fault(page, theme, "outbox-empty").await;
+        page.js("localStorage.removeItem('errand.outbox')").await;
         page.expect("422");
         page.go("/submit?type=demo").await;
         page.fill("Duration", "1").await;
@@ -143,6 +174,7 @@ async fn populate(stage: &Stage) -> Vec<(String, String)> {
     let held = json!({ "type": "noop", "name": "one to be approved", "params": { "sum": 7 }, "needs_approval": true });
     let held = node.submit(held).await;
     node.submit(noop("a long name ".repeat(12).trim())).await;
+    screens.push(("compare".to_owned(), format!("/tasks/compare?a={cancelled}&b={held}")));
     for (name, id) in [("running", running), ("cancelled", cancelled), ("later", waits), ("held", held)] {
         screens.push((format!("task-{name}"), format!("/tasks/{id}")));
     }
@@ -164,6 +196,7 @@ async fn populate(stage: &Stage) -> Vec<(String, String)> {
         ("realtime", "/docs/realtime"),
         ("settings", "/settings"),
         ("docs", "/docs"),
+        ("compare-none", "/tasks/compare"),
     ];
     screens.extend(fixed.map(|(name, path)| (name.to_owned(), path.to_owned())));
     screens

@@ -30,8 +30,8 @@ export const ACTIONS = {
   "access.denied": () => "Access denied",
   "node.started": () => "Node started",
   "node.stopped": () => "Node stopped",
-  "activity.pruned": (n) => `${plural(n, "entry").replace("entrys", "entries")} of activity deleted, kept long enough`,
-  "activity.dropped": (n) => `${plural(n, "entry").replace("entrys", "entries")} of activity lost`,
+  "activity.pruned": (n) => `${plural(n, "entry")} of activity deleted, kept long enough`,
+  "activity.dropped": (n) => `${plural(n, "entry")} of activity lost`,
 };
 
 /** Each outcome and the tone it has. */

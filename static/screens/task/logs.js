@@ -19,7 +19,7 @@ export function logsPanel({ path, signal }) {
   const follow = h("input", { type: "checkbox", checked: true });
   const note = h("p", { class: "muted small" });
   const box = h("div", { class: "log", role: "log", tabindex: "0", "aria-label": "Log lines" }, skeleton(5));
-  const element = h("div", null, h("div", { class: "row tools" }, level, find, h("label", { class: "switch line" }, follow, h("span", null, "Follow")), button("Copy", "copy", () => copyText(lines.map((line) => line.text).join("\n"), "Log"), { class: "button small" })), box, note);
+  const element = h("div", null, h("div", { class: "row tools" }, level, find, h("label", { class: "grow line" }, follow, h("span", null, "Follow")), button("Copy", "copy", () => copyText(lines.map((line) => line.text).join("\n"), "Log"), { class: "button small" })), box, note);
 
   level.addEventListener("change", filter);
   find.addEventListener("input", debounce(filter, 120));

@@ -3,7 +3,7 @@
 import { h, setAttr, setText, button } from "../../dom.js";
 import { get, link, query, send } from "../../api.js";
 import { count, plural, title as nameOf } from "../../format.js";
-import { attempt, bulk, retryTask } from "../../actions.js";
+import { attempt, bulk, retryTask, undoable } from "../../actions.js";
 import { badge } from "../../elements/status-badge.js";
 import { toast } from "../../elements/toast-area.js";
 
@@ -65,7 +65,9 @@ function allMatching(kind, filters) {
     if (!(await preview(kind, n, data))) return null;
     const body = Object.fromEntries(Object.entries({ ...filters, status }).filter(([, values]) => values.length).map(([name, values]) => [name, ["status", "type"].includes(name) ? values : values[0]]));
     const answer = await send("POST", `api/tasks/${kind}`, body);
-    toast(`${count(answer.changed)} of ${plural(answer.matched, "task")} ${kind === "cancel" ? "cancelled" : "back in the queue"}`, { kind: answer.changed ? "success" : "warning" });
+    // Taken back is what was seen: of more than were looked at nobody knows which were cancelled before.
+    const known = kind === "cancel" && answer.changed > 0 && !data.next_cursor && undoable(data.tasks);
+    toast(`${count(answer.changed)} of ${plural(answer.matched, "task")} ${kind === "cancel" ? "cancelled" : "back in the queue"}`, { kind: answer.changed ? "success" : "warning", ...(known && { action: { label: "Undo", run: () => bulk("retry", data.tasks) } }) });
     return answer;
   });
 }

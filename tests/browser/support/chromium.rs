@@ -75,6 +75,13 @@ impl Chromium {
         Page::new(protocol, base, person).await
     }
 
+    /// What the browser lets this person's pages do: `granted`, `denied` or `prompt`.
+    pub async fn permit(&mut self, page: &Page, name: &str, setting: &str) {
+        let permission = json!({ "name": name });
+        let given = json!({ "permission": permission, "setting": setting, "origin": page.base(), "browserContextId": page.person() });
+        self.ask("Browser.setPermission", given).await;
+    }
+
     async fn ask(&mut self, method: &str, params: Value) -> Value {
         self.protocol.call(method, params).await.unwrap()
     }

@@ -27,6 +27,8 @@ const SETTLED: &str = "document.readyState === 'complete' && one('main h1') \
 pub struct Size(pub u32, pub u32, pub u32);
 
 pub const DESK: Size = Size(1280, 900, 1);
+pub const WIDE: Size = Size(1440, 900, 1);
+pub const TABLET: Size = Size(768, 1024, 1);
 pub const PHONE: Size = Size(320, 640, 2);
 /// A window of 1280 × 1024 at 400 %.
 pub const ZOOMED: Size = Size(320, 256, 4);
@@ -40,6 +42,7 @@ pub struct Page {
 }
 
 impl Page {
+    /// A window at this service, of the person whom the browser knows by this.
     pub async fn new(protocol: Protocol, base: String, person: Value) -> Page {
         let faults = Faults::new(&base);
         let mut page = Page { protocol, base, person, faults };
@@ -53,6 +56,16 @@ impl Page {
         page.size(DESK).await;
         page.theme("light").await;
         page
+    }
+
+    /// The address of the service.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whose window it is.
+    pub fn person(&self) -> &Value {
+        &self.person
     }
 
     // --- where one is
@@ -221,20 +234,23 @@ impl Page {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Presses a key, by the name that events have for it.
+    /// Presses a key, by the name that events have for it; `Ctrl+k` is one with another held down.
     pub async fn press(&mut self, key: &str) {
+        let (held, key) = key.strip_prefix("Ctrl+").map_or((0, key), |key| (2, key));
         let (code, number, text) = match key {
             "Enter" => ("Enter".to_owned(), 13, "\r"),
             "Tab" => ("Tab".to_owned(), 9, ""),
             "Escape" => ("Escape".to_owned(), 27, ""),
+            "ArrowDown" => ("ArrowDown".to_owned(), 40, ""),
             letter => {
                 let upper = letter.to_uppercase();
                 (format!("Key{upper}"), i32::from(upper.as_bytes()[0]), letter)
             }
         };
         for kind in ["keyDown", "keyUp"] {
-            let mut event = json!({ "type": kind, "key": key, "code": code, "windowsVirtualKeyCode": number });
-            if kind == "keyDown" && !text.is_empty() {
+            let mut event =
+                json!({ "type": kind, "key": key, "code": code, "windowsVirtualKeyCode": number, "modifiers": held });
+            if kind == "keyDown" && !text.is_empty() && held == 0 {
                 event["text"] = json!(text);
             }
             self.call("Input.dispatchKeyEvent", event).await;
