@@ -42,7 +42,7 @@ export function mount(root, { query, signal }) {
     const heads = shown.map((task) => h("th", { scope: "col" }, h("a", { href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task)), " ", badge(task.status, task.phase)));
     put(
       body,
-      h("div", { class: "card" }, h("table", { class: "small-table compare" }, h("caption", { class: "sr" }, "Both tasks"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), heads)), h("tbody", null, rows.slice(0, MOST).map(([name, a, b]) => h("tr", { class: a === b || differing.checked ? null : "chosen" }, h("th", { scope: "row" }, name), h("td", null, cut(a)), h("td", null, cut(b))))))),
+      h("div", { class: "card flush" }, h("table", { class: "small-table compare" }, h("caption", { class: "sr" }, "Both tasks"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), heads)), h("tbody", null, rows.slice(0, MOST).map(([name, a, b]) => h("tr", { class: a === b || differing.checked ? null : "chosen" }, h("th", { scope: "row" }, name), h("td", null, cut(a)), h("td", null, cut(b))))))),
       !rows.length && h("p", null, "They do not differ."),
       rows.length > MOST && h("p", { class: "muted" }, `The first ${MOST} of ${rows.length}.`),
     );

@@ -3,6 +3,7 @@
 import { h, put, button } from "../dom.js";
 import { get, whoami } from "../api.js";
 import { bytes, count } from "../format.js";
+import { copyText, curl } from "../copy.js";
 import { setting, setSetting } from "../settings.js";
 import { showHelp } from "../keys.js";
 import { signOut } from "../session.js";
@@ -27,7 +28,7 @@ export function mount(root, { signal }) {
   const access = h("section", { class: "card settings", hidden: true }, h("h2", null, "Signed in"));
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Settings")),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Settings"), button("Copy as curl", "terminal", () => copyText(curl("GET", "api/version"), "curl line"))),
     h("section", { class: "card settings" }, h("h2", null, "This browser"), CHOICES.map(group), h("p", null, button("Show all keys", "help", showHelp))),
     access,
     h("section", { class: "card settings" }, h("h2", null, "Service"), service),
@@ -57,7 +58,7 @@ export function mount(root, { signal }) {
 
   async function load() {
     try {
-      put(service, facts((await get("api/version", { signal })).data));
+      put(service, ...facts((await get("api/version", { signal })).data));
     } catch (error) {
       if (!signal.aborted) put(service, errorState(error, load));
     }
@@ -90,14 +91,14 @@ async function choose(name, value) {
   setSetting(name, value);
 }
 
-// Limits and features as the server names them; nested objects one level deep.
-function facts(version) {
-  const rows = Object.entries(version).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).map(([inner, one]) => [`${name}: ${inner}`, one]) : [[name, value]]));
-  return h("dl", { class: "pairs" }, rows.map(([name, value]) => h("div", null, h("dt", null, name.replaceAll("_", " ")), h("dd", null, show(name, value)))));
+// Limits and features as the server names them.
+function facts({ limits = {}, ...rest }) {
+  const pairs = (values) => h("dl", { class: "pairs" }, Object.entries(values).map(([name, value]) => h("div", null, h("dt", null, name.replace(/_bytes$/, "").replaceAll("_", " ")), h("dd", null, show(name, value)))));
+  return [pairs(rest), h("h3", null, "Limits"), pairs(limits)];
 }
 
 function show(name, value) {
-  if (value === null) return "none";
+  if (value === null) return "no limit";
   if (typeof value === "number") return /bytes/.test(name) ? `${bytes(value)} (${count(value)})` : count(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   return Array.isArray(value) ? value.map(String).join(", ") : String(value);
