@@ -41,10 +41,10 @@ export function lookAgain() {
 /** Shows the bell and keeps it true. */
 export function startBell() {
   bell.addEventListener("click", openDrawer);
-  document.addEventListener("visibilitychange", hush);
+  document.addEventListener("visibilitychange", () => document.hidden || hush());
   const { signal } = new AbortController();
   onNews("notifications", (frame) => frame?.type === "notificationsMarked" && hush(), signal);
-  polling = poll(ask, { signal, ...PACE });
+  polling = poll(ask, { signal, ...PACE, hidden: alerting });
 }
 
 /** Opens the drawer; where it does not load, goes to the screen. */
@@ -64,7 +64,7 @@ async function ask() {
     show(data);
     const news = newsOf(data.items);
     if (news.length && !document.hidden) (await import("./echo.js")).tell(news);
-    if (news.length && (setting("desktop") === "on" || setting("sound") === "on")) (await import("./alerts.js")).alertOf(news);
+    if (news.length && alerting()) (await import("./alerts.js")).alertOf(news);
   } catch (error) {
     state = { ...state, error };
     bell.hidden = error.status === 403; // a worker's key
@@ -87,10 +87,12 @@ function show({ unread, unread_more: more }) {
 function newsOf(items) {
   const about = setting("echo");
   const wanted = ({ id, at, read, level }) => !read && !known.has(id) && at > since && (about === "all" || level === "error");
-  const news = known && (!document.hidden || setting("desktop") === "on" || setting("sound") === "on") && Date.now() > quiet && about !== "off" ? items.filter(wanted) : [];
+  const news = known && (!document.hidden || alerting()) && Date.now() > quiet && about !== "off" ? items.filter(wanted) : [];
   known = new Set(items.map(({ id }) => id));
   since = new Date(now() - LATE_MS).toISOString();
   return news;
 }
 
+// Whether something is told also while nobody looks here.
+const alerting = () => setting("desktop") === "on" || setting("sound") === "on";
 const hush = () => (quiet = Date.now() + HUSH_MS);

@@ -13,9 +13,10 @@ const LONGEST_MS = 15_000; // somebody may be looking at "offline"
  * returns is the wait before the next time, in ms.
  * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab, or
  * another call that reaches the server again, asks at once; so does news of `topic` that `wakes(what)` says yes to.
+ * While the page is hidden news waits for the next round, unless `hidden()` says otherwise.
  * With `live`, that many ms are the wait while the socket is open; with `rest`, news waits so long after an answer. Never two at a time. Returns {now()}: ask at once; resolves when answered.
  */
-export function poll(ask, { signal, failed, wakes, topic = "tasks", live, rest = 0, every = EVERY_MS }) {
+export function poll(ask, { signal, failed, wakes, topic = "tasks", live, rest = 0, every = EVERY_MS, hidden = () => false }) {
   let timer = 0;
   let soon = 0;
   let failures = 0;
@@ -49,7 +50,7 @@ export function poll(ask, { signal, failed, wakes, topic = "tasks", live, rest =
   };
 
   const wake = (what) => {
-    if (soon || document.hidden || failures || (what && !wakes(what))) return;
+    if (soon || (document.hidden && !hidden()) || failures || (what && !wakes(what))) return;
     soon = setTimeout(() => {
       soon = 0; // what happens while it is asked is asked about again
       again();

@@ -39,10 +39,10 @@ export function mount(root, { query, signal }) {
     const [left, right] = shown.map(facts);
     const names = [...new Set([...left.keys(), ...right.keys()])];
     const rows = names.map((name) => [name, left.get(name) ?? "", right.get(name) ?? ""]).filter(([, a, b]) => !differing.checked || a !== b);
-    const heads = shown.map((task) => h("th", { scope: "col" }, h("a", { href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task)), " ", badge(task.status, task.phase)));
+    const heads = shown.map((task) => h("th", { scope: "col" }, h("a", { href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task)), " ", badge(task.status)));
     put(
       body,
-      h("div", { class: "card flush" }, h("table", { class: "small-table compare" }, h("caption", { class: "sr" }, "Both tasks"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), heads)), h("tbody", null, rows.slice(0, MOST).map(([name, a, b]) => h("tr", { class: a === b || differing.checked ? null : "chosen" }, h("th", { scope: "row" }, name), h("td", null, cut(a)), h("td", null, cut(b))))))),
+      h("div", { class: "card flush" }, h("table", { class: "small-table compare" }, h("caption", { class: "sr" }, "Both tasks"), h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), heads)), h("tbody", null, rows.slice(0, MOST).map(([name, a, b]) => h("tr", { class: a === b || differing.checked ? null : "chosen" }, h("th", { scope: "row" }, parted(name)), h("td", null, cut(a)), h("td", null, cut(b))))))),
       !rows.length && h("p", null, "They do not differ."),
       rows.length > MOST && h("p", { class: "muted" }, `The first ${MOST} of ${rows.length}.`),
     );
@@ -53,10 +53,13 @@ export function mount(root, { query, signal }) {
 
 const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${count(text.length)} characters)` : text);
 
+// A path breaks behind its dots.
+const parted = (path) => path.split(".").map((part, at) => [at > 0 && [".", h("wbr")], part]);
+
 // Every member by its path, as text.
 function facts(task) {
   const row = new Map();
-  for (const name of ["type", "status", "queue", "priority", "attempt", "max_attempts", "worker", "client_id", "owner"]) row.set(name.replaceAll("_", " "), String(task[name] ?? ""));
+  for (const name of ["type", "status", "phase", "queue", "priority", "attempt", "max_attempts", "worker", "client_id", "owner"]) row.set(name.replaceAll("_", " "), String(task[name] ?? ""));
   for (const name of ["created_at", "started_at", "finished_at"]) row.set(name.replaceAll("_", " "), task[name] ? exact(task[name]) : "");
   row.set("took", duration(took(task)));
   row.set("tags", (task.tags ?? []).join(", "));

@@ -219,6 +219,8 @@ async fn look(page: &mut Page, theme: &str, name: &str) -> Vec<String> {
         let cut = page.js(NOT_HELD).await;
         faults
             .extend(cut.as_array().unwrap().iter().map(|cut| format!("{width}: its words do not fit into it: {cut}")));
+        let broken = page.js(BROKEN).await;
+        faults.extend(broken.as_array().unwrap().iter().map(|word| format!("{width}: a word is broken: {word}")));
         page.picture(&format!("{name}-{theme}-{width}")).await;
         if width != "zoomed" {
             faults.extend(axe(page).await.into_iter().map(|fault| format!("{width}: {fault}")));
@@ -245,6 +247,27 @@ const NOT_HELD: &str = "
         .filter((one) => ![...one.querySelectorAll(':not(svg, svg *)')].some((inner) => getComputedStyle(inner).overflowX !== 'visible'))
         .filter((one) => reach(one).right > one.getBoundingClientRect().right + 1 || reach(one).left < one.getBoundingClientRect().left - 1)
         .map((one) => one.outerHTML.slice(0, 160));
+";
+
+/// The short words of headings, links, buttons and labels that stand on two lines, because there is no room for them.
+const BROKEN: &str = "
+    const found = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const node = texts.currentNode;
+        const holder = node.parentElement;
+        if (!holder.closest('a, button, label, h1, h2, h3, th, dt, legend, summary, status-badge, .figure, .chip')) continue;
+        if (holder.closest('code, .sr') || !holder.checkVisibility()) continue;
+        for (const { 0: word, index } of node.data.matchAll(/[\\w,]+/g)) {
+            if (word.length > 16) continue;
+            const range = document.createRange();
+            range.setStart(node, index);
+            range.setEnd(node, index + word.length);
+            const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+            if (lines.size > 1) found.push(`${word} in ${holder.outerHTML.slice(0, 120)}`);
+        }
+    }
+    return found;
 ";
 
 /// What axe-core finds, in all its rules.

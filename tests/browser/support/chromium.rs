@@ -82,6 +82,15 @@ impl Chromium {
         self.ask("Browser.setPermission", given).await;
     }
 
+    /// Puts another tab in front of this window, which is hidden from then on.
+    pub async fn cover(&mut self, page: &mut Page) {
+        page.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": false })).await;
+        let tab = json!({ "url": "about:blank", "browserContextId": page.person() });
+        let tab = self.ask("Target.createTarget", tab).await["targetId"].clone();
+        self.ask("Target.activateTarget", json!({ "targetId": tab })).await;
+        page.until("it is hidden", "document.hidden").await;
+    }
+
     async fn ask(&mut self, method: &str, params: Value) -> Value {
         self.protocol.call(method, params).await.unwrap()
     }
