@@ -31,7 +31,7 @@ export function mount(root, context) {
     select.addEventListener("change", () => filter(name, select.value));
     return [name, select];
   };
-  const selects = [choose("category", "All categories", categories), choose("action", "All actions", Object.keys(ACTIONS)), choose("outcome", "All outcomes", Object.keys(OUTCOMES))];
+  const selects = [choose("category", "Any category", categories), choose("action", "Any action", Object.keys(ACTIONS)), choose("outcome", "Any outcome", Object.keys(OUTCOMES))];
   const find = h("input", { type: "search", placeholder: "Find words", "aria-label": "Find words", autocomplete: "off", maxlength: 200 });
   const live = h("input", { type: "checkbox", checked: true });
   const exports = ["csv", "ndjson"].map((format) => [format, h("a", { class: "button", download: `activity.${format}` }, icon("download"), h("span", null, format.toUpperCase()))]);

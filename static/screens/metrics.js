@@ -100,7 +100,10 @@ export function mount(root, context) {
   );
 
   function take(frame, { asked = false } = {}) {
-    if (!asked) told = Date.now();
+    if (!asked) {
+      told = Date.now();
+      put(trouble);
+    }
     const points = remember(frame);
     if (paused) return;
     if (!shown && asked && !owner) announce("Numbers every 3 seconds: there is no live connection");

@@ -95,7 +95,7 @@ export function mount(root, context) {
       spans.show(points.map(spanOf), { series: SPANS, lines: true, words: duration, label: "How long they waited and ran", whole: spanOf(wide.data) });
       showTrends(hours.data.points ?? []);
     },
-    { signal, every: CHART_EVERY_MS, failed: () => (chartCard.hidden = true) },
+    { signal, every: CHART_EVERY_MS, failed: () => {} },
   );
   poll(
     async () => {

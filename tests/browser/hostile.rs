@@ -127,6 +127,34 @@ async fn what_is_typed_into_the_form_is_text_too() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keys_and_their_owners_are_called_is_text_too() {
+    let mut stage = Stage::sqlite().await;
+    let markup = &texts()[0];
+    let mut admin = String::new(); // the first key is made without one
+    for name in [OVERRIDE, &"W".repeat(200)] {
+        let asked = json!({ "role": "admin", "owner": markup, "name": name, "queues": [markup, "default"] });
+        let request =
+            stage.node.http.post(format!("{}/api/keys", stage.node.url)).header("x-api-key", &admin).json(&asked);
+        let made: Value = request.send().await.unwrap().json().await.unwrap();
+        let key = made["key"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+        let mut page = stage.chromium.window(&stage.node.url).await;
+        page.expect("401"); // before one has signed in
+        page.open("/settings").await;
+        page.fill("Key", &key).await;
+        page.click("#sign-in button", "Sign in").await;
+        page.sees("main dd", markup).await;
+        harmless(&mut page).await;
+        for path in ["/activity", "/insights", "/", "/tasks"] {
+            page.go(path).await;
+            page.open_details().await;
+            harmless(&mut page).await;
+        }
+        page.clean().await;
+        admin = key;
+    }
+}
+
 /// Nothing of it became code or markup, it does not make the page wider, and turns nothing beside it around.
 async fn harmless(page: &mut Page) {
     for size in [PHONE, TABLET, WIDE] {

@@ -93,7 +93,7 @@ async fn every_screen_keeps_what_it_shows_while_the_server_is_away_and_goes_on_b
     stage.node.ended(PATIENCE).await;
     for (page, (path, there, _)) in pages.iter_mut().zip(screens) {
         page.until(path, "/^Offline since \\d\\d:\\d\\d$/.test(words(one('#light-text')))").await;
-        page.until(path, &format!("!!{there} && !one('main .skeleton') && !one('main [role=alert]')")).await;
+        page.until(path, &format!("!!{there} && !one('main .skeleton')")).await;
     }
     stage.node = Node::start_on(port, stage.home.command_on(port, &["--workers", "4"]));
     stage.node.until_status("/api/ready", 200, PATIENCE).await;

@@ -29,7 +29,7 @@ export function attention({ signal, owner }) {
       const { data } = await get("api/approvals" + query({ limit: 1, owner }), { signal }); // params come along, so no more than one
       tell("approvals", data.tasks.length && (data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval"), link("approvals" + query({ owner })));
     },
-    { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => tell("approvals") },
+    { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => {} },
   );
   poll(
     async () => {
@@ -41,7 +41,7 @@ export function attention({ signal, owner }) {
       const why = stuck && (await get(`api/tasks/${encodeURIComponent(stuck.id)}/explain`, { signal })).data.reasons?.[0];
       tell("waits", stuck && `“${nameOf(stuck)}” waits for ${duration(now() - Date.parse(stuck.run_at))}${why ? `: ${why.detail ?? why.code}` : ""}`, stuck && link(`tasks/${encodeURIComponent(stuck.id)}`));
     },
-    { signal, every: EVERY_MS, failed: () => tell("waits") },
+    { signal, every: EVERY_MS, failed: () => {} },
   );
   follow("metrics", signal);
   onNews(
