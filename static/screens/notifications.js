@@ -25,7 +25,7 @@ export function mount(root, { query, signal }) {
   const body = h("div", null, skeleton(6));
   const older = h("a", { class: "button", hidden: true }, "Older");
   const mutes = h("ul", { class: "feed" });
-  const muted = h("section", { class: "card settings" }, h("h2", { tabindex: "-1" }, "Muted"), h("p", { class: "help" }, "Neither shown nor counted. Unmuted, they are shown again, those that ended meanwhile too."), mutes);
+  const muted = h("section", { class: "card settings", hidden: true }, h("h2", { tabindex: "-1" }, "Muted"), h("p", { class: "help" }, "Neither shown nor counted. Unmuted, they are shown again, those that ended meanwhile too."), mutes);
   const tab = (label, value) => h("a", { href: here({ unread: value }), "aria-current": value === unread ? "page" : null }, label);
   put(
     root,

@@ -105,9 +105,11 @@ export function mount(root, context) {
     if (made) navigate(`tasks/${made.id}`);
   });
   const edit = h("a", { class: "button", href: link(`submit?clone=${encodeURIComponent(id)}`) }, icon("edit"), h("span", null, "Clone and edit"));
-    const copyCurl = button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"));
+  const copyCurl = button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"));
+  again.disabled = cancel.hidden = retry.hidden = true;
+  put(buttons, approve, reject, cancel, retry, again, edit, copyCurl); // there from the first, so that nothing below jumps
   function showButtons() {
-    if (!buttons.firstChild) put(buttons, approve, reject, cancel, retry, again, edit, copyCurl);
+    again.disabled = false;
     cancel.hidden = !task.links?.cancel;
     retry.hidden = !task.links?.retry;
     mayDecide().then((may) => (approve.hidden = reject.hidden = !(may && task.links?.approve)));

@@ -1,6 +1,6 @@
 //! Every screen, light and dark, wide and narrow: what axe-core and the browser say of it, and pictures of it.
 
-use crate::support::page::{DESK, PHONE, Page, ZOOMED};
+use crate::support::page::{DESK, PHONE, Page, TABLET, WIDE, ZOOMED};
 use crate::support::protocol::PATIENCE;
 use crate::support::stage::{Stage, endless, failing, later, noop};
 use serde_json::{Value, json};
@@ -211,7 +211,7 @@ async fn is_without_fault(page: &mut Page, theme: &str, name: &str) {
 /// browser says something against it. Leaves pictures of it.
 async fn look(page: &mut Page, theme: &str, name: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    for (size, width) in [(DESK, "1280"), (PHONE, "320"), (ZOOMED, "zoomed")] {
+    for (size, width) in [(WIDE, "1440"), (DESK, "1280"), (TABLET, "768"), (PHONE, "320"), (ZOOMED, "zoomed")] {
         page.size(size).await;
         page.settled().await;
         let wide = page.js(TOO_WIDE).await;
@@ -222,7 +222,7 @@ async fn look(page: &mut Page, theme: &str, name: &str) -> Vec<String> {
         let broken = page.js(BROKEN).await;
         faults.extend(broken.as_array().unwrap().iter().map(|word| format!("{width}: a word is broken: {word}")));
         page.picture(&format!("{name}-{theme}-{width}")).await;
-        if width != "zoomed" {
+        if [DESK, PHONE].contains(&size) {
             faults.extend(axe(page).await.into_iter().map(|fault| format!("{width}: {fault}")));
         }
     }

@@ -23,7 +23,7 @@ const SETTLED: &str = "document.readyState === 'complete' && one('main h1') \
     && !all('main :is(.skeleton, .unknown)').length";
 
 /// How wide, how high, and how many dots a pixel has.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Size(pub u32, pub u32, pub u32);
 
 pub const DESK: Size = Size(1280, 900, 1);
