@@ -64,7 +64,7 @@ impl Chromium {
 
     /// Another window of the same person.
     pub async fn beside(&mut self, page: &Page) -> Page {
-        self.open(page.person.clone(), page.base.clone()).await
+        self.open(page.person().clone(), page.base().to_owned()).await
     }
 
     async fn open(&mut self, person: Value, base: String) -> Page {

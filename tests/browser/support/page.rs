@@ -35,9 +35,9 @@ pub const ZOOMED: Size = Size(320, 256, 4);
 
 pub struct Page {
     protocol: Protocol,
-    pub base: String,
+    base: String,
     /// Whose window it is, in the browser's words.
-    pub person: Value,
+    person: Value,
     faults: Faults,
 }
 
