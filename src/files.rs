@@ -220,7 +220,12 @@ impl Reader {
     /// The content for blocking code: `Read`. To be called and read off the async threads, within
     /// a runtime (`spawn_blocking`); panics elsewhere.
     pub fn into_blocking(self) -> impl io::Read + Send + 'static {
-        io::BufReader::with_capacity(READ_BYTES, SyncIoBridge::new(self.inner))
+        self.into_blocking_by(READ_BYTES)
+    }
+
+    /// The same, of which so many bytes are read at once: for who reads many files side by side.
+    pub fn into_blocking_by(self, bytes: usize) -> impl io::Read + Send + 'static {
+        io::BufReader::with_capacity(bytes, SyncIoBridge::new(self.inner))
     }
 }
 

@@ -42,12 +42,18 @@ pub fn process(
         Some(mut state) => {
             let source = Source::again(input, total, encoding, &state.at.source, ctx)?;
             let mut records = Records::again(source, &state.at);
-            let more = records.next()?;
             let plan = Plan::new(own, &state.header)?;
             let written = Written::new(own, &plan, &mut state, output);
-            (records, Rows::new(own, plan, state), written, more)
+            let rows = Rows::new(own, plan, state);
+            records.expect(rows.work(records.source().read(), total));
+            let more = records.next()?;
+            (records, rows, written, more)
         }
-        None => begin(own, Source::open(input, total, encoding, ctx)?, output)?,
+        None => {
+            // Nothing is known yet of what becomes of the rows.
+            let work = if own.sort.is_empty() { total } else { 2 * total };
+            begin(own, Source::open(input, work, encoding, ctx)?, output)?
+        }
     };
     let (began, before) = (Instant::now(), rows.state.rows_read());
     let mut turn = Turn::behind(more, &rows);

@@ -46,7 +46,7 @@ pub struct At {
 }
 
 impl<'a> Source<'a> {
-    /// Opens `input` of `total` bytes and reads its first block. Its encoding is that of its byte
+    /// Opens `input`, with `total` bytes to do, and reads its first block. Its encoding is that of its byte
     /// order mark, else `encoding`, else UTF-16 by its look, else UTF-8 as a guess.
     pub fn open(
         input: Box<dyn Read + 'a>,
@@ -189,7 +189,10 @@ impl<'a> Source<'a> {
         }
         self.raw.truncate(filled);
         self.read += filled as u64;
-        self.ctx.progress(self.read as i64, self.work.max(self.read) as i64, Some("reading, in bytes".to_owned()));
+        if filled > 0 {
+            let step = Some("reading, in bytes".to_owned());
+            self.ctx.progress(self.read as i64, self.work.max(self.read) as i64, step);
+        }
         Ok(filled > 0)
     }
 

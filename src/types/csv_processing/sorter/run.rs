@@ -9,6 +9,9 @@ use std::cmp::Ordering;
 use std::io::{Read, Write};
 use tokio::runtime::Handle;
 
+/// So much of a run is read at once: up to 64 are read side by side.
+const READ_BYTES: usize = 64 * 1024;
+
 /// A run being written. For blocking code.
 pub struct Writer<'a> {
     ctx: &'a Context,
@@ -79,7 +82,7 @@ impl<'a> Merge<'a> {
         let open = |run: &Artifact| {
             let content = Handle::current().block_on(ctx.reread(run))?;
             let gone = || Failure::retry("storage_failed", "a part of the sorted rows is no longer there");
-            let content = Box::new(content.ok_or_else(gone)?.into_blocking());
+            let content = Box::new(content.ok_or_else(gone)?.into_blocking_by(READ_BYTES));
             let (line, bytes, ends, keys) = (0, Vec::new(), vec![0; width], Vec::new());
             let mut run = Run { content, left: run.bytes, line, bytes, ends, keys };
             Ok(run.advance(&by, nulls)?.then_some(run))
