@@ -3,7 +3,7 @@
 use crate::support::node::Node;
 use crate::support::on_both_databases;
 use crate::support::protocol::PATIENCE;
-use crate::support::stage::{Stage, endless, failing, later, noop};
+use crate::support::stage::{Stage, endless, failing, killed, later, noop};
 use serde_json::json;
 
 on_both_databases![Stage: a_server_that_is_away_is_said_so_and_what_it_did_is_there_once_it_is_back];
@@ -19,9 +19,7 @@ async fn a_server_that_is_away_is_said_so_and_what_it_did_is_there_once_it_is_ba
     page.expect("net::ERR_");
     page.expect("WebSocket connection to");
     page.expect("503"); // while it starts
-    let port: u16 = stage.node.url.rsplit(':').next().unwrap().parse().unwrap();
-    stage.node.signal("KILL");
-    stage.node.ended(PATIENCE).await;
+    let port = killed(&mut stage.node).await;
     page.sees("#light-text", "Offline since").await;
     page.sees("task-table a", "from before").await;
 
@@ -39,7 +37,8 @@ async fn a_server_that_is_away_is_said_so_and_what_it_did_is_there_once_it_is_ba
     page.sees("#help h2", "Keys").await;
     page.press("Escape").await;
     page.js("history.back()").await;
-    page.sees("main h1", "Tasks").await;
+    // What comes before the list was read stands in it at once.
+    page.sees("task-table a", "from before").await;
     stage.node.submit(noop("from after")).await;
     page.sees("#light-text", "Live").await;
     page.click(".news", "1 new").await;
@@ -88,9 +87,7 @@ async fn every_screen_keeps_what_it_shows_while_the_server_is_away_and_goes_on_b
         }
         pages.push(page);
     }
-    let port: u16 = stage.node.url.rsplit(':').next().unwrap().parse().unwrap();
-    stage.node.signal("KILL");
-    stage.node.ended(PATIENCE).await;
+    let port = killed(&mut stage.node).await;
     for (page, (path, there, _)) in pages.iter_mut().zip(screens) {
         page.until(path, "/^Offline since \\d\\d:\\d\\d$/.test(words(one('#light-text')))").await;
         page.until(path, &format!("!!{there} && !one('main .skeleton')")).await;

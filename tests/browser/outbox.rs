@@ -5,7 +5,7 @@ use crate::support::node::Node;
 use crate::support::on_both_databases;
 use crate::support::page::Page;
 use crate::support::protocol::PATIENCE;
-use crate::support::stage::Stage;
+use crate::support::stage::{Stage, killed};
 use serde_json::{Value, json};
 
 on_both_databases![Stage:
@@ -40,9 +40,7 @@ async fn what_is_submitted_while_the_server_is_away_waits_and_is_sent_by_priorit
     page.expect("net::ERR_");
     page.expect("WebSocket connection to");
     page.expect("503"); // while it starts
-    let port: u16 = stage.node.url.rsplit(':').next().unwrap().parse().unwrap();
-    stage.node.signal("KILL");
-    stage.node.ended(PATIENCE).await;
+    let port = killed(&mut stage.node).await;
     page.sees("#light-text", "Offline since").await;
     for (at, (name, priority)) in [("low", -5), ("high", 50), ("not at all", 1), (MARKUP, 7)].iter().enumerate() {
         submit(page, json!({ "type": "noop", "name": name, "priority": priority, "params": {} })).await;

@@ -38,6 +38,13 @@ impl Stage {
     }
 }
 
+/// Kills a node; the port that another one may take in its place.
+pub async fn killed(node: &mut Node) -> u16 {
+    node.signal("KILL");
+    node.ended(PATIENCE).await;
+    node.url.rsplit(':').next().unwrap().parse().unwrap()
+}
+
 /// A task that runs for minutes, if nobody stops it.
 pub fn endless(name: &str) -> Value {
     json!({ "type": "email_sending", "name": name, "params": { "num_emails": 100, "delay_per_email": 5 } })
