@@ -53,9 +53,11 @@ impl<'a> Writer<'a> {
 /// Runs read side by side.
 pub struct Merge<'a> {
     runs: Vec<Run>,
+    /// The runs that have a row, from the last of these rows to the first.
+    order: Vec<usize>,
     by: Vec<(usize, bool)>,
     nulls: &'a Reading,
-    /// The run whose row was given last.
+    /// The run whose row was given last; it is not in order until it stands at its next one.
     given: Option<usize>,
 }
 
@@ -88,24 +90,32 @@ impl<'a> Merge<'a> {
             Ok(run.advance(&by, nulls)?.then_some(run))
         };
         let runs = runs.iter().map(open).collect::<Result<Vec<Option<Run>>, Failure>>()?;
-        Ok(Merge { runs: runs.into_iter().flatten().collect(), by, nulls, given: None })
+        let runs: Vec<Run> = runs.into_iter().flatten().collect();
+        let order = Vec::with_capacity(runs.len());
+        let mut merge = Merge { runs, order, by, nulls, given: None };
+        (0..merge.runs.len()).for_each(|run| merge.line_up(run));
+        Ok(merge)
     }
 
     /// The next row; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
         if let Some(given) = self.given.take()
-            && !self.runs[given].advance(&self.by, self.nulls)?
+            && self.runs[given].advance(&self.by, self.nulls)?
         {
-            self.runs.remove(given);
+            self.line_up(given);
         }
-        let mut least = 0;
-        for i in 1..self.runs.len() {
-            if self.runs[i].compare(&self.runs[least], &self.by).is_lt() {
-                least = i;
-            }
-        }
-        self.given = (!self.runs.is_empty()).then_some(least);
-        Ok(self.runs.get(least).map(Run::row))
+        self.given = self.order.pop();
+        Ok(self.given.map(|run| self.runs[run].row()))
+    }
+
+    /// Puts a run to its place among the others, by halves.
+    fn line_up(&mut self, run: usize) {
+        let comes_later = |other: &usize| {
+            let order = self.runs[*other].compare(&self.runs[run], &self.by);
+            order.then(other.cmp(&run)).is_gt()
+        };
+        let place = self.order.partition_point(comes_later);
+        self.order.insert(place, run);
     }
 }
 
