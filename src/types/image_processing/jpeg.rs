@@ -1,9 +1,9 @@
 //! JPEGs: whether they have their end, and their pixels, all or as few as are wanted.
 
 use super::picture::MAX_DECODED_BYTES;
+use super::room::Room;
 use image::{ColorType, DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::Decoder;
-use std::borrow::Cow;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -11,55 +11,66 @@ use zune_jpeg::JpegDecoder;
 
 /// Ends a picture.
 const END: u8 = 0xd9;
+/// Begins its pixels.
+const SCAN: u8 = 0xda;
+/// What is not read for a header before a picture's pixels, if it is odd, is read in so many bytes behind it.
+const MORE_HEAD_BYTES: usize = 64 * 1024;
 /// Of these bytes on a row tells by its values that nothing was written into it.
 const MIN_RULED: usize = 48;
 
-/// How a file ends.
-pub struct End {
+/// Where the parts of a file are.
+pub struct Layout {
+    /// Its headers end before that.
+    pub head: usize,
     /// Where the marker of its end stands.
-    at: usize,
+    end: usize,
     /// Whether its pixels are written from the first to the last, once.
     is_sequential: bool,
 }
 
-/// Where the marker of its end stands behind its pixels. None where it was cut short.
-pub fn end(file: &[u8]) -> Option<End> {
-    let (mut at, mut is_sequential) = (2, false);
+/// Where its pixels and its end are. None where it was cut short.
+pub fn layout(file: &[u8]) -> Option<Layout> {
+    let (mut at, mut is_sequential, mut head) = (2, false, None);
     loop {
         // What is no marker is skipped: pixels, and bytes that fill up.
         let marker = next_marker(file, &mut at)?;
         match marker {
-            END => return Some(End { at: at - 2, is_sequential }),
+            END => return Some(Layout { head: head.unwrap_or(file.len()), end: at - 2, is_sequential }),
             // They have no length, or stand within pixels.
             0x01 | 0xd0..=0xd8 => {}
             _ => {
                 is_sequential |= matches!(marker, 0xc0 | 0xc1);
                 let length = file.get(at..at + 2)?;
                 at += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+                if marker == SCAN {
+                    head.get_or_insert((at + MORE_HEAD_BYTES).min(file.len()));
+                }
             }
         }
     }
 }
 
-/// Decodes all of it, into that memory. None where pixels are missing or garbled, as far as the codes they are written in
+/// Decodes all of it, in that room. None where pixels are missing or garbled, as far as the codes they are written in
 /// show it: the decoder of `image`, which is this one, makes them up.
-pub fn decode(file: &[u8], kind: ColorType, room: Vec<u8>) -> Option<DynamicImage> {
-    let end = end(file)?;
-    let mut file = Cow::Borrowed(file);
-    if end.is_sequential {
+pub fn decode(file: &[u8], layout: &Layout, kind: ColorType, room: &mut Room) -> Option<DynamicImage> {
+    let mut file = file;
+    if layout.is_sequential {
         // At the marker it would make up the rest; at the end of the file it says that something is missing. It reads a few
         // bytes ahead.
-        file = [&file[..end.at], &[0; 16]].concat().into();
+        room.file.clear();
+        room.file.extend_from_slice(&file[..layout.end]);
+        room.file.extend_from_slice(&[0; 16]);
+        file = &room.file;
     }
     let space = if kind == ColorType::L8 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default().set_max_width(usize::MAX).set_max_height(usize::MAX).set_strict_mode(false);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*file), options.jpeg_set_out_colorspace(space));
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options.jpeg_set_out_colorspace(space));
     decoder.decode_headers().ok()?;
     // Not before: headers may have odd bytes between them.
     decoder.set_options(decoder.options().set_strict_mode(true));
     let (width, height) = decoder.dimensions()?;
     let row = width * space.num_components();
-    let mut pixels = room;
+    let mut pixels = std::mem::take(&mut room.pixels);
     if row >= MIN_RULED && pixels.capacity() >= row * height {
         pixels.resize(row * height, 0);
     } else {

@@ -3,6 +3,7 @@
 use super::encode::eight_bits;
 use super::jpeg;
 use super::parts::{self, Parts};
+use super::room::Room;
 use bytes::Bytes;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -33,6 +34,8 @@ pub struct Refused {
 pub struct Opened {
     decoder: Box<dyn ImageDecoder>,
     file: Bytes,
+    /// Of a JPEG.
+    layout: Option<jpeg::Layout>,
     format: ImageFormat,
     noted: Orientation,
     parts: Parts,
@@ -92,8 +95,8 @@ pub fn open(file: Bytes) -> Result<Opened, Refused> {
 }
 
 /// Decodes its first picture, of which something so many times smaller is wanted: where that is worth it, smaller itself,
-/// but never less than twice as large as what is wanted. Its pixels go into that memory, where it is of use.
-pub fn decode(opened: Opened, times: f64, room: Vec<u8>) -> Result<Picture, Refused> {
+/// but never less than twice as large as what is wanted. It takes what it needs from the room.
+pub fn decode(opened: Opened, times: f64, room: &mut Room) -> Result<Picture, Refused> {
     guarded(|| decode_unguarded(opened, times, room))
 }
 
@@ -110,16 +113,17 @@ pub fn refused(code: &'static str, message: &str) -> Refused {
 }
 
 fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
-    let reader = ImageReader::new(Cursor::new(file.clone())).with_guessed_format();
-    // Reading from memory does not fail.
-    let mut reader = reader.map_err(|error| refused("undecodable", &error.to_string()))?;
-    let Some(format) = reader.format() else {
+    let Ok(format) = image::guess_format(&file) else {
         return Err(refused("unknown_format", "the file is no PNG, JPEG, WebP, GIF, BMP or TIFF"));
     };
-    if format == ImageFormat::Jpeg && jpeg::end(&file).is_none() {
-        // Its decoder would make the rest up.
-        return Err(refused("undecodable", DAMAGED));
+    let (mut layout, mut head) = (None, file.clone());
+    if format == ImageFormat::Jpeg {
+        // Its decoder would make up what is missing, and copies what it is given, of which only the head is read here.
+        let found = jpeg::layout(&file).ok_or_else(|| refused("undecodable", DAMAGED))?;
+        head.truncate(found.head);
+        layout = Some(found);
     }
+    let mut reader = ImageReader::with_format(Cursor::new(head), format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -137,18 +141,18 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
     }
     let noted = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let parts = parts::look(&file, format)?;
-    Ok(Opened { decoder: Box::new(decoder), file, format, noted, parts })
+    Ok(Opened { decoder: Box::new(decoder), file, layout, format, noted, parts })
 }
 
-fn decode_unguarded(opened: Opened, times: f64, room: Vec<u8>) -> Result<Picture, Refused> {
-    let Opened { mut decoder, file, format, noted, parts } = opened;
+fn decode_unguarded(opened: Opened, times: f64, room: &mut Room) -> Result<Picture, Refused> {
+    let Opened { mut decoder, file, layout, format, noted, parts } = opened;
     let (profile, exif) = (decoder.icc_profile().ok().flatten(), decoder.exif_metadata().ok().flatten());
     let has_lost_profile = parts.profile && profile.is_none();
     let (size, kind) = (decoder.dimensions(), decoder.color_type());
-    if format == ImageFormat::Jpeg {
+    if let Some(layout) = layout {
         drop(decoder);
         let smaller = jpeg::decode_smaller(&file, size, kind, times);
-        let all = || jpeg::decode(&file, kind, room).map(|pixels| (pixels, 1));
+        let all = || jpeg::decode(&file, &layout, kind, room).map(|pixels| (pixels, 1));
         let (pixels, shrunk) = smaller.or_else(all).ok_or_else(|| refused("undecodable", DAMAGED))?;
         return Ok(Picture { pixels, size, shrunk, format, noted, exif, profile, has_lost_profile });
     }

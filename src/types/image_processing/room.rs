@@ -10,6 +10,8 @@ const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 pub struct Room {
     /// For the pixels of a file.
     pub pixels: Vec<u8>,
+    /// For a file as its decoder wants it.
+    pub file: Vec<u8>,
     /// With what it needs beside them.
     pub resizer: Resizer,
 }
@@ -18,7 +20,8 @@ impl Room {
     /// Takes the pixels back.
     pub fn leave(&mut self, pixels: Vec<u8>) {
         self.pixels = pixels;
-        if self.pixels.capacity() + self.resizer.size_of_internal_buffers() > MAX_KEPT_BYTES {
+        let kept = self.pixels.capacity() + self.file.capacity() + self.resizer.size_of_internal_buffers();
+        if kept > MAX_KEPT_BYTES {
             *self = Room::default();
         }
     }

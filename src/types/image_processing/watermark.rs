@@ -3,6 +3,7 @@
 use super::encode::eight_bits;
 use super::params::{Fitting, Gravity};
 use super::picture::{self, Refused, refused};
+use super::room::Room;
 use super::shape::{Shape, Turn};
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
 use bytes::Bytes;
@@ -38,7 +39,7 @@ pub fn unknown(text: &str) -> Option<char> {
 
 /// The picture that is to be laid on.
 pub fn load(file: Bytes) -> Result<DynamicImage, Refused> {
-    let picture = picture::decode(picture::open(file)?, 1.0, Vec::new())?;
+    let picture = picture::decode(picture::open(file)?, 1.0, &mut Room::default())?;
     Ok(eight_bits(picture.pixels).into_rgba8().into())
 }
 

@@ -158,7 +158,7 @@ impl Begun {
         }
         let upright = Turn::new(opened.noted(), job.rotate).size(opened.size());
         let times = job.shapes.iter().map(|shape| shape.times(upright.0, upright.1)).fold(f64::INFINITY, f64::min);
-        let picture = picture::decode(opened, times, std::mem::take(&mut room.pixels))?;
+        let picture = picture::decode(opened, times, room)?;
         let word = picture.format.extensions_str().first().copied().unwrap_or_default().replace("jpg", "jpeg");
         let (width, height) = Turn::new(picture.noted, 0).size(picture.size);
         let original = Original { width, height, format: word, bytes };

@@ -19,7 +19,7 @@ fn decode(file: &[u8]) -> Result<Picture, Refused> {
 }
 
 fn decode_for(file: &[u8], times: f64) -> Result<Picture, Refused> {
-    super::decode(open(Bytes::copy_from_slice(file))?, times, Vec::new())
+    super::decode(open(Bytes::copy_from_slice(file))?, times, &mut Room::default())
 }
 
 /// A PNG of that size as far as its header goes, with the checksum the header needs.
@@ -176,7 +176,7 @@ fn a_jpeg_without_some_of_its_pixels_is_refused_though_it_has_its_end() {
 
 #[test]
 fn memory_of_another_picture_is_used_again_and_never_seen() {
-    let room = || vec![77; 400_000];
+    let room = || Room { pixels: vec![77; 400_000], file: vec![77; 400_000], ..Room::default() };
     let of = |pixels: DynamicImage| {
         let mut file = Cursor::new(Vec::new());
         pixels.write_to(&mut file, ImageFormat::Jpeg).unwrap();
@@ -185,17 +185,17 @@ fn memory_of_another_picture_is_used_again_and_never_seen() {
     let colours = DynamicImage::from(noise());
     for pixels in [colours.crop_imm(0, 0, 3, 100), colours.crop_imm(0, 0, 157, 1), colours.grayscale(), colours] {
         let file = of(pixels);
-        let alone = super::decode(open(file.clone()).unwrap(), 1.0, Vec::new()).unwrap();
-        let after = super::decode(open(file.clone()).unwrap(), 1.0, room()).unwrap();
+        let alone = super::decode(open(file.clone()).unwrap(), 1.0, &mut Room::default()).unwrap();
+        let after = super::decode(open(file.clone()).unwrap(), 1.0, &mut room()).unwrap();
         assert_eq!(after.pixels, alone.pixels);
         // As high again as it is: what is missing is not what was there before.
         let mut higher = file.to_vec();
         let frame = higher.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
         higher[frame + 5] += 4;
-        assert!(super::decode(open(higher.into()).unwrap(), 1.0, room()).is_err());
+        assert!(super::decode(open(higher.into()).unwrap(), 1.0, &mut room()).is_err());
     }
-    let memory = room();
-    let place = memory.as_ptr();
-    let picture = super::decode(open(of(noise().into())).unwrap(), 1.0, memory).unwrap();
+    let mut room = room();
+    let place = room.pixels.as_ptr();
+    let picture = super::decode(open(of(noise().into())).unwrap(), 1.0, &mut room).unwrap();
     assert_eq!(picture.pixels.as_bytes().as_ptr(), place);
 }
