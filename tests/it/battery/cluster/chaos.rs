@@ -15,9 +15,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Clients at once.
@@ -29,6 +30,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// After the last fault everything is finished; meanwhile, something is within this. How long it takes
 /// depends on how much was submitted while the nodes were down.
 const CALM: Duration = Duration::from_secs(90);
+/// A node listens within this, if its database is there.
+const TO_LISTEN: Duration = Duration::from_secs(10);
 /// So often at most, as chance may leave something out that has to happen.
 const ROUNDS: u64 = 3;
 
@@ -218,6 +221,13 @@ impl Slot {
     async fn drain(&self) {
         let mut node = self.node.lock().await;
         let Some(running) = &mut *node else { return };
+        // A process that only just began does not know the signal yet, and ends by it as any other does.
+        let listens = async {
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = timeout(TO_LISTEN, listens).await;
         running.signal("TERM");
         let code = running.ended(Duration::from_secs(5)).await.code();
         assert_eq!(code, Some(0), "{}", running.log());
