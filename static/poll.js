@@ -14,7 +14,8 @@ const LONGEST_MS = 15_000; // somebody may be looking at "offline"
  * A failure goes to `failed(error)` and the next try waits longer; coming back to the tab, or
  * another call that reaches the server again, asks at once; so does news of `topic` that `wakes(what)` says yes to.
  * While the page is hidden news waits for the next round, unless `hidden()` says otherwise.
- * With `live`, that many ms are the wait while the socket is open; with `rest`, news waits so long after an answer. Never two at a time. Returns {now()}: ask at once; resolves when answered.
+ * With `live`, that many ms are the wait while the socket is open; with `rest`, news waits so long after an answer. Never two at a time. Returns {now(), first}: now()
+ * asks at once, and resolves when answered; `first` resolves when the first question was answered or has failed.
  */
 export function poll(ask, { signal, failed, wakes, topic = "tasks", live, rest = 0, every = EVERY_MS, hidden = () => false }) {
   let timer = 0;
@@ -62,8 +63,7 @@ export function poll(ask, { signal, failed, wakes, topic = "tasks", live, rest =
   addEventListener("online", start, { signal });
   onConnection(({ state }) => state !== "offline" && (failures || (live && state === "polling")) && start(), signal);
   signal.addEventListener("abort", () => (clearTimeout(timer), clearTimeout(soon)));
-  start();
-  return { now: again };
+  return { now: again, first: start() };
 }
 
 // Doubling with jitter, so that many tabs do not return in step.

@@ -6,6 +6,7 @@ import { clock, count, day } from "../format.js";
 const BARS = 120; // more points than this are added up
 const DAY_MS = 86_400_000;
 const ROWS = 120; // of the table; the newest
+const NOTHING = "\u00a0"; // keeps a line's room
 const [WIDTH, HEIGHT] = [600, 96];
 
 class TimeChart extends HTMLElement {
@@ -39,11 +40,12 @@ class TimeChart extends HTMLElement {
   /**
    * Shows points {at, …} with `series` [[member, label, tone class]]. Bars are counts and are added up and stacked; with
    * `lines` each point stands for itself and null is a gap. `words` writes a value; `label` names the chart; `whole` says what
-   * the legend tells of each series, where that is not the sum or the last one.
+   * the legend tells of each series, where that is not the sum or the last one. Without points it keeps their room.
    */
   show(points, { series, lines = false, words = count, label, seconds = false, whole = null }) {
     const key = JSON.stringify([points.length, points[0], points.at(-1), label, series, !lines && points]);
-    if (key === this.#shown || !points.length) return;
+    if (key === this.#shown) return;
+    if (!points.length) return this.#frame(series);
     this.#shown = key;
     const all = lines ? points : condense(points, series);
     const heights = lines ? all.flatMap((point) => series.map(([name]) => point[name] ?? 0)) : all.map((point) => total(point, series));
@@ -60,6 +62,14 @@ class TimeChart extends HTMLElement {
     setAttr(this.#plot, "aria-valuemax", all.length - 1);
     this.#point(this.#place);
     this.#table();
+  }
+
+  #frame(series) {
+    if (this.#drawn) return;
+    put(this.#scale, [1, 2, 3].map(() => h("span", null, "–")));
+    setText(this.#times, NOTHING);
+    put(this.#legend, series.map(([name, text]) => h("span", { class: tone(series, name) }, `■ ${text} –`)));
+    setText(this.#at, NOTHING);
   }
 
   #when({ at }) {
@@ -81,7 +91,7 @@ class TimeChart extends HTMLElement {
     setAttr(this.#cursor, "x2", x);
     setAttr(this.#plot, "aria-valuenow", at);
     setAttr(this.#plot, "aria-valuetext", text);
-    setText(this.#at, place === null ? "" : text);
+    setText(this.#at, place === null ? NOTHING : text);
   }
 
   #key(event) {

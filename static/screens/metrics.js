@@ -6,6 +6,7 @@ import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { follow, onNews } from "../live.js";
 import { count, duration } from "../format.js";
+import { connection } from "../connection.js";
 import { copyText, curl } from "../copy.js";
 import { errorState, skeleton } from "../elements/states.js";
 import { begin, figureCards, remember } from "./metrics/figures.js";
@@ -41,16 +42,16 @@ export function mount(root, context) {
   let shown = false;
   const address = () => "api/stats/timeseries" + queryString({ window, owner });
 
-  const source = h("p", { class: "muted small", role: "status" });
+  const source = h("p", { class: "muted small", role: "status" }, sourceOf(null));
   const tabs = h("nav", { class: "tabs", "aria-label": "Time" });
   const pace = document.createElement("time-chart");
   const spans = document.createElement("time-chart");
   const trouble = h("div");
-  const figures = figureCards();
+  const figures = figureCards(owner);
   begin(owner);
   const tables = breakdowns({ signal, owner });
+  const lists = h("section", { class: "card wide" }, skeleton(16)); // until there is something to put into them
   const pause = button("Pause", "pause", togglePause, { "aria-pressed": "false", "aria-keyshortcuts": "l" });
-  const waiting = skeleton(3);
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Metrics"), pause, button("Copy as curl", "terminal", () => copyText(curl("GET", window === "live" ? "api/stats" + queryString({ owner }) : address()), "curl line"))),
@@ -60,12 +61,14 @@ export function mount(root, context) {
     h(
       "div",
       { class: "cards" },
-      h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Throughput"), tabs), waiting, pace),
+      h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Throughput"), tabs), pace),
       h("section", { class: "card wide" }, h("h2", null, "Waits and durations"), h("p", { class: "muted small" }, "95 of 100 tasks started, and ended, within this time. Live tells of the last hour."), spans),
-      tables.elements,
+      lists,
     ),
   );
   showTabs();
+  pace.show([], { series: PACE });
+  spans.show([], { series: SPANS });
 
   context.update = (query) => {
     window = windowOf(query);
@@ -94,7 +97,6 @@ export function mount(root, context) {
         pace.show(points, { series: PACE, label: "Tasks over time" });
         spans.show(points.map(spanOf), { series: SPANS, lines: true, words: duration, label: "95 of 100 within", whole: spanOf(data) });
       }
-      waiting.hidden = true;
     },
     { signal, every: CHART_EVERY_MS, failed: (error) => put(trouble, errorState(error, () => chart.now())) },
   );
@@ -106,18 +108,24 @@ export function mount(root, context) {
     }
     const points = remember(frame);
     if (paused) return;
-    if (!shown && asked && !owner) announce("Numbers every 3 seconds: there is no live connection");
+    if (!shown && asked && !owner && connection().state !== "live") announce("Numbers every 3 seconds: there is no live connection");
     shown = true;
-    setText(source, asked ? owner ? `Those of ${owner}, asked for every 3 s. The numbers of the node stand beside those of all owners.` : "Asked for every 3 s; the numbers of the node come with the live connection only." : `Live, every second${frame.node ? `, told by node ${frame.node.id.slice(-8)}, version ${frame.node.version}, up ${duration(frame.node.uptime_seconds * 1000)}` : ""}`);
+    setText(source, sourceOf(asked ? null : frame));
     if (!frame.tasks) return put(trouble, errorState({ status: 0, title: "The database does not answer", message: "Numbers of tasks come back with it." }));
     if (!asked) put(trouble);
     figures.show(frame, points);
     tables.show(frame);
+    if (lists.isConnected) tables.first.then(() => lists.replaceWith(...tables.elements));
     if (points.length < 2) return;
-    waiting.hidden = true;
     if (window !== "live") return;
     pace.show(points, { series: PACE, lines: true, seconds: true, words: perSecond, label: "Tasks a second" });
     spans.show(points, { series: SPANS, lines: true, seconds: true, words: duration, label: "95 of 100 within" });
+  }
+
+  function sourceOf(frame) {
+    if (owner) return `Those of ${owner}, asked for every 3 s. The numbers of the node stand beside those of all owners.`;
+    if (!frame) return "Asked for every 3 s; the numbers of the node come with the live connection only.";
+    return `Live, every second${frame.node ? `, told by node ${frame.node.id.slice(-8)}, version ${frame.node.version}, up ${duration(frame.node.uptime_seconds * 1000)}` : ""}`;
   }
 
   function togglePause() {

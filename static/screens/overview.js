@@ -42,34 +42,27 @@ export function mount(root, context) {
   let window = windowOf(context.query);
   const notice = h("div");
   const counts = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "figure" }, h("i", { class: "unknown" }, h("span", { class: "sr" }, "not known yet")))]));
-  const trends = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "muted small" })]));
+  const trends = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "muted small" }, trend([], "–", "–"))]));
   const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status, owner })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status], trends[status]))));
-  const figures = h("dl", { class: "figures row" });
+  const figures = h("dl", { class: "figures gallery" });
   const chart = document.createElement("time-chart");
   const spans = document.createElement("time-chart");
   const windows = h("nav", { class: "tabs", "aria-label": "Time" });
-  const chartCard = h("section", { class: "card wide block", hidden: true }, h("div", { class: "row filters" }, h("h2", null, "Ended tasks"), windows), chart, h("h2", null, "How long they waited and ran"), spans);
+  const chartCard = h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Ended tasks"), windows), chart, h("h2", null, "How long they waited and ran"), spans);
   const running = h("div", null, skeleton(3));
   const latest = h("div", null, skeleton(6));
   const queues = h("div", null, skeleton(2));
   const types = h("div", null, skeleton(3));
-  const grid = h(
-    "div",
-    { class: "cards" },
-    chartCard,
-    h("section", { class: "card" }, h("h2", null, "Running now"), running),
-    h("section", { class: "card tall" }, h("h2", null, "Latest activity"), latest),
-    failures({ signal, owner }),
-    h("section", { class: "card" }, h("h2", null, "Queues"), queues),
-    h("section", { class: "card" }, h("h2", null, "Types"), types),
-  );
+  const failed = failures({ signal, owner });
+  // They come together: one by one, each would push the others away.
+  const lists = h("section", { class: "card wide" }, skeleton(24));
+  const grid = h("div", { class: "cards" }, chartCard, lists);
   const queueTable = queueRows(owner);
   const typeTable = breakdown("Type", "type", owner);
   const first = h("div");
   const copy = button("Copy as curl", "terminal", () => copyText(curl("GET", "api/stats" + query({ owner })), "curl line"));
   put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention({ signal, owner }), cards, figures, first, grid);
 
-  const failed = (error) => put(notice, errorState(error, () => overview.now()));
   const overview = poll(
     async () => {
       const [stats, active, recent] = await Promise.all([
@@ -82,7 +75,7 @@ export function mount(root, context) {
       showRunning(active.data.tasks, stats.data.by_status?.RUNNING);
       showLatest(recent.data.tasks);
     },
-    { signal, wakes: () => true, failed },
+    { signal, wakes: () => true, failed: (error) => put(notice, errorState(error, () => overview.now())) },
   );
   const charts = poll(
     async () => {
@@ -97,7 +90,7 @@ export function mount(root, context) {
     },
     { signal, every: CHART_EVERY_MS, failed: () => {} },
   );
-  poll(
+  const depths = poll(
     async () => {
       const { data } = await get("api/queues" + query({ owner }), { signal });
       if (queueTable.parentElement !== queues) put(queues, queueTable);
@@ -106,6 +99,18 @@ export function mount(root, context) {
     { signal, every: CHART_EVERY_MS, wakes: () => true, rest: QUEUES_REST_MS, failed: (error) => queueTable.parentElement !== queues && put(queues, errorState(error)) },
   );
   showWindows();
+  Promise.all([overview.first, depths.first, failed.first]).then(() =>
+    lists.replaceWith(
+      h("section", { class: "card" }, h("h2", null, "Running now"), running),
+      h("section", { class: "card" }, h("h2", null, "Latest activity"), latest),
+      h("section", { class: "card" }, h("h2", null, "Queues"), queues),
+      h("section", { class: "card" }, h("h2", null, "Types"), types),
+      failed.card,
+    ),
+  );
+  showFigures(figures, {});
+  chart.show([], { series: ENDS });
+  spans.show([], { series: SPANS });
 
   context.update = (next) => {
     window = windowOf(next);
@@ -124,7 +129,7 @@ export function mount(root, context) {
       const sum = (of) => of.reduce((so, n) => so + n, 0);
       const [before, last] = [sum(values.slice(0, -60)), sum(values.slice(-60))];
       const change = last - before;
-      put(trends[status], spark(values.slice(-60)), h("span", { title: "Against the hour before" }, `${count(last)} this hour, ${change > 0 ? "+" : change < 0 ? "−" : "±"}${count(Math.abs(change))}`));
+      put(trends[status], trend(values.slice(-60), count(last), change ? `${count(Math.abs(change))} ${change > 0 ? "more" : "fewer"}` : "as before"));
     }
   }
 
@@ -178,11 +183,13 @@ function latestRow(task) {
   return row;
 }
 
+const trend = (values, last, change) => [spark(values), h("span", null, `${last} this hour`), h("br"), h("span", { title: "Against the hour before" }, change)];
+
 const taskLink = (task) => h("a", { class: "grow clip", href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task), task.name && h("small", { class: "muted" }, ` ${task.type}`));
 
-// Members are missing on an idle or older server: what is not told is not shown.
+// What is not told is a dash: an idle server has no durations.
 function showFigures(list, { throughput, wait_ms, run_ms }) {
-  const figure = (label, value, help) => value != null && h("div", { class: "line", title: help }, h("dt", null, label), h("dd", null, value));
+  const figure = (label, value, help) => h("div", { class: "line", title: help }, h("dt", null, label), h("dd", null, value ?? "–"));
   const spread = (of) => (of?.p50 == null ? null : `${duration(of.p50)} · ${duration(of.p95)}`);
   const perMinute = (n) => (n == null ? null : `${count(Math.round(n * 60))} / min`);
   put(

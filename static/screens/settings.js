@@ -25,26 +25,24 @@ const CHOICES = [
 
 export function mount(root, { signal }) {
   const service = h("div", null, skeleton(4));
-  const access = h("section", { class: "card settings", hidden: true }, h("h2", null, "Signed in"));
+  const access = h("div", { class: "block" }, skeleton(4));
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Settings"), button("Copy as curl", "terminal", () => copyText(curl("GET", "api/version"), "curl line"))),
     h("section", { class: "card settings" }, h("h2", null, "This browser"), CHOICES.map(group), h("p", null, button("Show all keys", "help", showHelp))),
-    access,
+    h("section", { class: "card settings" }, h("h2", null, "Signed in"), access),
     h("section", { class: "card settings" }, h("h2", null, "Service"), service),
   );
   return Promise.all([load(), loadAccess()]);
 
-  // Nothing to show where no key is needed.
   async function loadAccess() {
     try {
       const me = await whoami();
-      if (!me.key_id) return;
+      if (!me.key_id) return void put(access, h("p", { class: "muted" }, `No key is asked for here: all that is submitted belongs to the owner ${me.owner}.`));
       const rows = [["Owner", me.owner], ["Role", me.role], ["Key", me.name ? `${me.name} (${me.key_id})` : me.key_id], ["Types", me.types?.join(", ")], ["Queues", me.queues?.join(", ")], ["Until", me.expires_at]];
-      access.append(h("dl", { class: "pairs" }, rows.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))), h("p", null, button("Sign out", "cancelled", leave)));
-      access.hidden = false;
+      put(access, h("dl", { class: "pairs" }, rows.filter(([, value]) => value).map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))), h("p", null, button("Sign out", "cancelled", leave)));
     } catch (error) {
-      if (!signal.aborted && error.status !== 401) access.replaceWith(errorState(error));
+      if (!signal.aborted && error.status !== 401) put(access, errorState(error, loadAccess));
     }
   }
 

@@ -51,16 +51,17 @@ export function mount(root, context) {
   const progress = document.createElement("progress-bar");
   const step = h("p", { class: "step" });
   const run = h("section", { class: "run", "aria-label": "Progress", hidden: true }, progress, step);
-  const facts = h("aside", { class: "card facts", "aria-label": "Facts" }, skeleton(8));
+  const facts = h("aside", { class: "card facts", "aria-label": "Facts" });
   const tabs = h("nav", { class: "tabs", "aria-label": "Parts of the task" });
-  const body = h("div", { class: "panel" }, skeleton(6));
+  const body = h("div", { class: "panel" });
+  // They come together: one by one, each would push the others away.
+  const parts = [run, wait, h("div", { class: "split" }, h("div", { class: "grow" }, tabs, body), facts)];
+  const waiting = h("div", { class: "block" }, skeleton(24));
   put(
     root,
     h("div", { class: "crumb" }, h("a", { href: link("tasks") }, icon("back"), "Tasks")),
     h("header", { class: "head task-head" }, h("div", { class: "grow" }, heading, h("p", { class: "line wrap" }, status, ident)), buttons),
-    run,
-    wait,
-    h("div", { class: "split" }, h("div", { class: "grow" }, tabs, body), facts),
+    waiting,
   );
 
   const polling = poll(
@@ -71,10 +72,10 @@ export function mount(root, context) {
       if (before !== task) show(before);
       else if (task.status === "RUNNING") showFacts();
       if (!panel) openTab(context.query.get("tab"));
-      await Promise.all([refresh(), explain()]);
+      await Promise.all([refresh(), explain()]).finally(arrived);
       return task.status === "RUNNING" ? LIVELY_MS : undefined;
     },
-    { signal, wakes: (news) => news.id === id, failed: (error) => (error.status === 404 ? missing() : !task && put(body, errorState(error, polling.now))) },
+    { signal, wakes: (news) => news.id === id, failed: (error) => (error.status === 404 ? missing() : !task && put(waiting, errorState(error, polling.now))) },
   );
 
   context.update = (query) => {
@@ -83,11 +84,15 @@ export function mount(root, context) {
     refresh().catch(() => {}); // shown by refresh; the next poll tries again
   };
 
-  function show(before) {
+  function arrived() {
     setText(heading, nameOf(task));
-    context.setTitle(nameOf(task));
     status.show(task.status, task.phase);
     showButtons();
+    if (waiting.isConnected && !signal.aborted) waiting.replaceWith(...parts);
+  }
+
+  function show(before) {
+    context.setTitle(nameOf(task));
     showFacts();
     run.hidden = task.status !== "RUNNING" && !(task.progress?.percent > 0 && task.status !== "SUCCESS");
     progress.show(task, { long: true });

@@ -31,6 +31,8 @@ const FIGURES = [
   ["log", "Database log", (point) => point.log != null && bytes(point.log)],
 ];
 
+const OF_TASKS = new Set(["submitted", "finished", "pending", "wait", "run"]);
+
 /** Takes a frame of the topic `metrics` in; returns the points kept, the newest last. */
 export function remember({ at, node, tasks }) {
   const { per_second, by_status: counts, wait_ms, run_ms } = tasks ?? {};
@@ -66,24 +68,21 @@ export function begin(owner) {
   keptOf = owner;
 }
 
-/** {element, show(frame, points)}: a card a figure; what nobody tells is not shown. */
-export function figureCards() {
-  const cards = FIGURES.map(([member, label, words]) => {
+/** {element, show(frame, points)}: a card a figure, a dash in it while nobody tells; an owner's are of tasks only. */
+export function figureCards(owner) {
+  const cards = FIGURES.filter(([member]) => !owner || OF_TASKS.has(member)).map(([member, label, words]) => {
     const value = h("strong", null, "–");
-    const line = h("div");
-    const element = h("li", { class: "card", hidden: true }, h("span", { class: "muted small" }, label), h("div", null, value), line);
+    const line = h("div", null, spark([]));
+    const element = h("li", { class: "card" }, h("span", { class: "muted small" }, label), h("div", null, value), line);
     return { element, member, words, value, line };
   });
-  const element = h("ul", { class: "gallery" }, cards.map((card) => card.element));
+  const element = h("ul", { class: "counts" }, cards.map((card) => card.element));
   return {
     element,
     show(frame, points) {
       const now = points.at(-1);
-      for (const { element, member, words, value, line } of cards) {
-        const text = now[member] == null ? null : words(now);
-        element.hidden = !text;
-        if (!text) continue;
-        setText(value, text);
+      for (const { member, words, value, line } of cards) {
+        setText(value, (now[member] != null && words(now)) || "–");
         put(line, spark(points.map((point) => point[member])));
       }
     },

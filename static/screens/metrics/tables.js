@@ -12,7 +12,7 @@ const byName = (rows) => Object.entries(rows ?? {}).sort(([a], [b]) => a.localeC
 const perSecond = (n) => (n == null ? null : count(Math.round(n * 100) / 100));
 const money = (n) => (n == null ? null : n.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: n && n < 1 ? 4 : 2 }));
 
-/** {elements, show(frame)}: one card a table. */
+/** {elements, first, show(frame)}: one card a table; `first` resolves when those that ask for themselves have an answer. */
 export function breakdowns({ signal, owner }) {
   const filtered = (name) => (value) => link("tasks" + query({ [name]: value, owner }));
   const types = rowsTable({
@@ -47,7 +47,7 @@ export function breakdowns({ signal, owner }) {
   });
   const bill = h("p", { class: "muted" });
   const own = rowsTable({ label: "Custom metrics", first: "Task", none: "No running task reports numbers of its own.", columns: [{ label: "Measures", num: false, cell: ({ metrics }) => Object.entries(metrics).map(([name, value]) => `${name} ${count(value)}`).join(" · ") }] });
-  poll(
+  const { first } = poll(
     async () => {
       const { data } = await get("api/tasks/" + query({ status: "RUNNING", limit: MEASURED, owner }), { signal });
       own.show(data.tasks.filter((task) => Object.keys(task.metrics ?? {}).length).map((task) => [`${nameOf(task)} ${task.id.slice(-8)}`, task]));
@@ -57,7 +57,8 @@ export function breakdowns({ signal, owner }) {
 
   const card = (heading, ...content) => h("section", { class: "card block" }, h("h2", null, heading), content);
   return {
-    elements: [h("section", { class: "card wide block" }, h("h2", null, "Types"), types), card("Queues", queues), card("Workers", workers), card("Who submits", owners, clients), card("Cost of this month", bill, costs), card("What tasks measure", own)],
+    first,
+    elements: [h("section", { class: "card wide block" }, h("h2", null, "Types"), types), card("Queues", queues), card("Workers", workers), card("Who submits", owners, clients), card("Cost of this month", bill, costs), h("section", { class: "card wide block" }, h("h2", null, "What tasks measure"), own)],
     show({ tasks }) {
       types.show(byName(tasks.by_type).map(([name, counts]) => [name, { counts, now: tasks.types?.[name] }]));
       queues.show(byName(tasks.by_queue));

@@ -1,6 +1,6 @@
-// What needs a person: approvals, a task that waits and why, a full disk, a slow server. Empty when nothing does.
+// What needs a person: approvals, a task that waits and why, a full disk, a slow server; or that nothing does.
 
-import { h, keyed, icon, setText } from "../../dom.js";
+import { h, keyed, icon, setText, sr } from "../../dom.js";
 import { get, link, query } from "../../api.js";
 import { poll } from "../../poll.js";
 import { follow, onNews } from "../../live.js";
@@ -11,27 +11,37 @@ const WAITS_MS = 60_000; // what waits longer than this, although it is due, is 
 const SLOW_MS = 1_500;
 const DISK_LOW = 0.05;
 
-/** A list of notices that keeps itself true until `signal` ends. */
+/** A list of notices that keeps itself true until `signal` ends. There is always one: that nothing does, or a bar until that is known. */
 export function attention({ signal, owner }) {
+  const calm = h("span", null, h("i", { class: "unknown" }, sr("not known yet")));
   const list = h("ul", { class: "files", "aria-label": "Needs attention" });
   const known = new Map(); // name → {words, href}
+  const open = new Set(["approvals", "waits"]); // not asked yet
+  let held = true; // until both were: together they come at once
   const tell = (name, words, href) => {
+    open.delete(name);
     if (words) known.set(name, { name, words, href });
     else known.delete(name);
-    keyed(list, [...known.values()], ({ name }) => name, make, (row, { words, href }) => {
+    show();
+  };
+  const show = () => {
+    if (!open.size) setText(calm, "Nothing needs attention.");
+    keyed(list, held || !known.size ? [{ name: "calm" }] : [...known.values()], ({ name }) => name, ({ words }) => (words ? make() : h("li", { class: "notice row success" }, icon("success"), calm)), (row, { words, href }) => {
+      if (!words) return;
       setText(row.anchor, words);
       if (href) row.anchor.href = href;
     });
   };
 
-  poll(
+  show();
+  const approvals = poll(
     async () => {
       const { data } = await get("api/approvals" + query({ limit: 1, owner }), { signal }); // params come along, so no more than one
       tell("approvals", data.tasks.length && (data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval"), link("approvals" + query({ owner })));
     },
     { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => {} },
   );
-  poll(
+  const waits = poll(
     async () => {
       const began = performance.now();
       const { data } = await get("api/tasks/" + query({ status: "PENDING", sort: "created_at", limit: 20, owner }), { signal });
@@ -52,6 +62,10 @@ export function attention({ signal, owner }) {
     },
     signal,
   );
+  Promise.all([approvals.first, waits.first]).then(() => {
+    held = false;
+    show();
+  });
   return list;
 }
 

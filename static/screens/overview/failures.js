@@ -24,11 +24,11 @@ export function groupsOf(tasks) {
   return [...groups.values()].sort((a, b) => b.tasks.length - a.tasks.length);
 }
 
-/** A card that shows itself while there are failures. */
+/** {card, first}: a card that shows itself while there are failures; `first` resolves when that is known. */
 export function failures({ signal, owner }) {
   const list = h("ul", { class: "feed" });
   const note = h("p", { class: "muted small" });
-  const card = h("section", { class: "card", hidden: true }, h("h2", null, "Failures by error"), list, note);
+  const card = h("section", { class: "card wide", hidden: true }, h("h2", null, "Failures by error"), list, note);
   const polling = poll(
     async () => {
       const { data } = await get("api/tasks/" + query({ status: "FAILED", sort: "-finished_at", limit: LOOKED_AT, owner }), { signal });
@@ -43,7 +43,7 @@ export function failures({ signal, owner }) {
   function make({ code, message }) {
     let group = null;
     const words = h("span");
-    const latest = time(null, "the last ");
+    const latest = time(null, "the last one ");
     const types = h("span", { class: "muted" });
     const retry = button("", "retry", async () => (await bulk("retry", group.tasks)) && polling.now(), { class: "button small" });
     retry.append(h("span", { class: "sr" }, ` with ${code}`));
@@ -65,5 +65,5 @@ export function failures({ signal, owner }) {
     return row;
   }
   put(list);
-  return card;
+  return { card, first: polling.first };
 }
