@@ -29,6 +29,7 @@ function markCurrent() {
   }
   byId("whose").hidden = !me || !OF_OWNERS.includes(currentPath());
   setText(byId("whose"), owner ? (owner === me?.owner ? "Mine" : `Of ${owner}`) : "All owners");
+  setAttr(byId("whose"), "title", byId("whose").textContent);
   revealCurrent(document.querySelector(".rail"));
   search.value = section === "tasks" ? (new URLSearchParams(location.search).get("q") ?? "") : "";
 }

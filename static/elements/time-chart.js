@@ -19,7 +19,7 @@ class TimeChart extends HTMLElement {
   #plot = h("div", { class: "plot", tabindex: "0", role: "slider", "aria-valuemin": "0" }, this.#scale, this.#svg);
   #times = h("div", { class: "line muted small filters", "aria-hidden": "true" });
   #legend = h("p", { class: "legend row center small" });
-  #at = h("p", { class: "muted small" });
+  #at = h("p", { class: "muted small center", hidden: true }); // in the place of the legend
   #body = h("div");
   #fold = h("details", null, h("summary", null, "As a table"), this.#body);
 
@@ -55,7 +55,8 @@ class TimeChart extends HTMLElement {
     const told = series.map(([name, text]) => [name, text, words(whole ? whole[name] : lines ? last(name) : sum(name))]);
     this.#drawn = { points: all, series, words, seconds };
     put(this.#svg, [HEIGHT, HEIGHT / 2].map((y) => s("line", { x1: 0, x2: WIDTH, y1: y, y2: y, opacity: y < HEIGHT && 0.4 })), lines ? drawLines(all, series, top) : drawBars(all, series, top), this.#cursor);
-    put(this.#scale, [top, top / 2, 0].map((value) => h("span", null, words(value))));
+    const marks = [words(top), words(top / 2), words(0)];
+    put(this.#scale, marks.map((text, at) => h("span", null, marks.indexOf(text, at + 1) > 0 ? NOTHING : text))); // where all is 0, that once
     put(this.#times, [0, 0.5, 1].map((share) => h("span", null, this.#when(all[Math.round(share * (all.length - 1))]))));
     put(this.#legend, told.map(([name, text, value]) => h("span", { class: tone(series, name) }, `■ ${text} ${value}`)));
     setAttr(this.#plot, "aria-label", `${label}: ${told.map(([, text, value]) => `${text} ${value}`).join(", ")}`);
@@ -69,7 +70,6 @@ class TimeChart extends HTMLElement {
     put(this.#scale, [1, 2, 3].map(() => h("span", null, "–")));
     setText(this.#times, NOTHING);
     put(this.#legend, series.map(([name, text]) => h("span", { class: tone(series, name) }, `■ ${text} –`)));
-    setText(this.#at, NOTHING);
   }
 
   #when({ at }) {
@@ -91,7 +91,9 @@ class TimeChart extends HTMLElement {
     setAttr(this.#cursor, "x2", x);
     setAttr(this.#plot, "aria-valuenow", at);
     setAttr(this.#plot, "aria-valuetext", text);
-    setText(this.#at, place === null ? NOTHING : text);
+    setText(this.#at, text);
+    this.#legend.hidden = place !== null;
+    this.#at.hidden = place === null;
   }
 
   #key(event) {
@@ -120,7 +122,7 @@ class TimeChart extends HTMLElement {
 /** A small line without words, for a figure that stands beside it. Null is a gap. */
 export function spark(values) {
   const points = values.map((value) => ({ value }));
-  const top = Math.max(1e-9, ...values.map((value) => value ?? 0));
+  const top = 1.2 * Math.max(1e-9, ...values.map((value) => value ?? 0));
   return s("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, points.length > 1 && drawLines(points, [["value"]], top));
 }
 

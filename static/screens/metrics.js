@@ -62,7 +62,7 @@ export function mount(root, context) {
       "div",
       { class: "cards" },
       h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Throughput"), tabs), pace),
-      h("section", { class: "card wide" }, h("h2", null, "Waits and durations"), h("p", { class: "muted small" }, "95 of 100 tasks started, and ended, within this time. Live tells of the last hour."), spans),
+      h("section", { class: "card wide block" }, h("h2", null, "Waits and durations"), h("p", { class: "muted small" }, "95 of 100 tasks started, and ended, within this time. Live tells of the last hour."), spans),
       lists,
     ),
   );

@@ -19,6 +19,7 @@ const RUNNING_SHOWN = 8;
 const LATEST_SHOWN = 10;
 const QUEUES_REST_MS = 5_000; // ages do not change faster than one reads
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
+const LATE_MS = 1_000; // nothing waits longer for what needs attention, which stands above it
 const WINDOWS = [
   ["1h", "1 hour"],
   ["24h", "24 hours"],
@@ -55,13 +56,15 @@ export function mount(root, context) {
   const types = h("div", null, skeleton(3));
   const failed = failures({ signal, owner });
   // They come together: one by one, each would push the others away.
+  const needs = attention({ signal, owner });
+  const waiting = skeleton(24);
   const lists = h("section", { class: "card wide" }, skeleton(24));
   const grid = h("div", { class: "cards" }, chartCard, lists);
   const queueTable = queueRows(owner);
   const typeTable = breakdown("Type", "type", owner);
   const first = h("div");
   const copy = button("Copy as curl", "terminal", () => copyText(curl("GET", "api/stats" + query({ owner })), "curl line"));
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), notice, attention({ signal, owner }), cards, figures, first, grid);
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), waiting);
 
   const overview = poll(
     async () => {
@@ -99,6 +102,7 @@ export function mount(root, context) {
     { signal, every: CHART_EVERY_MS, wakes: () => true, rest: QUEUES_REST_MS, failed: (error) => queueTable.parentElement !== queues && put(queues, errorState(error)) },
   );
   showWindows();
+  Promise.race([needs.first, new Promise((late) => setTimeout(late, LATE_MS))]).then(() => waiting.replaceWith(notice, needs.list, cards, figures, first, grid));
   Promise.all([overview.first, depths.first, failed.first]).then(() =>
     lists.replaceWith(
       h("section", { class: "card" }, h("h2", null, "Running now"), running),

@@ -58,7 +58,14 @@ export function breakdowns({ signal, owner }) {
   const card = (heading, ...content) => h("section", { class: "card block" }, h("h2", null, heading), content);
   return {
     first,
-    elements: [h("section", { class: "card wide block" }, h("h2", null, "Types"), types), card("Queues", queues), card("Workers", workers), card("Who submits", owners, clients), card("Cost of this month", bill, costs), h("section", { class: "card wide block" }, h("h2", null, "What tasks measure"), own)],
+    elements: [
+      h("section", { class: "card wide block" }, h("h2", null, "Types"), types),
+      card("Queues", queues),
+      card("Workers", workers),
+      card("Cost of this month", bill, costs),
+      card("What tasks measure", own),
+      h("section", { class: "card wide block" }, h("h2", null, "Who submits"), owners, clients),
+    ],
     show({ tasks }) {
       types.show(byName(tasks.by_type).map(([name, counts]) => [name, { counts, now: tasks.types?.[name] }]));
       queues.show(byName(tasks.by_queue));

@@ -11,9 +11,9 @@ const WAITS_MS = 60_000; // what waits longer than this, although it is due, is 
 const SLOW_MS = 1_500;
 const DISK_LOW = 0.05;
 
-/** A list of notices that keeps itself true until `signal` ends. There is always one: that nothing does, or a bar until that is known. */
+/** {list, first}: notices that keep themselves true until `signal` ends; `first` resolves when they were all asked for. There is always one: that nothing does, or a bar until that is known. */
 export function attention({ signal, owner }) {
-  const calm = h("span", null, h("i", { class: "unknown" }, sr("not known yet")));
+  const calm = h("div", null, h("i", { class: "unknown" }, sr("not known yet")));
   const list = h("ul", { class: "files", "aria-label": "Needs attention" });
   const known = new Map(); // name → {words, href}
   const open = new Set(["approvals", "waits"]); // not asked yet
@@ -62,16 +62,16 @@ export function attention({ signal, owner }) {
     },
     signal,
   );
-  Promise.all([approvals.first, waits.first]).then(() => {
+  const first = Promise.all([approvals.first, waits.first]).then(() => {
     held = false;
     show();
   });
-  return list;
+  return { list, first };
 }
 
 function make() {
   const anchor = h("a");
-  const row = h("li", { class: "notice row" }, icon("pending"), anchor);
+  const row = h("li", { class: "notice row" }, icon("pending"), h("div", null, anchor));
   row.anchor = anchor;
   return row;
 }
