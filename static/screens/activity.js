@@ -36,7 +36,7 @@ export function mount(root, context) {
   const live = h("input", { type: "checkbox", checked: true });
   const exports = ["csv", "ndjson"].map((format) => [format, h("a", { class: "button", download: `activity.${format}` }, icon("download"), h("span", null, format.toUpperCase()))]);
   const chips = h("div", { class: "row" });
-  const news = h("button", { type: "button", class: "button news", "aria-live": "polite", hidden: true, on: { click: () => replace(latest) } });
+  const news = h("button", { type: "button", class: "button primary news", "aria-live": "polite", hidden: true, on: { click: () => replace(latest) } });
   const list = h("ol", { class: "timeline", "aria-label": "What happened, newest first" });
   const body = h("section", { class: "card", "aria-label": "Entries" }, skeleton(10));
   const more = button("Load more", null, loadMore, { class: "button middle", hidden: true });

@@ -17,9 +17,9 @@ export const title = "Metrics";
 
 const WINDOWS = [
   ["live", "Live"],
-  ["1h", "1 hour"],
-  ["24h", "24 hours"],
-  ["7d", "7 days"],
+  ["1h", "1 h"],
+  ["24h", "24 h"],
+  ["7d", "7 d"],
 ];
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
 const STALE_MS = 2_500; // without a frame for so long, the numbers are asked for

@@ -38,7 +38,7 @@ export function mount(root, context) {
   const tabs = h("nav", { class: "tabs", "aria-label": "Status" });
   const type = h("select", { "aria-label": "Type" }, h("option", { value: "" }, "All types"));
   const chips = h("div", { class: "row" });
-  const news = h("button", { type: "button", class: "button news", "aria-live": "polite", hidden: true });
+  const news = h("button", { type: "button", class: "button primary news", "aria-live": "polite", hidden: true });
   const body = h("div", { class: "list" }, skeleton(8));
   const moreButton = button("Load more", null, () => loadMore(), { class: "button middle", hidden: true });
   const exports = ["csv", "ndjson"].map((format) => [format, h("a", { class: "button", download: `tasks.${format}` }, icon("download"), h("span", null, format.toUpperCase()))]);
@@ -48,7 +48,8 @@ export function mount(root, context) {
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exports.map(([, anchor]) => anchor), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
-    h("div", { class: "filters row" }, tabs, h("div", { class: "row" }, scope, type)),
+    tabs, // a row of their own: with large counts they would push the others into the next one
+    h("div", { class: "filters row" }, scope, type),
     chips,
     news,
     body,

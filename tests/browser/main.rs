@@ -16,5 +16,6 @@ mod outbox; // what is submitted while the server does not answer
 mod owners; // two people who never see each other
 mod palette; // Ctrl K
 mod screens; // every screen, light and dark, wide and narrow
+mod steady; // nothing jumps while a screen loads
 mod tabs; // one socket for all tabs of a browser
 mod vendored; // what is not ours

@@ -31,8 +31,9 @@ export function failures({ signal, owner }) {
   const card = h("section", { class: "card wide", hidden: true }, h("h2", null, "Failures by error"), list, note);
   const polling = poll(
     async () => {
-      const { data } = await get("api/tasks/" + query({ status: "FAILED", sort: "-finished_at", limit: LOOKED_AT, owner }), { signal });
-      const groups = groupsOf(data.tasks);
+      const { data } = await get("api/tasks/" + query({ status: "FAILED", limit: LOOKED_AT, owner }), { signal });
+      // Sorted here: by when they ended, the server would have to go through all that succeeded since.
+      const groups = groupsOf(data.tasks.toSorted((a, b) => (a.finished_at < b.finished_at ? 1 : -1)));
       card.hidden = !groups.length;
       keyed(list, groups.slice(0, SHOWN), ({ key }) => key, make, (row, group) => row.update(group));
       setText(note, [groups.length > SHOWN && `${count(groups.length - SHOWN)} more kinds`, data.next_cursor && `of the newest ${count(LOOKED_AT)} failures`].filter(Boolean).join(" · "));
