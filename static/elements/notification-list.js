@@ -19,8 +19,8 @@ class NotificationList extends HTMLElement {
   #rows = h("ol", { class: "feed", "aria-label": "Notifications, newest first" });
   #none = h("div");
 
-  /** Shows a page of `GET /api/notifications`. `older`: not the first page; `empty`: what stands in the place of no rows. */
-  show(page, { older = false, empty } = {}) {
+  /** Shows a page of `GET /api/notifications`. `older`: not the first page; `empty`: what stands in the place of no rows; `may`: whether the caller may mark, where that is known. */
+  show(page, { older = false, empty, may = null } = {}) {
     this.#page = page;
     if (!this.firstChild) this.append(this.#reason, this.#tools, this.#said, this.#rows, this.#none);
     setText(this.#read.querySelector("span"), older ? "Mark these and older read" : "Mark all read");
@@ -33,11 +33,14 @@ class NotificationList extends HTMLElement {
     if (at >= 0 && !this.#rows.contains(document.activeElement)) this.#refocus(at, held.matches(".toggle") ? ".toggle" : "a");
     this.#rows.hidden = !page.items.length;
     put(this.#none, !page.items.length && (empty ?? emptyState("Nothing to tell", "Each task that ends is told here.")));
-    mayMark().then((may) => {
-      this.#reason.hidden = may;
-      this.#tools.hidden = !may;
-      this.toggleAttribute("data-may", may);
-    });
+    if (may === null) mayMark().then((may) => this.#allow(may));
+    else this.#allow(may);
+  }
+
+  #allow(may) {
+    this.#reason.hidden = may;
+    this.#tools.hidden = !may;
+    this.toggleAttribute("data-may", may);
   }
 
   /** Takes away what the last action said. */

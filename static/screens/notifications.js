@@ -38,17 +38,17 @@ export function mount(root, { query, signal }) {
 
   const polling = poll(
     async () => {
-      const [page, what] = await Promise.all([get(path, { signal }), get("api/notifications/muted", { signal })]);
-      show(page.data);
-      await showMuted(what.data.muted);
+      const [page, what, may] = await Promise.all([get(path, { signal }), get("api/notifications/muted", { signal }), mayMark()]);
+      show(page.data, may);
+      showMuted(what.data.muted, may);
     },
     { signal, ...PACE, failed: (error) => !shown && put(body, errorState(error, polling.now)) },
   );
   onMarked(polling.now, signal);
 
-  function show(page) {
+  function show(page, may) {
     shown = true;
-    list.show(page, { older: Boolean(cursor), empty: nothing(page) });
+    list.show(page, { older: Boolean(cursor), empty: nothing(page), may });
     if (list.parentElement !== body) put(body, list);
     older.hidden = !page.next_cursor;
     // The same page comes with another cursor each time; the address that is gone to stays good.
@@ -62,8 +62,7 @@ export function mount(root, { query, signal }) {
     return emptyState("Nothing to tell", "Each task that ends is told here.", h("a", { class: "button primary", href: link("submit") }, "Submit a task"));
   }
 
-  async function showMuted(items) {
-    const may = await mayMark();
+  function showMuted(items, may) {
     const held = mutes.contains(document.activeElement);
     keyed(mutes, items, muteWords, (what) => h("li", null, h("div", { class: "row" }, h("span", { class: "grow" }, sentence(muteWords(what))), may && h("button", { type: "button", class: "button small", on: { click: () => lift(what) } }, "Unmute", h("span", { class: "sr" }, ` ${muteWords(what)}`)))));
     if (held && !mutes.contains(document.activeElement)) (mutes.querySelector("button") ?? muted.querySelector("h2")).focus();
