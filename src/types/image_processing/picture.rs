@@ -5,6 +5,7 @@ use super::jpeg;
 use super::parts::{self, Parts};
 use super::room::Room;
 use bytes::Bytes;
+use image::error::LimitErrorKind;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ const MAX_SIDE: u32 = 16_384;
 pub const MAX_DECODED_BYTES: u64 = 256 * 1024 * 1024;
 
 const DAMAGED: &str = "the file is damaged or cut short";
+const TOO_MUCH_MEMORY: &str = "the picture takes too much memory: at most 256 MiB once it is decoded";
 
 /// Why a picture was refused: a stable word and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,9 +134,12 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > MAX_PIXELS || width.max(height) > MAX_SIDE || decoder.total_bytes() > MAX_DECODED_BYTES {
+    if pixels > MAX_PIXELS || width.max(height) > MAX_SIDE {
         let message = format!("{width} x {height} pixels are too many: at most 50 million, and {MAX_SIDE} a side");
         return Err(refused("too_large", &message));
+    }
+    if decoder.total_bytes() > MAX_DECODED_BYTES {
+        return Err(refused("too_large", TOO_MUCH_MEMORY));
     }
     if pixels == 0 {
         return Err(refused("undecodable", "the picture has no pixels"));
@@ -166,6 +171,9 @@ fn decode_unguarded(opened: Opened, times: f64, room: &mut Room) -> Result<Pictu
 
 fn undecodable(error: ImageError) -> Refused {
     match error {
+        ImageError::Limits(error) if error.kind() == LimitErrorKind::InsufficientMemory => {
+            refused("too_large", TOO_MUCH_MEMORY)
+        }
         ImageError::Limits(_) => {
             refused("too_large", &format!("the picture is too large: at most 50 million pixels, and {MAX_SIDE} a side"))
         }

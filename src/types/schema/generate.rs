@@ -49,11 +49,13 @@ fn tidy(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(members) => {
-            if let Some(Value::Array(alternatives)) = members.get_mut("anyOf") {
+            // What is left of an `Option` may be a choice of one once more.
+            for choice in ["anyOf", "oneOf"] {
+                let Some(Value::Array(alternatives)) = members.get_mut(choice) else { continue };
                 alternatives.retain(|one| one["type"] != "null");
                 if let [Value::Object(only)] = &alternatives[..] {
                     let only = only.clone();
-                    members.shift_remove("anyOf");
+                    members.shift_remove(choice);
                     only.into_iter().for_each(|(name, value)| {
                         members.entry(name).or_insert(value);
                     });
@@ -102,6 +104,7 @@ mod tests {
             #[schemars(range(min = 1, max = 5))]
             rows: Option<u32>,
             form: Option<Fit>,
+            unit: Option<Unit>,
         }
         #[derive(serde::Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "lowercase")]
@@ -109,9 +112,19 @@ mod tests {
             Fill,
             Exact,
         }
+        #[derive(serde::Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "lowercase")]
+        #[allow(dead_code)]
+        enum Unit {
+            /// Not a file's.
+            #[schemars(skip)]
+            Inner,
+            Inch,
+        }
         let expected = json!({ "type": "object", "additionalProperties": false, "properties": {
             "rows": { "description": "How many.", "type": "integer", "minimum": 1, "maximum": 5 },
             "form": { "type": "string", "enum": ["fill", "exact"] },
+            "unit": { "type": "string", "enum": ["inch"] },
         } });
         assert_eq!(of::<Params>(), expected);
     }

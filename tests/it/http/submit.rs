@@ -14,6 +14,7 @@ on_both_databases!(
     noop_gives_its_params_back_unchanged,
     examples_of_every_type_are_accepted_and_those_without_a_wait_succeed,
     out_of_range_is_refused_at_submit,
+    a_word_that_is_not_among_those_allowed_is_refused_with_them,
     a_dry_run_fills_in_the_defaults_and_adds_nothing,
     the_client_id_comes_from_the_body_then_the_headers_then_the_server,
     a_time_in_the_past_is_now_and_one_in_the_future_is_waited_for,
@@ -181,6 +182,18 @@ async fn out_of_range_is_refused_at_submit(service: Service) {
         assert_eq!(answer.pointers(), [pointer], "{}", answer.json);
     }
     assert_eq!(service.count().await, 0);
+}
+
+async fn a_word_that_is_not_among_those_allowed_is_refused_with_them(service: Service) {
+    let file = uuid::Uuid::nil();
+    for (member, allowed) in [("format", "png, jpeg, webp, avif"), ("fit", "fit, fill, exact, crop")] {
+        let params = json!({ "file_ids": [file], member: "gif" });
+        let answer = service.post("/api/tasks/submit", json!({ "type": "image_processing", "params": params })).await;
+        answer.is_problem(422, "invalid_request", member);
+        let expected =
+            json!([{ "pointer": format!("/params/{member}"), "detail": format!("must be one of {allowed}") }]);
+        assert_eq!(answer.json["errors"], expected);
+    }
 }
 
 async fn a_dry_run_fills_in_the_defaults_and_adds_nothing(service: Service) {

@@ -22,11 +22,17 @@ fn decode_for(file: &[u8], times: f64) -> Result<Picture, Refused> {
     super::decode(open(Bytes::copy_from_slice(file))?, times, &mut Room::default())
 }
 
-/// A PNG of that size as far as its header goes, with the checksum the header needs.
+/// A PNG of that size as far as its header goes.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
+    png_header_of(width, height, 8, 2)
+}
+
+/// The same with so many bits a channel and that type of colour, with the checksum the header needs.
+fn png_header_of(width: u32, height: u32, bits: u8, colour: u8) -> Vec<u8> {
     let mut file = file(1, 1, ImageFormat::Png);
     file[16..20].copy_from_slice(&width.to_be_bytes());
     file[20..24].copy_from_slice(&height.to_be_bytes());
+    (file[24], file[25]) = (bits, colour);
     let mut crc = !0u32;
     for byte in &file[12..29] {
         crc ^= u32::from(*byte);
@@ -43,6 +49,14 @@ fn a_bomb_is_refused_by_its_header() {
         assert_eq!(refused.code, "too_large", "{width} x {height}");
     }
     assert_eq!(decode(&png_header(0, 1)).err().unwrap().code, "undecodable");
+}
+
+#[test]
+fn a_picture_that_takes_too_much_memory_is_told_so_and_not_that_it_has_too_many_pixels() {
+    // Four channels of 16 bits: 392 MB.
+    let refused = decode(&png_header_of(7000, 7000, 16, 6)).err().unwrap();
+    assert_eq!((&*refused.code, &*refused.message), ("too_large", TOO_MUCH_MEMORY));
+    assert!(decode(&png_header(65_535, 65_535)).err().unwrap().message.contains("50 million pixels"));
 }
 
 #[test]
