@@ -4,7 +4,7 @@ use super::cell::Reading;
 use super::process::{header, tell_encoding};
 use super::records::Records;
 use super::sniff;
-use super::source::Source;
+use super::source::{Meter, Source};
 use crate::task::text::clip;
 use crate::types::{Context, Failure, Input};
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub async fn look(file: &Input, ctx: &Context) -> Result<Rows, Failure> {
 }
 
 fn rows(input: Box<dyn Read>, bytes: u64, cut: bool, ctx: &Context) -> Result<Rows, Failure> {
-    let mut records = Records::open(Source::open(input, bytes, None, ctx)?, None)?;
+    let mut records = Records::open(Source::open(input, Meter::reading(bytes), None, ctx)?, None)?;
     if !records.next()? {
         return Err(Failure::fatal("empty_file", "the file holds no rows"));
     }

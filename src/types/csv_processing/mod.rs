@@ -16,10 +16,12 @@ mod records;
 mod report;
 mod resume;
 mod rows;
+mod seen;
 mod sketch;
 mod sniff;
 mod sorter;
 mod source;
+mod spill;
 mod state;
 pub mod table;
 #[cfg(test)]
@@ -33,8 +35,9 @@ use resume::{Pace, Resumed, Saver};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use source::Content;
+use state::State;
 use std::collections::BTreeMap;
-use std::io::Read;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
@@ -198,6 +201,11 @@ impl Own {
         cell::Reading::new(self.null_values.as_deref()).with(self.decimal_comma)
     }
 
+    /// The encoding that was given.
+    fn encoding(&self) -> Option<&'static encoding_rs::Encoding> {
+        self.encoding.as_deref().and_then(encoding)
+    }
+
     fn check(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         match (&self.file_id, &self.data) {
@@ -226,23 +234,14 @@ async fn run_own(own: Own, pace: Pace, ctx: &Context) -> Result<Value, Failure> 
             (None, ctx.grow(name, media_type).await?, Vec::new())
         }
     };
-    let (offset, read) = state.as_ref().map_or((0, 0), |state| (state.at.source.offset, state.place()));
-    let file = match own.file_id {
-        Some(id) => {
-            let input = ctx.input(id)?;
-            table::is_text(input)?;
-            Some((ctx.read(input, offset).await?, input.bytes))
-        }
-        None => None,
-    };
+    let file = own.file_id.map(|id| ctx.input(id).cloned()).transpose()?;
+    file.as_ref().map_or(Ok(()), table::is_text)?;
+    let place = state.as_ref().map_or(0, State::place);
     let work = move |ctx: &Context| {
-        let data = own.data.as_deref().unwrap_or_default().as_bytes();
-        let (input, total): (Box<dyn Read>, u64) = match file {
-            Some((reader, bytes)) => (Box::new(reader.into_blocking()), bytes),
-            None => (Box::new(&data[(offset as usize).min(data.len())..]), data.len() as u64),
-        };
-        let mut saver = Saver::new(pace, read, files, ctx);
-        let result = process::process(&own, input, total, state, &mut output, &mut saver, ctx);
+        let text = Content::Text(own.data.as_deref().unwrap_or_default().as_bytes());
+        let content = file.map_or(text, Content::File);
+        let mut saver = Saver::new(pace, place, files, ctx);
+        let result = process::process(&own, &content, state, &mut output, &mut saver, ctx);
         // Whatever became of it, nothing is to be written after this attempt; and a whole result
         // needs no checkpoint.
         let _ = saver.settle();

@@ -3,16 +3,9 @@
 use super::Own;
 use super::filter::{Expression, Filter};
 use crate::types::Failure;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde::Deserialize;
 use std::collections::HashSet;
 
-/// Distinct rows that can be told apart, at about 17 bytes each.
-const MAX_DISTINCT_ROWS: usize = 2_000_000;
-/// They stand in so many parts, by how their hashes begin: at most some 500 in each, in order.
-const PARTS: usize = 4096;
-/// A part that is full grows by so many rows, and not to twice as many.
-const ROWS_TO_GROW: usize = 32;
 /// As much of the header is listed where a column is unknown.
 const LISTED_BYTES: usize = 1000;
 
@@ -75,47 +68,6 @@ impl Plan {
             _ => Ok((find(name)?, false)),
         });
         Ok(Plan { sort: sort.collect::<Result<_, Failure>>()?, selected, filter, deduplicate })
-    }
-}
-
-/// Tells rows apart by a hash of 128 bits of SHA-256: that two differing rows are taken for one
-/// is beyond chance and beyond malice.
-#[derive(Serialize, Deserialize)]
-pub struct Seen {
-    columns: Vec<usize>,
-    rows: usize,
-    parts: Vec<Vec<[u8; 16]>>,
-}
-
-impl Seen {
-    /// Nothing seen; rows will be compared by `columns`.
-    pub fn new(columns: Vec<usize>) -> Seen {
-        Seen { columns, rows: 0, parts: vec![Vec::new(); PARTS] }
-    }
-
-    /// Whether a row like it has been here before.
-    pub fn before<'r>(&mut self, cell: impl Fn(usize) -> &'r [u8]) -> Result<bool, Failure> {
-        let mut hash = Sha256::new();
-        for column in &self.columns {
-            let cell = cell(*column);
-            // With its length, so that "a" "bc" is not "ab" "c".
-            hash.update((cell.len() as u64).to_le_bytes());
-            hash.update(cell);
-        }
-        let mut key = [0; 16];
-        key.copy_from_slice(&hash.finalize()[..16]);
-        let part = &mut self.parts[usize::from(u16::from_be_bytes([key[0], key[1]])) % PARTS];
-        let Err(place) = part.binary_search(&key) else { return Ok(true) };
-        self.rows += 1;
-        if self.rows > MAX_DISTINCT_ROWS {
-            let message = format!("deduplicating works up to {MAX_DISTINCT_ROWS} distinct rows");
-            return Err(Failure::fatal("deduplicate_too_large", message));
-        }
-        if part.len() == part.capacity() {
-            part.reserve_exact(ROWS_TO_GROW);
-        }
-        part.insert(place, key);
-        Ok(false)
     }
 }
 

@@ -5,54 +5,60 @@ use super::plan::Plan;
 use super::records::Records;
 use super::resume::Saver;
 use super::rows::{Rows, Written};
-use super::source::Source;
-use super::state::State;
-use super::{Own, sniff};
+use super::source::{Content, Meter, Source};
+use super::state::{State, bad_row};
+use super::{OnBadRow, Own, sniff};
 use crate::files::Growing;
 use crate::task::text::clip;
 use crate::types::{Context, Failure, Level, Output};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
 use std::time::Instant;
 
 /// As many warnings are listed.
 const MAX_WARNINGS: usize = 100;
 /// After so many rows at most, what was read is written and how fast it goes is said anew.
 const ROWS_A_TURN: u64 = 16_384;
+/// What is being done while the rest is looked through.
+const LOOKING: &str = "looking for rows that come again, in bytes";
 /// A longer column name is cut.
 const NAME_BYTES: usize = 200;
 /// The part of the result that lists columns; the file `statistics.json` lists all of them.
 const COLUMNS_BYTES: usize = 700 * 1024;
 
-/// Reads `input` of `total` bytes, writes the rows to `output` and gives the statistics, which
-/// describe exactly the rows written. Every row that is left out is counted. With the `state` of an
-/// earlier attempt, `input` begins where that says and `output` holds the rows up to there.
+/// Reads `content`, writes the rows to `output` and gives the statistics, which describe exactly the
+/// rows written. Every row that is left out is counted. With the `state` of an earlier attempt it is read
+/// from where that says, and `output` holds the rows up to there.
 pub fn process(
     own: &Own,
-    input: Box<dyn Read + '_>,
-    total: u64,
+    content: &Content<'_>,
     state: Option<State>,
     output: &mut Output<Growing>,
     saver: &mut Saver<'_>,
     ctx: &Context,
 ) -> Result<Value, Failure> {
-    let encoding = own.encoding.as_deref().and_then(|label| super::encoding(label));
+    let (total, encoding) = (content.bytes(), own.encoding());
     let (mut records, mut rows, mut written, more) = match state {
         Some(mut state) => {
-            let source = Source::again(input, total, encoding, &state.at.source, ctx)?;
-            let mut records = Records::again(source, &state.at);
             let plan = Plan::new(own, &state.header)?;
-            let written = Written::new(own, &plan, &mut state, output);
-            let rows = Rows::new(own, plan, state);
-            records.expect(rows.work(records.source().read(), total));
+            let mut written = Written::new(own, &plan, &mut state, output);
+            let mut rows = Rows::new(own, plan, state);
+            let at = rows.state.at.clone();
+            let meter = rows.meter(at.source.read, total);
+            let input = content.open(at.source.offset, ctx)?;
+            let source = Source::again(input, meter, encoding, &at.source, ctx)?;
+            let mut records = Records::again(source, &at);
+            if look_ahead(own, content, &mut records, &mut rows, ctx)? {
+                save(&records, &mut rows, &mut written, saver)?;
+            }
             let more = records.next()?;
             (records, rows, written, more)
         }
         None => {
             // Nothing is known yet of what becomes of the rows.
             let work = if own.sort.is_empty() { total } else { 2 * total };
-            begin(own, Source::open(input, work, encoding, ctx)?, output)?
+            let input = content.open(0, ctx)?;
+            begin(own, Source::open(input, Meter::reading(work), encoding, ctx)?, output)?
         }
     };
     let (began, before) = (Instant::now(), rows.state.rows_read());
@@ -60,13 +66,16 @@ pub fn process(
     let mut chunk = Chunk::default();
     while turn != Turn::End {
         chunk = rows.take(chunk);
-        records.expect(rows.work(records.source().read(), total));
+        records.measure(rows.meter(records.source().read(), total));
         turn = written.add_beside(&chunk, || read_on(own, &mut records, &mut rows, saver, ctx))?;
         measure(ctx, rows.state.rows_read(), before, began);
         if turn == Turn::Save {
             chunk = rows.take(chunk);
             written.add(&chunk)?;
             save(&records, &mut rows, &mut written, saver)?;
+            if look_ahead(own, content, &mut records, &mut rows, ctx)? {
+                save(&records, &mut rows, &mut written, saver)?;
+            }
             turn = Turn::behind(records.next()?, &rows);
         }
     }
@@ -75,6 +84,7 @@ pub fn process(
         let message = format!("the file ended after {read} of {total} bytes: it is not what was uploaded");
         return Err(Failure::fatal("file_changed", message));
     }
+    rows.state.at = records.at();
     if rows.close(ctx)? {
         save(&records, &mut rows, &mut written, saver)?;
     }
@@ -134,7 +144,8 @@ fn read_on(
             Some(reason) => rows.state.add_bad(records, reason, own)?,
             None => rows.add(records.began(), |i| records.cell(i), ctx)?,
         }
-        if saver.is_due(rows.state.rows_read(), records.source().read())? {
+        let place = records.source().read() + rows.state.telling;
+        if saver.is_due(rows.state.rows_read(), place)? || rows.must_look_ahead() {
             return Ok(Turn::Save);
         }
         let turn = Turn::behind(records.next()?, rows);
@@ -142,6 +153,61 @@ fn read_on(
             return Ok(turn);
         }
     }
+}
+
+/// Looks through what lies behind the last row that was read for rows that repeat an earlier one, where no more of those
+/// that differ can be held; answers whether. It comes to the same rows as the reading will, and neither counts nor
+/// writes any.
+fn look_ahead(
+    own: &Own,
+    content: &Content<'_>,
+    records: &mut Records<'_>,
+    rows: &mut Rows,
+    ctx: &Context,
+) -> Result<bool, Failure> {
+    if !rows.must_look_ahead() {
+        return Ok(false);
+    }
+    let (at, total) = (records.at(), content.bytes());
+    let read = at.source.read;
+    let [a_byte, then] = rows.ahead_a_byte(read);
+    let Meter { done: before, work, .. } = rows.meter(read, total);
+    let (before, rest) = (before + read, total.saturating_sub(read) as f64);
+    let (looking, marking) = (rest * a_byte, rest * then);
+    let Some(seen) = &mut rows.state.seen else { return Ok(false) };
+    let mut ahead = seen.ahead(ctx)?;
+    let meter = Meter { step: LOOKING, done: before, from: read, a_byte, work };
+    let source = Source::again(content.open(at.source.offset, ctx)?, meter, own.encoding(), &at.source, ctx)?;
+    let mut ahead_of = Records::again(source, &at);
+    loop {
+        match next_to_deduplicate(own, &mut ahead_of, rows) {
+            Ok(true) => ahead.row(|i| ahead_of.cell(i))?,
+            Ok(false) => break,
+            // The reading may have enough before it comes there; else it fails for the same reason.
+            Err(Failure::Fatal { .. }) if own.limit.is_some() && own.sort.is_empty() => break,
+            Err(failure) => return Err(failure),
+        }
+    }
+    let tell = |share: f64| {
+        let done = before + (looking + marking * share) as u64;
+        ctx.progress(done as i64, work as i64, Some(LOOKING.to_owned()));
+    };
+    rows.looked(ahead.finish(tell)?, (looking + marking) as u64);
+    records.measure(rows.meter(read, total));
+    Ok(true)
+}
+
+/// Reads the next row that the filter keeps; `false` at the end.
+fn next_to_deduplicate(own: &Own, records: &mut Records<'_>, rows: &Rows) -> Result<bool, Failure> {
+    while records.next()? {
+        match bad_reason(records, rows.state.header.len()) {
+            Some(reason) if own.on_bad_row == OnBadRow::Fail => return Err(bad_row(records.began(), &reason)),
+            Some(_) => {}
+            None if rows.keeps(|i| records.cell(i)) => return Ok(true),
+            None => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Makes a checkpoint behind the last row that was read, where the store knows marks. All are written.

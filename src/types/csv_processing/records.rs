@@ -4,7 +4,7 @@
 mod tests;
 
 use super::sniff;
-use super::source::{self, Source};
+use super::source::{self, Meter, Source};
 use crate::types::Failure;
 use csv_core::ReadRecordResult;
 use encoding_rs::WINDOWS_1252;
@@ -244,9 +244,9 @@ impl<'a> Records<'a> {
         &self.told
     }
 
-    /// Says how much there is to do, as [`Source::expect`] has it.
-    pub fn expect(&mut self, work: u64) {
-        self.source.expect(work);
+    /// Says from now on with this one how far it is.
+    pub fn measure(&mut self, meter: Meter) {
+        self.source.measure(meter);
     }
 
     /// The source, for what it knows of the encoding.

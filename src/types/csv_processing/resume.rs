@@ -13,7 +13,6 @@ use crate::types::{Context, Failure, Level, Output};
 use serde::{Deserialize, Serialize};
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -21,6 +20,8 @@ use tokio::task::JoinHandle;
 pub const NAME: &str = "table";
 /// Of so many parts of the time, making states takes one at most: a large state is made less often.
 const SHARE_OF_TIME: u32 = 20;
+/// No text in a state is longer: names, values and reasons are cut to a few hundred bytes.
+const LONGEST_TEXT: usize = 64 * 1024;
 
 /// How often a checkpoint is made: whatever comes first.
 #[derive(Debug, Clone)]
@@ -110,10 +111,12 @@ async fn read_state(left: &Checkpoint, ctx: &Context) -> Result<Option<State>, F
             return Ok(None);
         }
     }
-    let Some(mut file) = ctx.reread(&left.state).await? else { return Ok(None) };
-    let mut bytes = Vec::with_capacity(left.state.bytes as usize);
-    file.read_to_end(&mut bytes).await.map_err(files::Error::from)?;
-    ctx.blocking(move |_| Ok(postcard::from_bytes(&bytes).ok())).await
+    let Some(file) = ctx.reread(&left.state).await? else { return Ok(None) };
+    ctx.blocking(move |_| {
+        let mut longest_text = vec![0; LONGEST_TEXT];
+        Ok(postcard::from_io((file.into_blocking(), &mut longest_text[..])).ok().map(|(state, _)| state))
+    })
+    .await
 }
 
 /// Makes the checkpoints of one attempt. For blocking code.

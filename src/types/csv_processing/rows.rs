@@ -12,6 +12,8 @@ use super::filter::Filter;
 use super::out::Out;
 use super::plan::Plan;
 use super::resume::Saver;
+use super::seen::{Marks, Seen};
+use super::source::Meter;
 use super::state::State;
 use crate::files::{Growing, Mark};
 use crate::task::Artifact;
@@ -21,6 +23,15 @@ use serde_json::Value;
 
 /// So many sorted rows are passed over at most before the task is stopped, if it is to stop.
 const ROWS_A_CHECK: u64 = 16_384;
+
+/// To hold a row that others are compared with takes as long as to read and write so many bytes.
+const HOLDING_A_ROW: u64 = 30;
+/// To look through a byte takes as long as to read and write so many.
+const LOOKING_A_BYTE: f64 = 0.25;
+/// ... and for each row in it that comes to `deduplicate` as long as so many more,
+const LOOKING_A_ROW: f64 = 13.0;
+/// and so many once all were looked through, to find those that are equal.
+const MARKING_A_ROW: f64 = 13.0;
 
 /// The rows that are read, and what is known of them.
 pub struct Rows {
@@ -75,6 +86,24 @@ impl Rows {
         Ok(())
     }
 
+    /// Whether the filter keeps a row.
+    pub fn keeps<'r>(&self, cell: impl Fn(usize) -> &'r [u8]) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.keeps(cell, &self.nulls))
+    }
+
+    /// Whether the rest is to be looked through before another row can be added.
+    pub fn must_look_ahead(&self) -> bool {
+        !self.full() && self.state.seen.as_ref().is_some_and(Seen::is_full)
+    }
+
+    /// The rest was looked through, which was so much work.
+    pub fn looked(&mut self, marks: Marks, work: u64) {
+        self.state.telling += work;
+        if let Some(seen) = &mut self.state.seen {
+            seen.looked(marks);
+        }
+    }
+
     /// What is to be written; `before`, which was, takes its place.
     pub fn take(&mut self, mut before: Chunk) -> Chunk {
         before.clear();
@@ -89,17 +118,45 @@ impl Rows {
         Ok(!sorter.runs.is_empty())
     }
 
+    /// How far it is with so many bytes read of a file of `total`.
+    pub fn meter(&mut self, read: u64, total: u64) -> Meter {
+        if let Some(seen) = &mut self.state.seen {
+            seen.note(read);
+            self.state.telling = self.state.telling.max(seen.held() * HOLDING_A_ROW);
+        }
+        Meter { done: self.state.telling, work: self.work(read, total), ..Meter::reading(total) }
+    }
+
     /// How much there is to do, in bytes of a file of `total`, of which so many are read, as far as that can be
     /// said by what became of the rows so far. To write a row in order takes as long as to read and sort it.
     pub fn work(&self, read: u64, total: u64) -> u64 {
-        let State { counts, sorter, .. } = &self.state;
+        let State { counts, sorter, seen, .. } = &self.state;
         let a_row = read as f64 / self.state.rows_read().max(1) as f64;
         let Some(sorter) = sorter else {
             let all = self.limit as f64 / counts.written.max(1) as f64 * read as f64;
-            return if counts.written > 0 && all < total as f64 { all as u64 } else { total };
+            let end = if counts.written > 0 && all < total as f64 { all as u64 } else { total };
+            return end + self.work_of_telling(read, end, total);
         };
-        let kept = sorter.rows() as f64 * a_row / read.max(1) as f64 * total as f64;
-        total + kept.min(self.limit as f64 * a_row) as u64
+        let kept = match seen {
+            Some(seen) => (sorter.rows() + seen.to_come(total)) as f64,
+            None => sorter.rows() as f64 / read.max(1) as f64 * total as f64,
+        };
+        total + (kept.min(self.limit as f64) * a_row) as u64 + self.work_of_telling(read, total, total)
+    }
+
+    /// How much of that it is to tell duplicates. The rest is looked through if it comes to that before `end`.
+    fn work_of_telling(&self, read: u64, end: u64, total: u64) -> u64 {
+        let Some(seen) = &self.state.seen else { return self.state.telling };
+        let fills_at = seen.fills_at(read).filter(|at| *at < end);
+        let looking = fills_at.map_or(0.0, |at| (total - at) as f64 * self.ahead_a_byte(read).iter().sum::<f64>());
+        self.state.telling + seen.to_hold(end) * HOLDING_A_ROW + looking as u64
+    }
+
+    /// What it is to look through a byte, and then to find the rows that are equal, when so many are read.
+    pub fn ahead_a_byte(&self, read: u64) -> [f64; 2] {
+        let counts = &self.state.counts;
+        let rows = (counts.read - counts.filtered_out) as f64 / read.max(1) as f64;
+        [LOOKING_A_BYTE + LOOKING_A_ROW * rows, MARKING_A_ROW * rows]
     }
 
     /// Writes what was held to be sorted, as the last part of the progress on a file of `total`

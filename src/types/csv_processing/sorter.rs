@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// Rows are held in memory up to this; then they are written down, in order, as a run.
-const RUN_BYTES: usize = if cfg!(test) { 512 } else { 32 * 1024 * 1024 };
+const RUN_BYTES: usize = if cfg!(test) { 512 } else { 16 * 1024 * 1024 };
 /// So many runs are merged into one, so that no more files are open at once.
-const MAX_RUNS: usize = if cfg!(test) { 4 } else { 64 };
+const MAX_RUNS: usize = if cfg!(test) { 4 } else { 128 };
 
 /// Rows to sort.
 #[derive(Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Sorter {
         if self.limit < self.lines.len() as u64 / 2 {
             let (mut bytes, mut ends, mut lines) = (Vec::new(), Vec::new(), Vec::new());
             for row in self.order(nulls, ctx)?.into_iter().take(self.limit as usize) {
-                let row = self.row(row);
+                let row = self.row(row as usize);
                 push(&mut bytes, &mut ends, row.cells());
                 lines.push(row.line);
             }
@@ -131,7 +131,7 @@ impl Sorter {
         self.begun += 1;
         let mut file = run::Writer::begin(self.begun, ctx)?;
         for row in order.into_iter().take(usize::try_from(self.limit).unwrap_or(usize::MAX)) {
-            file.row(&self.row(row))?;
+            file.row(&self.row(row as usize))?;
             self.in_runs += 1;
         }
         self.runs.push(file.finish()?);
@@ -141,14 +141,14 @@ impl Sorter {
         Ok(())
     }
 
-    fn order(&self, nulls: &Reading, ctx: &Context) -> Result<Vec<usize>, Failure> {
-        let mut order: Vec<usize> = (0..self.lines.len()).collect();
+    fn order(&self, nulls: &Reading, ctx: &Context) -> Result<Vec<u32>, Failure> {
+        let mut order: Vec<u32> = (0..self.lines.len() as u32).collect();
         // Sorting by the last column first, stably, sorts by all of them.
         for &(column, descending) in self.by.iter().rev() {
             ctx.check()?;
             let key = |row: usize| Key::of(self.row(row).cell(column), nulls);
             let keys: Vec<Key> = (0..self.lines.len()).map(key).collect();
-            order.sort_by(|a, b| keys[*a].compare(&keys[*b], descending));
+            order.sort_by(|a, b| keys[*a as usize].compare(&keys[*b as usize], descending));
         }
         Ok(order)
     }
@@ -163,7 +163,7 @@ impl Sorter {
 /// All rows in order, one after the other.
 pub enum InOrder<'n> {
     /// They are all in memory.
-    Held(Box<Sorter>, std::vec::IntoIter<usize>),
+    Held(Box<Sorter>, std::vec::IntoIter<u32>),
     /// They are in runs.
     Runs(Merge<'n>),
 }
@@ -172,7 +172,7 @@ impl InOrder<'_> {
     /// The next row; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
         match self {
-            InOrder::Held(sorter, order) => Ok(order.next().map(|row| sorter.row(row))),
+            InOrder::Held(sorter, order) => Ok(order.next().map(|row| sorter.row(row as usize))),
             InOrder::Runs(merge) => merge.next(),
         }
     }

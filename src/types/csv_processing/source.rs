@@ -1,10 +1,11 @@
 //! A file's bytes as UTF-8, block by block, whatever its encoding.
 
 use crate::files;
-use crate::types::{Context, Failure};
+use crate::types::{Context, Failure, Input};
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
+use tokio::runtime::Handle;
 
 /// How much is read at once; between two reads the task may be stopped and tells its progress.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -12,12 +13,64 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// The byte order marks of UTF-32, which nothing on the web reads.
 const UTF_32: [[u8; 4]; 2] = [[0xff, 0xfe, 0, 0], [0, 0, 0xfe, 0xff]];
 
+/// What is to be read: an upload, or a text. It can be opened more than once.
+pub enum Content<'a> {
+    /// An upload.
+    File(Input),
+    /// A text that stands in the params.
+    Text(&'a [u8]),
+}
+
+impl Content<'_> {
+    /// How many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Content::File(file) => file.bytes,
+            Content::Text(text) => text.len() as u64,
+        }
+    }
+
+    /// Reads it from `offset` on. For blocking code.
+    pub fn open(&self, offset: u64, ctx: &Context) -> Result<Box<dyn Read + '_>, Failure> {
+        Ok(match self {
+            Content::File(file) => Box::new(Handle::current().block_on(ctx.read(file, offset))?.into_blocking()),
+            Content::Text(text) => Box::new(&text[(offset as usize).min(text.len())..]),
+        })
+    }
+}
+
+/// What is said of how far the reading is.
+#[derive(Clone)]
+pub struct Meter {
+    /// What is being done.
+    pub step: &'static str,
+    /// How much was done of all there is to do, in bytes of the file, when the reading was at `from`.
+    pub done: u64,
+    /// Where the reading began.
+    pub from: u64,
+    /// A byte that is read counts as so many.
+    pub a_byte: f64,
+    /// How much there is to do.
+    pub work: u64,
+}
+
+impl Meter {
+    /// Nothing but a file of so many bytes to read.
+    pub fn reading(bytes: u64) -> Meter {
+        Meter { step: "reading, in bytes", done: 0, from: 0, a_byte: 1.0, work: bytes }
+    }
+
+    /// How much is done where so many bytes are read.
+    pub fn done_at(&self, read: u64) -> u64 {
+        self.done + (read.saturating_sub(self.from) as f64 * self.a_byte) as u64
+    }
+}
+
 /// A source of UTF-8, or of bytes that claim to be.
 pub struct Source<'a> {
     input: Box<dyn Read + 'a>,
     ctx: &'a Context,
-    /// How much there is to do, in bytes of the file.
-    work: u64,
+    meter: Meter,
     read: u64,
     raw: Vec<u8>,
     decoder: Option<Decoder>,
@@ -46,15 +99,15 @@ pub struct At {
 }
 
 impl<'a> Source<'a> {
-    /// Opens `input`, with `total` bytes to do, and reads its first block. Its encoding is that of its byte
+    /// Opens `input` and reads its first block, saying with `meter` how far it is. Its encoding is that of its byte
     /// order mark, else `encoding`, else UTF-16 by its look, else UTF-8 as a guess.
     pub fn open(
         input: Box<dyn Read + 'a>,
-        total: u64,
+        meter: Meter,
         encoding: Option<&'static Encoding>,
         ctx: &'a Context,
     ) -> Result<Source<'a>, Failure> {
-        let mut source = Source::new(input, total, encoding.unwrap_or(UTF_8), encoding.is_none(), ctx);
+        let mut source = Source::new(input, meter, encoding.unwrap_or(UTF_8), encoding.is_none(), ctx);
         source.read_block()?;
         if encoding.is_none() && UTF_32.iter().any(|mark| source.raw.starts_with(mark)) {
             return Err(Failure::fatal("encoding", "the file is UTF-32, which is not read: save it as UTF-8"));
@@ -86,15 +139,15 @@ impl<'a> Source<'a> {
     /// Goes on in `input`, which begins at the offset of `at`. The rest as for [`Source::open`].
     pub fn again(
         input: Box<dyn Read + 'a>,
-        total: u64,
+        meter: Meter,
         encoding: Option<&'static Encoding>,
         at: &At,
         ctx: &'a Context,
     ) -> Result<Source<'a>, Failure> {
         let Some((blocks, used)) = at.again else {
-            return Ok(Source { read: at.offset, ..Source::new(input, total, UTF_8, at.guessed, ctx) });
+            return Ok(Source { read: at.offset, ..Source::new(input, meter, UTF_8, at.guessed, ctx) });
         };
-        let mut source = Source::open(input, total, encoding, ctx)?;
+        let mut source = Source::open(input, meter, encoding, ctx)?;
         while source.blocks < blocks {
             source.next_block()?;
         }
@@ -135,10 +188,9 @@ impl<'a> Source<'a> {
         Ok(self.used < self.text.len())
     }
 
-    /// Says how much there is to do, in bytes of the file: it is as long as that, unless something else follows or
-    /// not all of it is needed.
-    pub fn expect(&mut self, work: u64) {
-        self.work = work;
+    /// Says from now on with this one how far it is.
+    pub fn measure(&mut self, meter: Meter) {
+        self.meter = meter;
     }
 
     /// The encoding it is read as.
@@ -158,14 +210,14 @@ impl<'a> Source<'a> {
 
     fn new(
         input: Box<dyn Read + 'a>,
-        total: u64,
+        meter: Meter,
         encoding: &'static Encoding,
         guessed: bool,
         ctx: &'a Context,
     ) -> Source<'a> {
         let (raw, text, decoder) = (Vec::new(), Vec::new(), None);
         let (malformed, ended, read, blocks, used) = (false, false, 0, 0, 0);
-        Source { input, ctx, work: total, read, raw, decoder, encoding, guessed, malformed, ended, blocks, text, used }
+        Source { input, ctx, meter, read, raw, decoder, encoding, guessed, malformed, ended, blocks, text, used }
     }
 
     /// An empty block is the end; the decoder may still have a word to say.
@@ -190,8 +242,8 @@ impl<'a> Source<'a> {
         self.raw.truncate(filled);
         self.read += filled as u64;
         if filled > 0 {
-            let step = Some("reading, in bytes".to_owned());
-            self.ctx.progress(self.read as i64, self.work.max(self.read) as i64, step);
+            let (done, step) = (self.meter.done_at(self.read), Some(self.meter.step.to_owned()));
+            self.ctx.progress(done as i64, self.meter.work.max(done) as i64, step);
         }
         Ok(filled > 0)
     }

@@ -2,8 +2,9 @@
 //! same result to the last digit.
 
 use super::column::Column;
-use super::plan::{Plan, Seen};
+use super::plan::Plan;
 use super::records::{At, Records};
+use super::seen::Seen;
 use super::sorter::Sorter;
 use super::{OnBadRow, Own};
 use crate::types::Failure;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is in a [`State`]. To be raised with every change of it, or of what it holds: a state of
 /// another form is left aside, and the table read from its beginning.
-pub const FORM: u32 = 3;
+pub const FORM: u32 = 4;
 /// As many bad rows are listed.
 const BAD_ROW_EXAMPLES: usize = 100;
 
@@ -32,6 +33,8 @@ pub struct State {
     pub counts: Counts,
     /// The rows to tell duplicates by.
     pub seen: Option<Seen>,
+    /// How much work it was up to now to tell duplicates, beside reading and writing, in bytes of the file.
+    pub telling: u64,
     /// The rows to sort.
     pub sorter: Option<Sorter>,
     /// The statistics, a column of the output each.
@@ -73,9 +76,9 @@ impl State {
         let columns = plan.selected.iter().map(|(_, name)| Column::new(name.clone(), plan.selected.len())).collect();
         let sorter = (!plan.sort.is_empty())
             .then(|| Sorter::new(plan.sort.clone(), header.len(), own.limit.unwrap_or(u64::MAX)));
-        let (bad, counts) = (Bad::default(), Counts::default());
+        let (bad, counts, telling) = (Bad::default(), Counts::default(), 0);
         let seen = plan.deduplicate.clone().map(Seen::new);
-        State { at, has_header, header, warnings, bad, counts, seen, sorter, columns }
+        State { at, has_header, header, warnings, bad, counts, seen, telling, sorter, columns }
     }
 
     /// How many rows were read, the bad ones too.
@@ -86,14 +89,15 @@ impl State {
     /// How far it is, in bytes of the file. A row that is written in order counts as much again as one that was read.
     pub fn place(&self) -> u64 {
         let (read, a_row) = (self.at.source.read, self.at.source.read as f64 / self.rows_read().max(1) as f64);
-        if self.sorter.is_none() { read } else { read + (self.counts.written as f64 * a_row) as u64 }
+        let sorted = if self.sorter.is_none() { 0 } else { (self.counts.written as f64 * a_row) as u64 };
+        read + self.telling + sorted
     }
 
     /// Counts the record as a bad row, or fails because of it.
     pub fn add_bad(&mut self, records: &Records<'_>, reason: String, own: &Own) -> Result<(), Failure> {
         let line = records.began();
         if own.on_bad_row == OnBadRow::Fail {
-            return Err(Failure::fatal("bad_row", format!("line {line}: {reason}")));
+            return Err(bad_row(line, &reason));
         }
         self.bad.count += 1;
         if self.bad.examples.len() < BAD_ROW_EXAMPLES {
@@ -101,4 +105,9 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The failure where no row may be bad.
+pub fn bad_row(line: u64, reason: &str) -> Failure {
+    Failure::fatal("bad_row", format!("line {line}: {reason}"))
 }

@@ -2,7 +2,7 @@
 
 use super::process::{bad_reason, header};
 use super::records::Records;
-use super::source::Source;
+use super::source::{Meter, Source};
 use crate::files::is_text_type;
 use crate::types::{Context, Failure, Input};
 use std::io::Read;
@@ -34,7 +34,7 @@ pub fn is_text(file: &Input) -> Result<(), Failure> {
 impl<'a> Table<'a> {
     /// Reads the header of `input`, a file of `total` bytes. Fatal `empty_file` where there is none.
     pub fn open(input: Box<dyn Read + 'a>, total: u64, ctx: &'a Context) -> Result<Table<'a>, Failure> {
-        let source = Source::open(input, total, None, ctx)?;
+        let source = Source::open(input, Meter::reading(total), None, ctx)?;
         let mut records = Records::open(source, None)?;
         if !records.next()? {
             return Err(Failure::fatal("empty_file", "the file holds no rows"));

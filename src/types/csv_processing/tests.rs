@@ -1,5 +1,6 @@
 //! Messy files, and figures computed by hand.
 
+mod duplicates;
 mod order;
 mod values;
 

@@ -16,7 +16,7 @@ fn behind(before: usize, text: &[u8], encoding: Option<&'static Encoding>) -> (V
     input.extend_from_slice(text);
     let ctx = Trial::new().attempt();
     let total = input.len() as u64;
-    let source = Source::open(Box::new(&input[..]), total, encoding, &ctx).unwrap();
+    let source = Source::open(Box::new(&input[..]), Meter::reading(total), encoding, &ctx).unwrap();
     let (mut records, mut found) = (Records::new(source, b','), Vec::new());
     let ended = loop {
         match records.next() {
@@ -59,7 +59,7 @@ proptest! {
         text in "([a-c,]{0,3}|\"[a,\r\n]{0,4}\"|\"\"|\r\n|\n|\r|é|\u{feff}){0,40}",
     ) {
         let ctx = Trial::new().attempt();
-        let source = Source::open(Box::new(text.as_bytes()), text.len() as u64, Some(UTF_8), &ctx).unwrap();
+        let source = Source::open(Box::new(text.as_bytes()), Meter::reading(text.len() as u64), Some(UTF_8), &ctx).unwrap();
         let (mut records, mut found) = (Records::new(source, b','), Vec::new());
         let ended = loop {
             match records.next() {

@@ -28,6 +28,7 @@ async fn in_one_go_and_in_many(table: &[u8], options: &Value, interrupted: &[Int
     let mut options = options.clone();
     options["file_id"] = json!(trial.upload("table.csv", table).await);
     let whole = attempt(&trial, &options, Pace::default()).await;
+    trial.forget();
     for Interrupted { checkpoints, stop_at } in interrupted {
         let pace = Pace { at_rows: checkpoints.clone(), stop_at: Some(*stop_at), ..Pace::default() };
         attempt(&trial, &options, pace).await;
@@ -228,4 +229,64 @@ async fn a_checkpoint_is_due_after_so_much_of_the_file_or_so_much_time_but_takes
     assert!(saver.is_due(1, 101).unwrap());
     saver.wait = Duration::from_secs(600);
     assert!(!saver.is_due(1, 202).unwrap());
+}
+
+/// Some twenty rows that differ, each a few times, and some that are bad. The seventh is the last of those held.
+fn repeating_table() -> String {
+    "a,b\n".to_owned()
+        + &(0..60)
+            .map(|i| if i % 9 == 4 { "bad\n".to_owned() } else { format!("{},x\n", i * 7 % 20) })
+            .collect::<String>()
+}
+
+#[tokio::test]
+async fn a_table_that_was_looked_through_is_gone_on_with_from_every_row() {
+    for options in [
+        json!({ "deduplicate": true }),
+        json!({ "deduplicate": ["a"], "sort": ["-a"], "filter": "a != 3" }),
+        json!({ "deduplicate": ["a"], "limit": 15 }),
+    ] {
+        for stop_at in 1..=60 {
+            let interrupted = [Interrupted { checkpoints: Vec::new(), stop_at }];
+            let (whole, last) = in_one_go_and_in_many(repeating_table().as_bytes(), &options, &interrupted).await;
+            same(&whole, &last);
+            let from = last.log.first().filter(|line| line.starts_with("going on from row 8, "));
+            assert_eq!(from.is_some(), stop_at > 7, "{stop_at}: {:?}", last.log);
+        }
+        for row in (1..=50).step_by(7) {
+            let interrupted = [Interrupted { checkpoints: vec![row, row + 3], stop_at: row + 9 }];
+            let (whole, last) = in_one_go_and_in_many(repeating_table().as_bytes(), &options, &interrupted).await;
+            same(&whole, &last);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_killed_while_it_looks_ahead_does_so_again() {
+    let mut trial = Trial::new();
+    let options =
+        json!({ "file_id": trial.upload("table.csv", repeating_table().as_bytes()).await, "deduplicate": true });
+    let whole = attempt(&trial, &options, Pace::default()).await;
+    trial.forget();
+    for _ in 0..3 {
+        // The checkpoint before it is kept, the one behind it is not.
+        trial.lose_after(usize::from(trial.checkpoint(NAME).is_none()));
+        let stop = Pace { stop_at: Some(9), ..Pace::default() };
+        assert_eq!(attempt(&trial, &options, stop).await.code(), "stopped");
+    }
+    trial.lose_after(usize::MAX);
+    let last = attempt(&trial, &options, Pace::default()).await;
+    assert!(last.log[0].starts_with("going on from row 8, "), "{:?}", last.log);
+    same(&whole, &last);
+}
+
+#[tokio::test]
+async fn a_table_with_more_rows_than_when_it_was_looked_through_has_changed() {
+    let mut trial = Trial::new();
+    let table = |row: &str| "a\n".to_owned() + &"10\n11\n12\n13\n14\n15\n16\n".repeat(2) + &row.repeat(10);
+    let id = trial.upload("table.csv", table("1000\n").as_bytes()).await;
+    let options = json!({ "file_id": id, "deduplicate": true });
+    attempt(&trial, &options, Pace { at_rows: vec![12], stop_at: Some(13), ..Pace::default() }).await;
+    trial.replace(id, table("1\n22\n").as_bytes()).await;
+    assert_eq!(attempt(&trial, &options, Pace::default()).await.code(), "file_changed");
 }

@@ -1,52 +1,35 @@
 //! Sorted runs on the disk: written once, read once, together.
 
 use super::{Key, Row};
-use crate::files::{self, Growing};
+use crate::files;
 use crate::task::Artifact;
 use crate::types::csv_processing::cell::Reading;
-use crate::types::{Context, Failure, Output};
+use crate::types::csv_processing::spill;
+use crate::types::{Context, Failure};
 use std::cmp::Ordering;
-use std::io::{Read, Write};
-use tokio::runtime::Handle;
+use std::io::Read;
 
-/// So much of a run is read at once: up to 64 are read side by side.
-const READ_BYTES: usize = 64 * 1024;
-
-/// A run being written. For blocking code.
-pub struct Writer<'a> {
-    ctx: &'a Context,
-    file: Output,
-    buffer: Vec<u8>,
-}
+/// The `number`-th run, being written.
+pub struct Writer<'a>(spill::Writer<'a>);
 
 impl<'a> Writer<'a> {
-    /// The `number`-th run.
+    /// Nothing written yet.
     pub fn begin(number: u32, ctx: &'a Context) -> Result<Writer<'a>, Failure> {
-        let file = Handle::current().block_on(ctx.output(&format!("run-{number}"), "application/octet-stream"))?;
-        Ok(Writer { ctx, file, buffer: Vec::with_capacity(Growing::CHUNK_BYTES) })
+        Ok(Writer(spill::Writer::begin(&format!("run-{number}"), ctx)?))
     }
 
     /// One more row: its line, the length of each cell, the cells.
     pub fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
-        self.buffer.extend_from_slice(&row.line.to_le_bytes());
-        row.cells().for_each(|cell| self.buffer.extend_from_slice(&(cell.len() as u32).to_le_bytes()));
-        row.cells().for_each(|cell| self.buffer.extend_from_slice(cell));
-        if self.buffer.len() >= Growing::CHUNK_BYTES { self.pour() } else { Ok(()) }
+        self.0.record(|into| {
+            into.extend_from_slice(&row.line.to_le_bytes());
+            row.cells().for_each(|cell| into.extend_from_slice(&(cell.len() as u32).to_le_bytes()));
+            row.cells().for_each(|cell| into.extend_from_slice(cell));
+        })
     }
 
     /// The run, whole and on disk.
-    pub fn finish(mut self) -> Result<Artifact, Failure> {
-        self.pour()?;
-        Handle::current().block_on(self.file.finish())
-    }
-
-    fn pour(&mut self) -> Result<(), Failure> {
-        self.ctx.check()?;
-        let mut sink = self.file.writer.blocking();
-        sink.write_all(&self.buffer).and_then(|()| sink.flush()).map_err(files::Error::from)?;
-        drop(sink);
-        self.buffer.clear();
-        Ok(())
+    pub fn finish(self) -> Result<Artifact, Failure> {
+        self.0.finish()
     }
 }
 
@@ -82,9 +65,7 @@ impl<'a> Merge<'a> {
         ctx: &Context,
     ) -> Result<Merge<'a>, Failure> {
         let open = |run: &Artifact| {
-            let content = Handle::current().block_on(ctx.reread(run))?;
-            let gone = || Failure::retry("storage_failed", "a part of the sorted rows is no longer there");
-            let content = Box::new(content.ok_or_else(gone)?.into_blocking_by(READ_BYTES));
+            let content = Box::new(spill::read(run, ctx)?);
             let (line, bytes, ends, keys) = (0, Vec::new(), vec![0; width], Vec::new());
             let mut run = Run { content, left: run.bytes, line, bytes, ends, keys };
             Ok(run.advance(&by, nulls)?.then_some(run))
