@@ -6,7 +6,7 @@ use super::records::Records;
 use super::resume::Saver;
 use super::rows::{Rows, Written};
 use super::source::{Content, Meter, Source};
-use super::state::{State, bad_row};
+use super::state::{State, WRITING_IN_ORDER, bad_row};
 use super::{OnBadRow, Own, sniff};
 use crate::files::Growing;
 use crate::task::text::clip;
@@ -56,7 +56,7 @@ pub fn process(
         }
         None => {
             // Nothing is known yet of what becomes of the rows.
-            let work = if own.sort.is_empty() { total } else { 2 * total };
+            let work = if own.sort.is_empty() { total } else { total + (total as f64 * WRITING_IN_ORDER) as u64 };
             let input = content.open(0, ctx)?;
             begin(own, Source::open(input, Meter::reading(work), encoding, ctx)?, output)?
         }

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::resume::Saver;
 use super::seen::{Marks, Seen};
 use super::source::Meter;
-use super::state::State;
+use super::state::{State, WRITING_IN_ORDER};
 use crate::files::{Growing, Mark};
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Output};
@@ -25,13 +25,13 @@ use serde_json::Value;
 const ROWS_A_CHECK: u64 = 16_384;
 
 /// To hold a row that others are compared with takes as long as to read and write so many bytes.
-const HOLDING_A_ROW: u64 = 30;
+const HOLDING_A_ROW: u64 = 110;
 /// To look through a byte takes as long as to read and write so many.
 const LOOKING_A_BYTE: f64 = 0.25;
 /// ... and for each row in it that comes to `deduplicate` as long as so many more,
-const LOOKING_A_ROW: f64 = 13.0;
+const LOOKING_A_ROW: f64 = 24.0;
 /// and so many once all were looked through, to find those that are equal.
-const MARKING_A_ROW: f64 = 13.0;
+const MARKING_A_ROW: f64 = 14.0;
 
 /// The rows that are read, and what is known of them.
 pub struct Rows {
@@ -128,7 +128,7 @@ impl Rows {
     }
 
     /// How much there is to do, in bytes of a file of `total`, of which so many are read, as far as that can be
-    /// said by what became of the rows so far. To write a row in order takes as long as to read and sort it.
+    /// said by what became of the rows so far.
     pub fn work(&self, read: u64, total: u64) -> u64 {
         let State { counts, sorter, seen, .. } = &self.state;
         let a_row = read as f64 / self.state.rows_read().max(1) as f64;
@@ -141,7 +141,9 @@ impl Rows {
             Some(seen) => (sorter.rows() + seen.to_come(total)) as f64,
             None => sorter.rows() as f64 / read.max(1) as f64 * total as f64,
         };
-        total + (kept.min(self.limit as f64) * a_row) as u64 + self.work_of_telling(read, total, total)
+        total
+            + (kept.min(self.limit as f64) * a_row * WRITING_IN_ORDER) as u64
+            + self.work_of_telling(read, total, total)
     }
 
     /// How much of that it is to tell duplicates. The rest is looked through if it comes to that before `end`.
