@@ -357,6 +357,7 @@ impl Reader {
     }
 
     fn read<T>(&mut self, setting: &'static Setting, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        // A default of our own: were it wrong, no node would start anywhere, and no test pass.
         let default = parse(setting.default).unwrap_or_else(|allowed| panic!("{}: {allowed}", setting.name));
         self.read_or(setting, setting.default.to_owned(), default, parse)
     }

@@ -13,7 +13,7 @@ use zune_jpeg::JpegDecoder;
 const END: u8 = 0xd9;
 /// Begins its pixels.
 const SCAN: u8 = 0xda;
-/// What is not read for a header before a picture's pixels, if it is odd, is read in so many bytes behind it.
+/// An odd file may have more of its header behind the first mark of its pixels: so much more is taken for its head.
 const MORE_HEAD_BYTES: usize = 64 * 1024;
 /// Of these bytes on a row tells by its values that nothing was written into it.
 const MIN_RULED: usize = 48;
