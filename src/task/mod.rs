@@ -28,7 +28,7 @@ pub use event::Event;
 pub use filter::{Filter, Page, Scope, Sort};
 pub use metrics::Metrics;
 pub use notification::{Marks, Mute, Place};
-pub use progress::Progress;
+pub use progress::{Pace, Progress};
 pub use role::Role;
 pub use status::Status;
 pub use time::Time;

@@ -12,7 +12,7 @@ pub(in crate::types) mod trial;
 use super::Secrets;
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::task::{Artifact, Checkpoint, Metrics, Progress, Task, Time, text};
+use crate::task::{Artifact, Checkpoint, Metrics, Pace, Progress, Task, Time, text};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -141,8 +141,7 @@ struct Said {
     metric_refused: bool,
     lines: Vec<LogLine>,
     lines_total: usize,
-    /// How much earlier attempts did of it.
-    done_before: i64,
+    pace: Pace,
     /// Files begun, and those that become artifacts.
     begun: usize,
     outputs: Vec<Artifact>,
@@ -188,7 +187,7 @@ impl Context {
         let step = step.map(|step| text::clip(&self.secrets().mask(step), MAX_STEP_BYTES));
         let elapsed = self.inner.began.elapsed().as_secs_f64();
         let mut said = self.said();
-        let progress = Progress::since(said.done_before, processed, total, step, elapsed);
+        let progress = said.pace.progress(processed, total, step, elapsed);
         said.progress_is_new |= said.progress != progress;
         said.progress = progress;
     }

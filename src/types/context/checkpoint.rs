@@ -1,6 +1,7 @@
 //! What an attempt leaves for the one after it.
 
 use super::{Context, Failure, Level};
+use crate::task::Pace;
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -45,6 +46,6 @@ impl Context {
     /// The pace is measured from there.
     pub fn going_on(&self, done: i64, from: &str) {
         self.log(Level::Info, format!("going on from {from}"));
-        self.said().done_before = done;
+        self.said().pace = Pace::from(done);
     }
 }

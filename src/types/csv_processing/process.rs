@@ -84,6 +84,8 @@ pub fn process(
         let message = format!("the file ended after {read} of {total} bytes: it is not what was uploaded");
         return Err(Failure::fatal("file_changed", message));
     }
+    let all = rows.meter(read, total);
+    ctx.progress(all.done as i64, all.work as i64, Some(all.step.to_owned()));
     rows.state.at = records.at();
     if rows.close(ctx)? {
         save(&records, &mut rows, &mut written, saver)?;
@@ -172,7 +174,7 @@ fn look_ahead(
     let read = at.source.read;
     let [a_byte, then] = rows.ahead_a_byte(read);
     let Meter { done: before, work, .. } = rows.meter(read, total);
-    let (before, rest) = (before + read, total.saturating_sub(read) as f64);
+    let rest = total.saturating_sub(read) as f64;
     let (looking, marking) = (rest * a_byte, rest * then);
     let Some(seen) = &mut rows.state.seen else { return Ok(false) };
     let mut ahead = seen.ahead(ctx)?;

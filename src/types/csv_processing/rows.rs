@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::resume::Saver;
 use super::seen::{Marks, Seen};
 use super::source::Meter;
-use super::state::{State, WRITING_IN_ORDER};
+use super::state::{A_BYTE_THAT_REPEATS, State, WRITING_IN_ORDER};
 use crate::files::{Growing, Mark};
 use crate::task::Artifact;
 use crate::types::{Context, Failure, Output};
@@ -25,13 +25,15 @@ use serde_json::Value;
 const ROWS_A_CHECK: u64 = 16_384;
 
 /// To hold a row that others are compared with takes as long as to read and write so many bytes.
-const HOLDING_A_ROW: u64 = 110;
-/// To look through a byte takes as long as to read and write so many.
-const LOOKING_A_BYTE: f64 = 0.25;
-/// ... and for each row in it that comes to `deduplicate` as long as so many more,
-const LOOKING_A_ROW: f64 = 24.0;
+const HOLDING_A_ROW: u64 = 190;
+/// To look through a byte takes as long as to read and write so many,
+const LOOKING_A_BYTE: f64 = 0.2;
+/// so many more where all columns are compared,
+const COMPARING_A_BYTE: f64 = 0.26;
+/// for each row in it that comes to `deduplicate` as many as that,
+const LOOKING_A_ROW: f64 = 26.0;
 /// and so many once all were looked through, to find those that are equal.
-const MARKING_A_ROW: f64 = 14.0;
+const MARKING_A_ROW: f64 = 15.0;
 
 /// The rows that are read, and what is known of them.
 pub struct Rows {
@@ -124,26 +126,36 @@ impl Rows {
             seen.note(read);
             self.state.telling = self.state.telling.max(seen.held() * HOLDING_A_ROW);
         }
-        Meter { done: self.state.telling, work: self.work(read, total), ..Meter::reading(total) }
+        // Whether the rows to come repeat others is not known yet: it is never less than what is said.
+        let a_byte = if self.state.seen.is_some() { A_BYTE_THAT_REPEATS } else { 1.0 };
+        Meter { done: self.state.done(read), from: read, a_byte, work: self.work(read, total), ..Meter::reading(total) }
     }
 
     /// How much there is to do, in bytes of a file of `total`, of which so many are read, as far as that can be
     /// said by what became of the rows so far.
     pub fn work(&self, read: u64, total: u64) -> u64 {
         let State { counts, sorter, seen, .. } = &self.state;
-        let a_row = read as f64 / self.state.rows_read().max(1) as f64;
+        let a_row = self.state.bytes_a_row(read);
         let Some(sorter) = sorter else {
             let all = self.limit as f64 / counts.written.max(1) as f64 * read as f64;
             let end = if counts.written > 0 && all < total as f64 { all as u64 } else { total };
-            return end + self.work_of_telling(read, end, total);
+            return (end + self.work_of_telling(read, end, total)).saturating_sub(self.spared(read, end));
         };
         let kept = match seen {
             Some(seen) => (sorter.rows() + seen.to_come(total)) as f64,
             None => sorter.rows() as f64 / read.max(1) as f64 * total as f64,
         };
-        total
-            + (kept.min(self.limit as f64) * a_row * WRITING_IN_ORDER) as u64
-            + self.work_of_telling(read, total, total)
+        let writing = (kept.min(self.limit as f64) * a_row * WRITING_IN_ORDER) as u64;
+        (total + writing + self.work_of_telling(read, total, total)).saturating_sub(self.spared(read, total))
+    }
+
+    /// How much less it is than to read and write all up to `end`, since rows that repeat others are only read.
+    fn spared(&self, read: u64, end: u64) -> u64 {
+        let to_come = self.state.seen.as_ref().map_or(0.0, |seen| {
+            let all = self.rows_a_byte(read) * end.saturating_sub(read) as f64;
+            (all - seen.to_come(end) as f64).max(0.0)
+        });
+        self.state.spared(read, to_come)
     }
 
     /// How much of that it is to tell duplicates. The rest is looked through if it comes to that before `end`.
@@ -156,9 +168,15 @@ impl Rows {
 
     /// What it is to look through a byte, and then to find the rows that are equal, when so many are read.
     pub fn ahead_a_byte(&self, read: u64) -> [f64; 2] {
+        let rows = self.rows_a_byte(read);
+        let compared = self.state.seen.as_ref().map_or(0, Seen::columns) as f64 / self.state.header.len().max(1) as f64;
+        [LOOKING_A_BYTE + COMPARING_A_BYTE * compared + LOOKING_A_ROW * rows, MARKING_A_ROW * rows]
+    }
+
+    /// How many rows a byte of the file has that the filter keeps.
+    fn rows_a_byte(&self, read: u64) -> f64 {
         let counts = &self.state.counts;
-        let rows = (counts.read - counts.filtered_out) as f64 / read.max(1) as f64;
-        [LOOKING_A_BYTE + LOOKING_A_ROW * rows, MARKING_A_ROW * rows]
+        (counts.read - counts.filtered_out) as f64 / read.max(1) as f64
     }
 
     /// Writes what was held to be sorted, as the last part of the progress on a file of `total`

@@ -45,6 +45,11 @@ impl Seen {
         Seen { columns, known: Known::Held(Held::default()) }
     }
 
+    /// How many columns rows are compared by.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
     /// Whether a row like it has been here before. Fatal `file_changed` for more rows than were looked through.
     pub fn before<'r>(&mut self, cell: impl Fn(usize) -> &'r [u8]) -> Result<bool, Failure> {
         match &mut self.known {
