@@ -100,7 +100,7 @@ pub fn process(
     warnings.truncate(MAX_WARNINGS);
     warnings.iter().for_each(|warning| ctx.log(Level::Warn, warning));
     if state.bad.count > 0 {
-        ctx.log(Level::Warn, format!("{} bad rows were left out", state.bad.count));
+        ctx.log(Level::Warn, format!("bad rows left out: {}", state.bad.count));
     }
     let (counts, delimiter) = (&state.counts, (records.delimiter() as char).to_string());
     let mut result = json!({
@@ -321,11 +321,18 @@ pub fn tell_encoding(records: &Records<'_>, warnings: &mut Vec<String>) -> Strin
         warnings.insert(0, format!("some bytes are wrong in {name}: each was replaced by U+FFFD"));
     }
     if let Some((count, line)) = told.nuls {
-        let sentence =
-            format!("{count} rows had NUL characters, the first on line {line}: each was replaced by U+FFFD");
+        let sentence = format!(
+            "{} with NUL characters, the first on line {line}: each was replaced by U+FFFD",
+            rows_in_words(count)
+        );
         warnings.insert(0, sentence);
     }
     let Some((count, line)) = told.legacy else { return source.encoding().name().to_lowercase() };
-    warnings.insert(0, format!("{count} rows are not UTF-8, the first on line {line}: they were read as Windows-1252"));
+    let rows = rows_in_words(count);
+    warnings.insert(0, format!("{rows} with bytes that are not UTF-8, the first on line {line}: read as Windows-1252"));
     "windows-1252".to_owned()
+}
+
+fn rows_in_words(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }
