@@ -1,5 +1,6 @@
 // What a person can do to tasks, the same from the list and from one task's screen.
 
+import { button } from "./dom.js";
 import { send } from "./api.js";
 import { plural, title } from "./format.js";
 import { toast, tellFailure } from "./elements/toast-area.js";
@@ -61,6 +62,9 @@ export async function bulk(kind, tasks) {
     return answer;
   });
 }
+
+/** The button of a list's export; `of()` says what of: see export.js, which is loaded when it is needed. */
+export const exportButton = (of) => button("Export", "download", () => attempt(async () => (await import("./export.js")).open(of())), { "aria-haspopup": "dialog" });
 
 /** Runs a call; a failure is told in a toast and resolves to null. */
 export async function attempt(run) {

@@ -5,6 +5,7 @@ import { learnClock } from "./format.js";
 import { report } from "./connection.js";
 
 const TIMEOUT_MS = 15_000; // well over a slow answer, well under a person's patience
+const FIRST_BYTE_MS = 60_000; // of what is as long as it has to be
 const SURE_MS = 1_000; // for so long it is known who is signed in: the calls of one round ask once
 const CACHED = 60; // ETag answers kept: a few screens' worth
 
@@ -98,6 +99,14 @@ export async function head(path, limit, { signal } = {}) {
   const total = Number(/\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1] ?? blob.size);
   if (blob.size > limit) blob = blob.slice(0, limit, blob.type); // the server ignored the range
   return { blob, total, partial: blob.size < total };
+}
+
+/** A GET whose answer is read while it comes: its reader, until `signal` ends. */
+export async function reader(path, { signal } = {}) {
+  const [response] = await Promise.all([call("GET", path, { signal, timeout: FIRST_BYTE_MS, headers: { accept: "*/*" } }), whoami()]);
+  const source = response.body.getReader();
+  signal?.addEventListener("abort", () => source.cancel().catch(() => {}));
+  return source;
 }
 
 /** Uploads one file as it is. Resolves to the file's row; `onprogress` gets 0..1 (fetch cannot tell that). */

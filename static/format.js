@@ -102,7 +102,8 @@ export const shortId = (id) => "…" + String(id).slice(-8);
 /** What a task is called: its name, else its type. */
 export const title = (task) => task.name || task.type;
 
-function coarse(ms) {
+/** A span of time in one unit: "7 min". */
+export function coarse(ms) {
   const seconds = ms / 1000;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;

@@ -1,7 +1,7 @@
 // What this browser's user prefers. Kept in localStorage; without it, for this visit only.
 
 const KEY = "errand.settings"; // boot.js reads it too
-const DEFAULTS = { theme: "system", density: "comfortable", zone: "local", keys: "on", echo: "failed", desktop: "off", sound: "off", place: "bottom right" };
+const DEFAULTS = { theme: "system", density: "comfortable", zone: "local", keys: "on", echo: "failed", desktop: "off", sound: "off", place: "bottom right", follow: "off" };
 const changes = new EventTarget();
 let values = { ...DEFAULTS, ...read() };
 

@@ -2,39 +2,67 @@
 
 import { h, put, keyed, setText, setAttr, button, icon } from "../dom.js";
 import { link } from "../api.js";
-import { exact, time } from "../format.js";
+import { count, exact, time } from "../format.js";
 import { confirm } from "../actions.js";
 import { mayMark, markRead, markUnread, markReadUpTo, clearUpTo, mute, unmute, muteWords, unreadIds } from "../notifications.js";
 import { badge } from "./status-badge.js";
 import { emptyState, errorState } from "./states.js";
 
+const OPEN_MS = 2_000;
+
 class NotificationList extends HTMLElement {
-  #page = null;
+  #page = null; // the newest answer
+  #options = {};
+  #items = []; // what is shown of it
+  #openUntil = 0; // what comes until then, after one's own action, is shown at once
   #busy = false;
   #reason = h("p", { class: "note", hidden: true }, "This key may only read: what is read, cleared or muted is set with a key that may submit.");
   #read = button("Mark all read", "success", () => this.#markAll(), { class: "button small" });
   #clear = button("Clear", "cancelled", () => this.#clearAll(), { class: "button small" });
   #tools = h("div", { class: "row", hidden: true }, this.#read, this.#clear);
   #said = h("div", { role: "status", tabindex: "-1" });
+  #news = h("button", { type: "button", class: "button primary news", "aria-live": "polite", hidden: true, on: { click: () => this.#showNews() } });
   #rows = h("ol", { class: "feed", "aria-label": "Notifications, newest first" });
   #none = h("div");
 
-  /** Shows a page of `GET /api/notifications`. `older`: not the first page; `empty`: what stands in the place of no rows; `may`: whether the caller may mark, where that is known. */
-  show(page, { older = false, empty, may = null } = {}) {
-    this.#page = page;
-    if (!this.firstChild) this.append(this.#reason, this.#tools, this.#said, this.#rows, this.#none);
+  /** Shows a page of `GET /api/notifications`; what is new in it waits until one asks for it, or `takeNews` was called. `older`: not the first page; `empty`: what stands in the place of no rows; `may`: whether the caller may mark, where that is known. */
+  show(page, options = {}) {
+    const { older = false, empty, may = null } = options;
+    [this.#page, this.#options] = [page, options];
+    if (!this.firstChild) this.append(this.#reason, this.#tools, this.#said, this.#news, this.#rows, this.#none);
+    const kept = Date.now() > this.#openUntil ? this.#kept(page) : [];
+    this.#items = kept.length ? kept : page.items;
+    const shown = new Set(this.#items.map(({ id }) => id));
+    const waiting = page.items.filter(({ id }) => !shown.has(id)).length;
+    this.#news.hidden = !waiting;
+    setText(this.#news, waiting ? `${count(waiting)} new – show` : "");
     setText(this.#read.querySelector("span"), older ? "Mark these and older read" : "Mark all read");
     setText(this.#clear.querySelector("span"), older ? "Clear these and older" : "Clear");
-    setAttr(this.#read, "aria-disabled", page.unread === 0 || !page.items.length ? "true" : null);
-    setAttr(this.#clear, "aria-disabled", page.items.length ? null : "true");
+    setAttr(this.#read, "aria-disabled", page.unread === 0 || !this.#items.length ? "true" : null);
+    setAttr(this.#clear, "aria-disabled", this.#items.length ? null : "true");
     const held = document.activeElement;
     const at = [...this.#rows.children].findIndex((row) => row.contains(held));
-    keyed(this.#rows, page.items, ({ id }) => id, (item) => this.#row(item), update);
+    keyed(this.#rows, this.#items, ({ id }) => id, (item) => this.#row(item), update);
     if (at >= 0 && !this.#rows.contains(document.activeElement)) this.#refocus(at, held.matches(".toggle") ? ".toggle" : "a");
-    this.#rows.hidden = !page.items.length;
-    put(this.#none, !page.items.length && (empty ?? emptyState("Nothing to tell", "Each task that ends is told here.")));
+    this.#rows.hidden = !this.#items.length;
+    put(this.#none, !this.#items.length && (empty ?? emptyState("Nothing to tell", "Each task that ends is told here.")));
     if (may === null) mayMark().then((may) => this.#allow(may));
     else this.#allow(may);
+  }
+
+  // Known rows as they are now. One that has gone from between others was cleared or muted; older ones may follow.
+  #kept({ items, next_cursor: more }) {
+    const fresh = new Map(items.map((item) => [item.id, item]));
+    const last = this.#items.findLastIndex(({ id }) => fresh.has(id));
+    const kept = this.#items.filter(({ id }, at) => fresh.has(id) || (more && at > last));
+    const end = items.findLastIndex(({ id }) => id === kept.at(-1)?.id);
+    return [...kept.map((item) => fresh.get(item.id) ?? item), ...(end < 0 ? [] : items.slice(end + 1))];
+  }
+
+  #showNews() {
+    this.takeNews();
+    this.show(this.#page, this.#options);
+    this.#rows.querySelector("a")?.focus();
   }
 
   #allow(may) {
@@ -43,9 +71,15 @@ class NotificationList extends HTMLElement {
     this.toggleAttribute("data-may", may);
   }
 
-  /** Takes away what the last action said. */
+  /** What comes in the next moments is shown at once. */
+  takeNews() {
+    this.#openUntil = Date.now() + OPEN_MS;
+  }
+
+  /** Takes away what the last action said; what is new by the next look is shown at once. */
   forget() {
     put(this.#said);
+    this.#items = [];
   }
 
   #row(item) {
@@ -70,7 +104,7 @@ class NotificationList extends HTMLElement {
     );
   }
 
-  #item = (id) => this.#page.items.find((item) => item.id === id);
+  #item = (id) => this.#items.find((item) => item.id === id);
 
   #toggle(id) {
     return this.#act(() => (this.#item(id)?.read ? markUnread([id]) : markRead([id])));
@@ -91,18 +125,19 @@ class NotificationList extends HTMLElement {
   }
 
   #markAll() {
-    const { items, unread, unread_more: more } = this.#page;
-    if (!unread || !items.length) return;
+    const { unread, unread_more: more } = this.#page;
+    const [newest] = this.#items;
+    if (!unread || !newest) return;
     const run = async () => {
       const ids = more ? null : await unreadIds();
-      await markReadUpTo(items[0].id);
+      await markReadUpTo(newest.id);
       return ids && (() => this.#act(() => markUnread(ids), "Unread again"));
     };
     return this.#act(run, "Marked as read");
   }
 
   async #clearAll() {
-    const [newest] = this.#page.items;
+    const [newest] = this.#items;
     if (!newest) return;
     const sure = await confirm("Clear notifications?", `“${newest.title}” and all that ended before it go from the list, read or not. The tasks stay. This cannot be taken back.`, "Clear");
     if (sure) await this.#act(() => clearUpTo(newest.id), "Cleared");
@@ -112,6 +147,7 @@ class NotificationList extends HTMLElement {
   async #act(run, said) {
     if (this.#busy) return;
     this.#busy = true;
+    this.takeNews();
     try {
       const undo = await run();
       const held = this.#said.contains(document.activeElement);

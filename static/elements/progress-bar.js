@@ -1,7 +1,9 @@
 // <progress-bar>: how far a task is, as a bar and in numbers.
 
 import { h, setText, setAttr } from "../dom.js";
-import { duration, count } from "../format.js";
+import { coarse, count, took } from "../format.js";
+
+const GUESSED_MS = 5_000; // what is left is guessed from what was done: of the first seconds that says nothing
 
 class ProgressBar extends HTMLElement {
   #fill = h("i");
@@ -23,7 +25,7 @@ class ProgressBar extends HTMLElement {
     this.#fill.style.inlineSize = `${value}%`;
     const words = [`${Math.floor(value)} %`];
     if (long && processed != null) words.push(total != null ? `${count(processed)} of ${count(total)}` : count(processed));
-    if (eta_seconds >= 1 && task.status === "RUNNING" && long) words.push(`about ${duration(eta_seconds * 1000)} left`);
+    if (long && eta_seconds >= 1 && task.status === "RUNNING" && took(task) >= GUESSED_MS) words.push(`about ${coarse(eta_seconds * 1000)} left`);
     setText(this.#words, words.join(" · "));
     setAttr(this, "aria-valuenow", Math.floor(value));
     setAttr(this, "aria-label", `Progress of ${task.name || task.type}`);

@@ -74,7 +74,8 @@ class SchemaForm extends HTMLElement {
   #row(field) {
     const id = `f-${Math.random().toString(36).slice(2, 9)}`;
     const error = h("p", { class: "field-error", id: `${id}-error`, hidden: true });
-    const help = [field.help, limits(field.schema)].filter(Boolean).join(" – ");
+    const limit = limits(field.schema);
+    const help = /[.!?]$/.test(field.help) && limit ? `${field.help} ${limit[0].toUpperCase()}${limit.slice(1)}` : [field.help, limit].filter(Boolean).join(" – ");
     const row = { field, error, touched: false };
     row.control = makeControl(field, id, (value) => {
       row.touched = true;

@@ -16,7 +16,7 @@ class TimeChart extends HTMLElement {
   #place = null; // of the cursor: null while there is none
   #svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   #scale = h("small", { class: "top" });
-  #plot = h("div", { class: "plot", tabindex: "0", role: "slider", "aria-valuemin": "0" }, this.#scale, this.#svg);
+  #plot = h("div", { class: "plot" }, this.#scale, this.#svg);
   #times = h("div", { class: "line muted small filters", "aria-hidden": "true" });
   #legend = h("p", { class: "legend row center small" });
   #at = h("p", { class: "muted small center", hidden: true }); // in the place of the legend
@@ -55,10 +55,11 @@ class TimeChart extends HTMLElement {
     const told = series.map(([name, text]) => [name, text, words(whole ? whole[name] : lines ? last(name) : sum(name))]);
     this.#drawn = { points: all, series, words, seconds };
     put(this.#svg, [HEIGHT, HEIGHT / 2].map((y) => s("line", { x1: 0, x2: WIDTH, y1: y, y2: y, opacity: y < HEIGHT && 0.4 })), lines ? drawLines(all, series, top) : drawBars(all, series, top), this.#cursor);
-    const marks = [words(top), words(top / 2), words(0)];
+    const marks = [words(top), words(top / 2), words(0)].map((text) => text.replace(/ 00? (s|min|h)$/, "")); // 5 min, not 5 min 00 s
     put(this.#scale, marks.map((text, at) => h("span", null, marks.indexOf(text, at + 1) > 0 ? NOTHING : text))); // where all is 0, that once
     put(this.#times, [0, 0.5, 1].map((share) => h("span", null, this.#when(all[Math.round(share * (all.length - 1))]))));
     put(this.#legend, told.map(([name, text, value]) => h("span", { class: tone(series, name) }, `■ ${text} ${value}`)));
+    for (const [name, value] of [["role", "slider"], ["tabindex", 0], ["aria-valuemin", 0]]) setAttr(this.#plot, name, value); // there is something to go through
     setAttr(this.#plot, "aria-label", `${label}: ${told.map(([, text, value]) => `${text} ${value}`).join(", ")}`);
     setAttr(this.#plot, "aria-valuemax", all.length - 1);
     this.#point(this.#place);

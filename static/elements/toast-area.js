@@ -22,7 +22,8 @@ class ToastArea extends HTMLElement {
   }
 
   /** Shows one message: {kind: info|success|warning|error|progress, text, action: {label, run}, sticky, lost: the server did not answer}.
-   * Returns it; it may be removed. That of a progress stays until `item.done()`; `item.progress(0..1, text)` moves it. */
+   * Returns it; it may be removed. That of a progress stays until `item.done()`; `item.progress(0..1, text)` moves it, with null only its
+   * words; with an action it is ended by that alone, and others do not push it out. */
   add(heading, { kind = "info", text, action, sticky = false, lost = false } = {}) {
     const words = h("p", null, text);
     const bar = kind === "progress" && h("progress", { max: 1, "aria-label": heading });
@@ -36,7 +37,7 @@ class ToastArea extends HTMLElement {
       icon(ICONS[kind]),
       h("div", { class: "grow" }, h("strong", null, heading), (text || bar) && words, bar),
       action && h("button", { type: "button", class: "button small", on: { click: () => (close(), action.run()) } }, action.label),
-      h("button", { type: "button", class: "plain", on: { click: close } }, icon("close"), h("span", { class: "sr" }, "Dismiss")),
+      !(bar && action) && h("button", { type: "button", class: "plain", on: { click: close } }, icon("close"), h("span", { class: "sr" }, "Dismiss")),
     );
     let timer = 0;
     let stays = sticky || kind === "error" || kind === "progress";
@@ -46,7 +47,7 @@ class ToastArea extends HTMLElement {
       if (!stays) timer = setTimeout(close, ms);
     };
     item.progress = (share, now) => {
-      bar.value = share;
+      if (share !== null) bar.value = share;
       setText(words, now);
     };
     item.done = () => {
@@ -61,7 +62,7 @@ class ToastArea extends HTMLElement {
     for (const event of ["pointerleave", "focusout"]) item.addEventListener(event, () => leave());
     leave();
     this.append(item);
-    if (this.children.length > MOST) this.firstElementChild.remove();
+    if (this.children.length > MOST) (this.querySelector(":scope > :not(.progress)") ?? this.firstElementChild).remove();
     return item;
   }
 }

@@ -6,6 +6,8 @@ import { poll } from "../poll.js";
 import { follow } from "../live.js";
 import { count, plural } from "../format.js";
 import { copyText, curl } from "../copy.js";
+import { exportButton } from "../actions.js";
+import { setSetting, setting } from "../settings.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { ACTIONS, OUTCOMES, entryRow } from "./activity/entry.js";
 
@@ -33,16 +35,15 @@ export function mount(root, context) {
   };
   const selects = [choose("category", "Any category", categories), choose("action", "Any action", Object.keys(ACTIONS)), choose("outcome", "Any outcome", Object.keys(OUTCOMES))];
   const find = h("input", { type: "search", placeholder: "Find words", "aria-label": "Find words", autocomplete: "off", maxlength: 200 });
-  const live = h("input", { type: "checkbox", checked: true });
-  const exports = ["csv", "ndjson"].map((format) => [format, h("a", { class: "button", download: `activity.${format}` }, icon("download"), h("span", null, format.toUpperCase()))]);
+  const live = h("input", { type: "checkbox", checked: setting("follow") === "on" });
   const chips = h("div", { class: "row" });
-  const news = h("button", { type: "button", class: "button primary news", "aria-live": "polite", hidden: true, on: { click: () => replace(latest) } });
+  const news = h("button", { type: "button", class: "button primary news", "aria-live": "polite", hidden: true, on: { click: showNews } });
   const list = h("ol", { class: "timeline", "aria-label": "What happened, newest first" });
   const body = h("section", { class: "card", "aria-label": "Entries" }, skeleton(10));
   const more = button("Load more", null, loadMore, { class: "button middle", hidden: true });
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Activity"), exports.map(([, anchor]) => anchor), button("Copy as curl", "terminal", () => copyText(curl("GET", address({})), "curl line"))),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Activity"), exportButton(() => ({ what: "activity", row: "entry", address: (format) => "api/activity/export" + queryString({ ...filters(), format }) })), button("Copy as curl", "terminal", () => copyText(curl("GET", address({})), "curl line"))),
     h("div", { class: "row tools" }, selects.map(([, select]) => select), find, h("label", { class: "line" }, live, h("span", null, "Show new ones at once"))),
     chips,
     news,
@@ -92,6 +93,11 @@ export function mount(root, context) {
     draw();
   }
 
+  function showNews() {
+    replace(latest);
+    list.querySelector("summary")?.focus();
+  }
+
   function draw() {
     more.hidden = !cursor;
     if (!rows.length) return put(body, empty());
@@ -132,7 +138,6 @@ export function mount(root, context) {
   function showFrame() {
     for (const [name, select] of selects) select.value = query.getAll(name).length === 1 ? query.get(name) : "";
     if (document.activeElement !== find) find.value = query.get("q") ?? "";
-    for (const [format, anchor] of exports) anchor.href = link("api/activity/export" + queryString({ ...filters(), format }));
     const others = FILTERS.filter((name) => name !== "q").flatMap((name) => query.getAll(name).map((value) => [name, value])).filter(([name]) => !selects.some(([one]) => one === name) || query.getAll(name).length > 1);
     put(chips, others.map(([name, value]) => h("a", { class: "chip", href: link("activity" + without(name, value)) }, h("span", null, h("span", { class: "muted" }, `${name}: `), value), icon("close"), h("span", { class: "sr" }, "remove"))));
     context.setTitle(query.get("category") ? `Activity: ${query.get("category")}` : "Activity");
@@ -151,6 +156,9 @@ export function mount(root, context) {
   }
 
   find.addEventListener("input", debounce(() => !signal.aborted && filter("q", find.value.trim(), { replace: true }), 250));
-  live.addEventListener("change", () => live.checked && latest && replace(latest));
+  live.addEventListener("change", () => {
+    setSetting("follow", live.checked ? "on" : "off");
+    if (live.checked && latest) replace(latest);
+  });
   return polling.now();
 }

@@ -7,6 +7,7 @@ import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { shortId, time, title as nameOf } from "../format.js";
 import { copyText, curl } from "../copy.js";
+import { exportButton } from "../actions.js";
 import { approveTask, mayDecide, rejectTask } from "../approvals.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { jsonView } from "../elements/json-view.js";
@@ -27,7 +28,7 @@ export function mount(root, { query, owner, signal }) {
   const rows = h("ul", { class: "feed", "aria-label": "What waits for an approval" });
   put(
     root,
-    h("header", { class: "head" }, heading, button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"))),
+    h("header", { class: "head" }, heading, exportButton(() => ({ what: "approvals", row: "task", list: { path: "api/approvals", filters: { owner }, member: "tasks" } })), button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"))),
     h("p", { class: "muted" }, "These tasks run only once an admin has approved them."),
     h("section", { class: "card settings", "aria-label": "List" }, body),
     h("nav", { class: "row", "aria-label": "Pages" }, cursor && h("a", { class: "button", href: link("approvals" + queryString({ owner })) }, "First page"), next),

@@ -22,6 +22,7 @@ const WINDOWS = [
   ["7d", "7 d"],
 ];
 const CHART_EVERY_MS = 15_000; // its points are minutes wide
+const MINUTE = 60; // frames: so many a live chart is wide from the first
 const STALE_MS = 2_500; // without a frame for so long, the numbers are asked for
 const PACE = [
   ["submitted", "Submitted", "started"],
@@ -116,10 +117,10 @@ export function mount(root, context) {
     figures.show(frame, points);
     tables.show(frame);
     if (lists.isConnected) tables.first.then(() => lists.replaceWith(...tables.elements));
-    if (points.length < 2) return;
-    if (window !== "live") return;
-    pace.show(points, { series: PACE, lines: true, seconds: true, words: perSecond, label: "Tasks a second" });
-    spans.show(points, { series: SPANS, lines: true, seconds: true, words: duration, label: "95 of 100 within" });
+    if (window !== "live" || points.filter(({ submitted }) => submitted != null).length < 2) return;
+    const placed = grown(points);
+    pace.show(placed, { series: PACE, lines: true, seconds: true, words: perSecond, label: "Tasks a second" });
+    spans.show(placed, { series: SPANS, lines: true, seconds: true, words: duration, label: "95 of 100 within" });
   }
 
   function sourceOf(frame) {
@@ -148,3 +149,10 @@ export function mount(root, context) {
 const windowOf = (query) => (WINDOWS.some(([value]) => value === query.get("window")) ? query.get("window") : "live");
 const spanOf = ({ at, run_ms, wait_ms }) => ({ at, wait: wait_ms?.p95, run: run_ms?.p95 });
 const perSecond = (n) => (n == null ? "–" : `${count(Math.round(n * 10) / 10)} / s`);
+
+// At the right end of a minute, until there is more than one.
+function grown(points) {
+  const lack = Math.max(0, MINUTE - points.length);
+  const first = Date.parse(points[0].at);
+  return [...Array.from({ length: lack }, (_, at) => ({ at: new Date(first - (lack - at) * 1000).toISOString() })), ...points];
+}

@@ -5,6 +5,7 @@ import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { copyText, curl } from "../copy.js";
 import { PACE } from "../bell.js";
+import { exportButton } from "../actions.js";
 import { mayMark, mute, muteWords, onMarked, unmute } from "../notifications.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { toast, tellFailure } from "../elements/toast-area.js";
@@ -29,7 +30,7 @@ export function mount(root, { query, signal }) {
   const tab = (label, value) => h("a", { href: here({ unread: value }), "aria-current": value === unread ? "page" : null }, label);
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Notifications"), button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"))),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Notifications"), exportButton(() => ({ what: "notifications", row: "notification", list: { path: "api/notifications", filters: { unread }, member: "items", within: "task" } })), button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"))),
     h("nav", { class: "tabs", "aria-label": "Which" }, tab("All", null), tab("Unread", true)),
     h("section", { class: "card settings", "aria-label": "List" }, body),
     h("nav", { class: "row", "aria-label": "Pages" }, cursor && h("a", { class: "button", href: here({ unread }) }, "Newest"), older),
@@ -72,6 +73,7 @@ export function mount(root, { query, signal }) {
 
   async function lift(what) {
     try {
+      list.takeNews();
       await unmute(what);
       toast(`No longer muted: ${muteWords(what)}`, { kind: "success", action: { label: "Undo", run: () => mute(what).catch(tellFailure) } });
     } catch (error) {

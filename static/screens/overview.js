@@ -45,13 +45,16 @@ export function mount(root, context) {
   const counts = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "figure" }, h("i", { class: "unknown" }, h("span", { class: "sr" }, "not known yet")))]));
   const trends = Object.fromEntries(STATUSES.map((status) => [status, h("span", { class: "muted small" }, trend([], "–", "–"))]));
   const cards = h("ul", { class: "counts" }, STATUSES.map((status) => h("li", null, h("a", { class: "card", href: link("tasks" + query({ status, owner })), data: { status } }, h("span", { class: "label" }, icon(status.toLowerCase()), WORDS[status]), counts[status], trends[status]))));
-  const figures = h("dl", { class: "figures gallery" });
+  const figures = h("dl", { class: "figures row" });
   const chart = document.createElement("time-chart");
   const spans = document.createElement("time-chart");
   const windows = h("nav", { class: "tabs", "aria-label": "Time" });
   const chartCard = h("section", { class: "card wide block" }, h("div", { class: "row filters" }, h("h2", null, "Ended tasks"), windows), chart, h("h2", null, "How long they waited and ran"), spans);
   const running = h("div", null, skeleton(3));
   const latest = h("div", null, skeleton(6));
+  const latestList = h("ul", { class: "feed" });
+  const paused = h("small", { class: "muted", role: "status" });
+  let waits = null; // newer tasks, while latestList is held
   const queues = h("div", null, skeleton(2));
   const types = h("div", null, skeleton(3));
   const failed = failures({ signal, owner });
@@ -105,13 +108,11 @@ export function mount(root, context) {
   Promise.race([needs.first, new Promise((late) => setTimeout(late, LATE_MS))]).then(() => waiting.replaceWith(notice, needs.list, cards, figures, first, grid));
   Promise.all([overview.first, depths.first, failed.first]).then(() =>
     lists.replaceWith(
-      h("section", { class: "card" }, h("h2", null, "Running now"), running),
-      h("section", { class: "card" }, h("h2", null, "Latest activity"), latest),
-      h("section", { class: "card" }, h("h2", null, "Queues"), queues),
-      h("section", { class: "card" }, h("h2", null, "Types"), types),
-      failed.card,
+      h("div", { class: "stack" }, titled("Running now", running), titled("Queues", queues), titled("Types", types)),
+      h("div", { class: "stack" }, titled("Latest activity", latest, paused), failed.card),
     ),
   );
+  for (const left of ["pointerleave", "focusout"]) latestList.addEventListener(left, () => setTimeout(() => waits && showLatest(waits)));
   showFigures(figures, {});
   chart.show([], { series: ENDS });
   spans.show([], { series: SPANS });
@@ -157,15 +158,24 @@ export function mount(root, context) {
     if (total > tasks.length) running.append(h("p", { class: "more" }, h("a", { href: link("tasks" + query({ status: "RUNNING", owner })) }, `All ${count(total)}`)));
   }
 
-  const latestList = h("ul", { class: "feed" });
+  // While one points at a row or has come to it by keys, what is newer waits: nothing moves under the pointer.
   function showLatest(tasks) {
     const sorted = tasks.toSorted((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
-    keyed(latestList, sorted, (task) => `${task.id} ${task.status}`, latestRow, (row, task) => row.update(task));
+    const keyOf = (task) => `${task.id} ${task.status}`;
+    if (latestList.matches(":hover, :focus-within")) {
+      waits = tasks;
+      return void setText(paused, latestList.firstChild?.dataset.key === keyOf(sorted[0]) ? "" : "newer ones wait");
+    }
+    waits = null;
+    setText(paused, "");
+    keyed(latestList, sorted, keyOf, latestRow, (row, task) => row.update(task));
     if (latestList.parentElement !== latest) put(latest, latestList);
   }
 
   return overview.now();
 }
+
+const titled = (heading, content, note) => h("section", { class: "card" }, h("h2", null, heading, note && [" ", note]), content);
 
 function runningRow(task) {
   const bar = document.createElement("progress-bar");
@@ -187,7 +197,7 @@ function latestRow(task) {
   return row;
 }
 
-const trend = (values, last, change) => [spark(values), h("span", null, `${last} this hour`), h("br"), h("span", { title: "Against the hour before" }, change)];
+const trend = (values, last, change) => [spark(values), h("span", { title: "In the last hour" }, `${last} / h`), h("br"), h("span", { title: "Against the hour before" }, change)];
 
 const taskLink = (task) => h("a", { class: "grow clip", href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task), task.name && h("small", { class: "muted" }, ` ${task.type}`));
 

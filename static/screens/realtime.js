@@ -31,9 +31,11 @@ function sockets(signal) {
   const open = []; // {connection, id, topic}
   let made = 0;
   const topic = h("select", { "aria-label": "Topic" }, ["tasks", "metrics", "activity", "notifications", "approvals"].map((one) => h("option", { value: one }, one)));
-  const many = h("input", { type: "number", size: 4, min: 1, max: MOST, value: "3", "aria-label": "How many" });
+  const many = h("input", { type: "number", size: 4, min: 1, max: MOST, value: "3" });
   const debug = h("input", { type: "checkbox" });
   const body = h("tbody");
+  const heads = ["Socket", "Topic", "State", "Opened", "Dropped", "Sent", "Received", "Unanswered", "Do"];
+  const table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sockets", hidden: true }, h("table", { class: "small-table" }, h("thead", null, h("tr", null, heads.map((label) => h("th", { scope: "col" }, label)))), body));
   const total = h("p", { class: "muted small", role: "status" });
   const said = h("p", { class: "muted small", role: "status" });
 
@@ -67,19 +69,19 @@ function sockets(signal) {
 
   function draw() {
     keyed(body, open, ({ id }) => id, make, (row, { connection: { state, figures } }) => [state, figures.opened, figures.dropped, figures.sent, figures.received, figures.failed].forEach((value, at) => setText(row.cells[at + 2], value)));
+    table.hidden = !open.length;
     setText(total, open.length ? `${count(open.filter(({ connection }) => connection.state === "open").length)} of ${count(open.length)} are open` : "No socket yet.");
   }
 
   const make = ({ id, topic: told, connection }) => h("tr", null, h("th", { scope: "row" }, id), h("td", null, told), h("td"), Array.from({ length: 5 }, () => h("td", { class: "num" })), h("td", null, h("button", { type: "button", class: "button small", "aria-label": `Drop socket ${id}`, on: { click: () => connection.drop() } }, "Drop")));
-  const heads = ["Socket", "Topic", "State", "Opened", "Dropped", "Sent", "Received", "Unanswered", "Do"];
   return h(
     "section",
     { class: "card block" },
     h("h2", null, "Sockets"),
-    h("div", { class: "row tools" }, topic, many, button("Open", "submit", add, { class: "button primary" }), button("Drop all", null, each((one) => one.drop())), button("Close all", null, each((one) => one.close())), button("Open again", null, each((one) => one.open({ fresh: true }))), button("Ask all", null, ask), h("label", { class: "line" }, debug, h("span", null, "Frames to the console"))),
+    h("div", { class: "row tools" }, topic, h("label", { class: "line" }, h("span", { class: "num" }, "How many"), many), button("Open", "submit", add, { class: "button primary" }), button("Drop all", null, each((one) => one.drop())), button("Close all", null, each((one) => one.close())), button("Open again", null, each((one) => one.open({ fresh: true }))), button("Ask all", null, ask), h("label", { class: "line" }, debug, h("span", null, "Frames to the console"))),
     total,
     said,
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sockets" }, h("table", { class: "small-table" }, h("thead", null, h("tr", null, heads.map((label) => h("th", { scope: "col" }, label)))), body)),
+    table,
   );
 }
 

@@ -19,7 +19,7 @@ const CHOICES = [
   ["keys", "Keys", "Single-letter keys, such as c to create a task.", [["on", "On"], ["off", "Off"]]],
   ["echo", "Messages", "Which notifications also pop up, while this page is in view.", [["failed", "What fails"], ["all", "All that ends"], ["off", "None"]]],
   ["place", "Place of messages", "", [["top left", "Top left"], ["top center", "Top"], ["top right", "Top right"], ["bottom left", "Bottom left"], ["bottom center", "Bottom"], ["bottom right", "Bottom right"]]],
-  ["desktop", "Desktop notifications", "Of the same, while this page is open and another window is in front. The browser asks once.", [["off", "Off"], ["on", "On"]]],
+  ["desktop", "Desktop notifications", "Of the same, while this page is open and another window is in front; in a tab that is not seen up to a minute late. The browser asks once.", [["off", "Off"], ["on", "On"]]],
   ["sound", "Sound", "A short tone for the same.", [["off", "Off"], ["on", "On"]]],
 ];
 
@@ -29,9 +29,12 @@ export function mount(root, { signal }) {
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Settings"), button("Copy as curl", "terminal", () => copyText(curl("GET", "api/version"), "curl line"))),
-    h("section", { class: "card settings" }, h("h2", null, "This browser"), CHOICES.map(group), h("p", null, button("Show all keys", "help", showHelp))),
-    h("section", { class: "card settings" }, h("h2", null, "Signed in"), access),
-    h("section", { class: "card settings" }, h("h2", null, "Service"), service),
+    h(
+      "div",
+      { class: "split" },
+      h("section", { class: "card settings grow" }, h("h2", null, "This browser"), CHOICES.map(group), h("p", null, button("Show all keys", "help", showHelp))),
+      h("div", { class: "stack request" }, h("section", { class: "card settings" }, h("h2", null, "Signed in"), access), h("section", { class: "card settings" }, h("h2", null, "Service"), service)),
+    ),
   );
   return Promise.all([load(), loadAccess()]);
 

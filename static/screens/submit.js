@@ -158,7 +158,7 @@ export function mount(root, context) {
   }
 
   function card(one) {
-    return h("a", { class: "card", href: link(`submit?type=${encodeURIComponent(one.type)}`), data: { type: one.type } }, h("strong", null, one.type), one.builtin === false && h("small", { class: "chip" }, "worker"), h("p", { class: "muted" }, prose(one.description)));
+    return h("a", { class: "card", href: link(`submit?type=${encodeURIComponent(one.type)}`), data: { type: one.type } }, h("strong", null, one.type), one.builtin === false && h("small", { class: "chip" }, "worker"), h("p", { class: "muted small" }, prose(one.description)));
   }
 
   function showForms() {

@@ -49,7 +49,7 @@ export function mount(root, context) {
   const buttons = h("div", { class: "row actions" });
   const wait = h("div");
   const progress = document.createElement("progress-bar");
-  const step = h("p", { class: "step" });
+  const step = h("p", { class: "muted small" });
   const run = h("section", { class: "run", "aria-label": "Progress", hidden: true }, progress, step);
   const facts = h("aside", { class: "card facts", "aria-label": "Facts" });
   const tabs = h("nav", { class: "tabs", "aria-label": "Parts of the task" });
@@ -88,7 +88,9 @@ export function mount(root, context) {
     setText(heading, nameOf(task));
     status.show(task.status, task.phase);
     showButtons();
-    if (waiting.isConnected && !signal.aborted) waiting.replaceWith(...parts);
+    if (!waiting.isConnected || signal.aborted) return;
+    waiting.replaceWith(...parts);
+    revealCurrent(tabs);
   }
 
   function show(before) {

@@ -5,7 +5,7 @@ import { clientId, get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { count, plural } from "../format.js";
-import { retryTask } from "../actions.js";
+import { exportButton, retryTask } from "../actions.js";
 import { copyText, curl } from "../copy.js";
 import { chosenBar } from "./tasks/chosen.js";
 import { openViews } from "./tasks/views-dialog.js";
@@ -41,13 +41,12 @@ export function mount(root, context) {
   const news = h("button", { type: "button", class: "button primary news", "aria-live": "polite", hidden: true });
   const body = h("div", { class: "list" }, skeleton(8));
   const moreButton = button("Load more", null, () => loadMore(), { class: "button middle", hidden: true });
-  const exports = ["csv", "ndjson"].map((format) => [format, h("a", { class: "button", download: `tasks.${format}` }, icon("download"), h("span", null, format.toUpperCase()))]);
   const scope = h("nav", { class: "tabs", "aria-label": "Whose" });
   const known = h("datalist", { id: "search-words" }); // names and tags that are shown: what a search may be for
   const chosen = chosenBar({ table, rows: () => rows, filters: () => named(), more: () => Boolean(cursor), changed: () => polling.now() });
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exports.map(([, anchor]) => anchor), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exportButton(() => ({ what: "tasks", row: "task", total: matching(), address: (format) => "api/tasks/export" + queryString({ ...named(), sort: query.get("sort"), format }) })), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
     tabs, // a row of their own: with large counts they would push the others into the next one
     h("div", { class: "filters row" }, scope, type),
     chips,
@@ -185,7 +184,6 @@ export function mount(root, context) {
     revealCurrent(tabs);
     const whose = (value, label) => h("a", { href: link("tasks" + queryString({ ...filters(), sort: query.get("sort"), scope: value === preset ? null : value })), "aria-current": (value === "mine") === mine() ? "page" : null, title: value === "mine" && "Submitted in this browser" }, label);
     put(scope, whose("all", "Everyone’s"), whose("mine", "Mine"));
-    for (const [format, anchor] of exports) anchor.href = link("api/tasks/export" + queryString({ ...named(), sort: query.get("sort"), format }));
     showCounts(stats);
     const types = query.getAll("type");
     type.value = types.length === 1 ? types[0] : "";
@@ -196,16 +194,19 @@ export function mount(root, context) {
     context.setTitle(words ? `Tasks: ${words}` : "Tasks");
   }
 
-  // Exact while only status and one type are chosen; a search has no counters, so it shows none.
   function showCounts(data) {
     stats = data;
-    const exact = data && !mine() && !["queue", "tag", "q", "client_id"].some((name) => query.get(name)) && query.getAll("type").length < 2;
-    const source = exact ? (query.get("type") ? (data.by_type?.[query.get("type")] ?? {}) : data.by_status) : null;
     for (const element of tabs.querySelectorAll(".count")) {
-      const status = element.dataset.status;
-      const value = source && (status ? (source[status] ?? 0) : Object.values(source).reduce((sum, n) => sum + Number(n), 0));
-      setText(element, source ? count(value) : "");
+      const many = matching(element.dataset.status ? [element.dataset.status] : STATUSES);
+      setText(element, many === null ? "" : count(many));
     }
+  }
+
+  // How many there are of these statuses; exact while besides them only one type is chosen. A search has no counters: null.
+  function matching(statuses = query.getAll("status")) {
+    if (!stats || mine() || ["queue", "tag", "q", "client_id"].some((name) => query.get(name)) || query.getAll("type").length > 1) return null;
+    const source = query.get("type") ? (stats.by_type?.[query.get("type")] ?? {}) : stats.by_status;
+    return (statuses.length ? statuses : STATUSES).reduce((sum, status) => sum + Number(source[status] ?? 0), 0);
   }
 
   async function loadTypes() {

@@ -2,6 +2,7 @@
 
 use crate::owners::{key, say, sign_in};
 use crate::support::on_both_databases;
+use crate::support::page::PHONE;
 use crate::support::protocol::PATIENCE;
 use crate::support::stage::{Stage, endless, noop};
 use serde_json::json;
@@ -80,6 +81,23 @@ async fn a_picture_is_shown_before_and_after_and_a_task_says_what_is_related_to_
     page.go(&format!("/tasks/{id}?tab=artifacts")).await;
     page.sees(".files .muted", "The uploaded file is gone.").await;
     page.sees("figcaption", "After 100 × 63 pixels").await;
+    page.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_that_is_left_is_not_guessed_from_the_first_seconds() {
+    let mut stage = Stage::sqlite().await;
+    let id = stage.node.submit(endless("runs")).await;
+    let page = &mut stage.page;
+    page.size(PHONE).await;
+    page.go(&format!("/tasks/{id}?tab=related")).await;
+    let seen = "((tab) => words(tab) === 'Related' && tab.getBoundingClientRect().right <= innerWidth)(one('.tabs [aria-current]'))";
+    page.until("the part that is shown is seen in its row", seen).await;
+    page.until("how far it is", "/^\\d+ % · [1-9]/.test(words(one('.run progress-bar')))").await;
+    page.until("what is left", "/ left$/.test(words(one('.run progress-bar')))").await;
+    let started = format!("return Date.now() - Date.parse((await (await fetch('/api/tasks/{id}')).json()).started_at)");
+    let ran = page.js(&started).await.as_f64().unwrap();
+    assert!(ran >= 5_000.0, "{ran} ms");
     page.clean().await;
 }
 

@@ -1,20 +1,19 @@
-//! What one does with a list: keep it as a view, act on all that match, compare two of it, take it along.
+//! What one does with a list: keep it as a view, act on all that match, compare two of it.
 
 use crate::hostile::FOUND;
 use crate::palette::find;
 use crate::support::on_both_databases;
 use crate::support::page::{PHONE, Page};
 use crate::support::protocol::PATIENCE;
-use crate::support::stage::{Stage, later, noop};
+use crate::support::stage::{Stage, later};
 use serde_json::{Value, json};
 
 on_both_databases![Stage:
     all_that_match_are_shown_before_they_are_cancelled_and_can_be_brought_back,
     two_tasks_are_compared_by_what_differs,
-    an_export_holds_what_the_list_shows,
 ];
 
-const MARKUP: &str = "<img src=x onerror=\"window.hit=1;alert(1)\">";
+pub const MARKUP: &str = "<img src=x onerror=\"window.hit=1;alert(1)\">";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_are_kept_as_a_view_and_got_back_by_its_name() {
@@ -119,54 +118,4 @@ async fn two_tasks_are_compared_by_what_differs(mut stage: Stage) {
     page.click("label", "Only what differs").await;
     page.until("what is equal too", &format!("{cells}['params.same']?.join() === '1,1'")).await;
     page.clean().await;
-}
-
-async fn an_export_holds_what_the_list_shows(mut stage: Stage) {
-    let names = ["=1+1", "@cmd", "+1", "-1", "\"quoted\", twice", "two\nlines", MARKUP];
-    let tagged = |name: &str| {
-        let mut task = noop(name);
-        task["tags"] = json!(["take"]);
-        task
-    };
-    stage.node.submit_many(names.map(tagged).into_iter().chain([noop("not of it")]).collect()).await;
-    stage.node.until_count("SUCCESS", 8, PATIENCE).await;
-    let page = &mut stage.page;
-    page.go("/tasks?tag=take&status=SUCCESS").await;
-    page.until("all rows", "all('task-table tbody tr').length === 7").await;
-    let mut shown = texts(page.js("return all('task-table tbody td.task a span').map((one) => one.textContent)").await);
-    shown.sort();
-    let mut lines: Vec<String> = taken(page, "NDJSON")
-        .await
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned())
-        .collect();
-    lines.sort();
-    assert_eq!(lines, shown);
-    let table = taken(page, "CSV").await;
-    for cell in [",'=1+1,", ",'@cmd,", ",'+1,", ",'-1,", ",\"\"\"quoted\"\", twice\",", ",\"two\nlines\","] {
-        assert!(table.contains(cell), "{cell} in {table}");
-    }
-    assert!(!table.contains("not of it"), "{table}");
-
-    page.go("/activity?category=task").await;
-    let shown = page.js("return all('.timeline li').length").await.as_u64().unwrap() as usize;
-    assert_eq!(taken(page, "NDJSON").await.lines().count(), shown);
-    assert_eq!(taken(page, "CSV").await.lines().count(), shown + 1);
-    page.clean().await;
-}
-
-/// What the link with these words brings, and that it is a file to be kept.
-async fn taken(page: &mut Page, words: &str) -> String {
-    let code = format!(
-        "const link = one('.head a[download]', {}); const answer = await fetch(link.href);
-         return answer.headers.get('content-disposition')?.startsWith('attachment') ? answer.text() : ''",
-        json!(words)
-    );
-    let text = page.js(&code).await.as_str().unwrap().to_owned();
-    assert!(!text.is_empty(), "{words}");
-    text
-}
-
-fn texts(value: Value) -> Vec<String> {
-    value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
 }

@@ -6,11 +6,13 @@ mod support;
 mod alerts; // desktop notifications and sound, off until asked for
 mod budget; // what the page may cost
 mod checks; // that what must not happen would be seen
+mod exports; // how much it will be, all of it, stopped
+mod feeds; // what is new waits
 mod flows; // submit, watch, cancel, retry, filter, detail, approve
 mod hostile; // texts that want to be more than text
 mod insight; // charts, queues, before and after, what is related, whose
 mod keyboard; // all of it without a mouse
-mod list; // views, what all match, two compared, exports
+mod list; // views, what all match, two compared
 mod offline; // a server that goes away and comes back
 mod outbox; // what is submitted while the server does not answer
 mod owners; // two people who never see each other

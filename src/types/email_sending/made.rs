@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 /// Who writes.
 pub const FROM: &str = "errand@example.com";
 
-/// What it takes.
+/// Mails to people who are made up; each is kept as a file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Made {

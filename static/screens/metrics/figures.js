@@ -5,6 +5,8 @@ import { bytes, count, duration } from "../../format.js";
 import { spark } from "../../elements/time-chart.js";
 
 const KEPT = 300; // frames: five minutes
+const LEAST = 60; // places a line has: it grows from the right
+const DRAWN = 3; // fewer values are no line yet
 const kept = []; // survives leaving the screen and coming back
 let keptOf = null; // the owner whose they are; null: everybody's
 
@@ -33,13 +35,15 @@ const FIGURES = [
 
 const OF_TASKS = new Set(["submitted", "finished", "pending", "wait", "run"]);
 
-/** Takes a frame of the topic `metrics` in; returns the points kept, the newest last. */
+/** Takes a frame of the topic `metrics` in; returns the points kept, the newest last. What was asked for before the first frame tells of a minute, not of a second: with that it goes. */
 export function remember({ at, node, tasks }) {
   const { per_second, by_status: counts, wait_ms, run_ms } = tasks ?? {};
   const speed = per_second ?? {}; // null in the first frame
+  if (node && kept.at(-1)?.asked) kept.splice(0, kept.length, ...kept.filter((point) => !point.asked));
   const finished = [speed.succeeded, speed.failed, speed.cancelled].filter((one) => one != null);
   kept.push({
     at,
+    asked: !node,
     ...speed,
     finished: finished.length ? finished.reduce((sum, one) => sum + one, 0) : null,
     pending: counts?.PENDING,
@@ -82,7 +86,9 @@ export function figureCards(owner) {
       const now = points.at(-1);
       for (const { member, words, value, line } of cards) {
         setText(value, (now[member] != null && words(now)) || "–");
-        put(line, spark(points.map((point) => point[member])));
+        const values = points.map((point) => point[member]);
+        const known = values.filter((one) => one != null).length;
+        put(line, known < DRAWN ? h("p", { class: "spark small muted" }, known > 0 && "collecting …") : spark([...Array(Math.max(0, LEAST - values.length)), ...values]));
       }
     },
   };

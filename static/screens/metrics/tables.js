@@ -32,12 +32,11 @@ export function breakdowns({ signal, owner }) {
   const queues = rowsTable({ label: "Queues", first: "Queue", href: filtered("queue"), columns: [{ label: "Waiting", cell: (one) => count(one.PENDING) }, { label: "Running", cell: (one) => count(one.RUNNING) }, { label: "Failed", cell: (one) => count(one.FAILED) }] });
   const workers = rowsTable({ label: "Workers", first: "Worker", none: "Nothing runs at the moment.", columns: [{ label: "Running", cell: (one) => count(one.running) }] });
   const owners = rowsTable({ label: "Owners", first: "Owner", none: "Nobody submitted in the last hour.", columns: [{ label: "Submitted in the last hour", cell: (one) => count(one.submitted_last_hour) }] });
-  const clients = rowsTable({ label: "Clients", first: "Client", href: filtered("client_id"), none: "Only an admin sees this.", columns: [{ label: "Owner", num: false, cell: (one) => one.owner }, { label: "Of the last 1,000 tasks", cell: (one) => count(one.submitted_lately) }] });
+  const clients = rowsTable({ label: "Clients", first: "Client", href: filtered("client_id"), columns: [{ label: "Owner", num: false, cell: (one) => one.owner }, { label: "Of the last 1,000 tasks", cell: (one) => count(one.submitted_lately) }] });
   const costs = rowsTable({
     label: "Costs",
     first: "Type",
     href: filtered("type"),
-    none: "Nothing ran this month, and no type has a rate.",
     columns: [
       { label: "Ran", cell: (one) => duration(one.run_seconds * 1000) },
       { label: "An hour costs", cell: (one) => money(one.rate_per_hour) },
@@ -60,10 +59,8 @@ export function breakdowns({ signal, owner }) {
     first,
     elements: [
       h("section", { class: "card wide block" }, h("h2", null, "Types"), types),
-      card("Queues", queues),
-      card("Workers", workers),
-      card("Cost of this month", bill, costs),
-      card("What tasks measure", own),
+      h("div", { class: "stack" }, card("Queues", queues), card("What tasks measure", own)),
+      h("div", { class: "stack" }, card("Workers", workers), card("Cost of this month", bill, costs)),
       h("section", { class: "card wide block" }, h("h2", null, "Who submits"), owners, clients),
     ],
     show({ tasks }) {
@@ -71,10 +68,11 @@ export function breakdowns({ signal, owner }) {
       queues.show(byName(tasks.by_queue));
       if (tasks.workers) workers.show(tasks.workers.map((one) => [one.worker, one]));
       if (tasks.owners) owners.show(tasks.owners.map((one) => [one.owner, one]));
-      clients.hidden = !tasks.clients;
+      clients.hidden = !tasks.clients?.length;
       if (tasks.clients) clients.show(tasks.clients.map((one) => [one.client_id, one]));
       const { costs: month } = tasks;
       costs.show(byName(month?.types));
+      costs.hidden = !Object.keys(month?.types ?? {}).length;
       bill.textContent = month?.types && Object.values(month.types).some((one) => one.rate_per_hour != null) ? `${money(month.cost)} so far, ${money(month.projected)} by the month's end, which is ${relative(month.until)}.` : "No type has a rate: ERRAND_COST_PER_HOUR sets them.";
     },
   };

@@ -15,7 +15,7 @@ export function logsPanel({ path, signal }) {
   let after = null;
   let dropped = 0;
   const level = h("select", { "aria-label": "Lowest level" }, LEVELS.map((one) => h("option", { value: one }, one === "debug" ? "All levels" : `${one} and above`)));
-  const find = h("input", { type: "search", placeholder: "Find in the log", "aria-label": "Find in the log", autocomplete: "off" });
+  const find = h("input", { type: "search", placeholder: "Find words", "aria-label": "Find in the log", autocomplete: "off" });
   const follow = h("input", { type: "checkbox", checked: true });
   const note = h("p", { class: "muted small" });
   const box = h("div", { class: "log", role: "log", tabindex: "0", "aria-label": "Log lines" }, skeleton(5));

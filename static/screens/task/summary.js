@@ -20,7 +20,7 @@ export function summaryPanel() {
   const tables = h("div", { class: "block" });
   const outcome = h("section", { class: "block" }, heading, result);
   const line = h("div");
-  const element = h("div", null, error, tables, outcome, h("section", { class: "block" }, h("h2", null, "Params"), params), h("details", { class: "block" }, h("summary", null, "Submit the same with curl"), line));
+  const element = h("div", null, error, tables, outcome, h("section", { class: "block" }, h("h2", null, "Params"), params), h("details", { class: "more" }, h("summary", null, "Submit the same with curl"), line));
   let shown = null;
 
   return {
