@@ -19,7 +19,7 @@ export function mount(root, context) {
   const find = h("input", { type: "search", placeholder: "Find a call", "aria-label": "Find a call", value: context.query.get("q") ?? "", autocomplete: "off" });
   const found = h("p", { class: "muted small", role: "status" });
   const body = h("div", { class: "docs" }, skeleton(8));
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Docs"), button("Keys", "help", showHelp), h("a", { class: "button", href: link("docs/realtime") }, "Realtime"), h("a", { class: "button", href: link("api/openapi.json"), target: "_blank", rel: "noreferrer" }, "openapi.json")), h("div", { class: "row" }, find, found), body);
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Docs"), button("Keys", "help", showHelp, { class: "button desk" }), h("a", { class: "button", href: link("docs/realtime") }, "Realtime"), h("a", { class: "button", href: link("api/openapi.json"), target: "_blank", rel: "noreferrer" }, "OpenAPI")), h("div", { class: "row" }, find, found), body);
   let operations = [];
   const filter = () => {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);

@@ -5,7 +5,7 @@ import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { follow, onNews } from "../live.js";
-import { count, duration } from "../format.js";
+import { duration, rate } from "../format.js";
 import { connection } from "../connection.js";
 import { copyText, curl } from "../copy.js";
 import { errorState, skeleton } from "../elements/states.js";
@@ -148,7 +148,7 @@ export function mount(root, context) {
 
 const windowOf = (query) => (WINDOWS.some(([value]) => value === query.get("window")) ? query.get("window") : "live");
 const spanOf = ({ at, run_ms, wait_ms }) => ({ at, wait: wait_ms?.p95, run: run_ms?.p95 });
-const perSecond = (n) => (n == null ? "–" : `${count(Math.round(n * 10) / 10)} / s`);
+const perSecond = (n) => (n == null ? "–" : `${rate(n)} / s`);
 
 // At the right end of a minute, until there is more than one.
 function grown(points) {

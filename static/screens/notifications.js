@@ -26,15 +26,14 @@ export function mount(root, { query, signal }) {
   const body = h("div", null, skeleton(6));
   const older = h("a", { class: "button", hidden: true }, "Older");
   const mutes = h("ul", { class: "feed" });
-  const muted = h("section", { class: "card settings", hidden: true }, h("h2", { tabindex: "-1" }, "Muted"), h("p", { class: "help" }, "Neither shown nor counted. Unmuted, they are shown again, those that ended meanwhile too."), mutes);
+  const muted = h("section", { class: "card block", hidden: true }, h("h2", { tabindex: "-1" }, "Muted"), h("p", { class: "help" }, "Neither shown nor counted. Unmuted, they are shown again, those that ended meanwhile too."), mutes);
   const tab = (label, value) => h("a", { href: here({ unread: value }), "aria-current": value === unread ? "page" : null }, label);
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Notifications"), exportButton(() => ({ what: "notifications", row: "notification", list: { path: "api/notifications", filters: { unread }, member: "items", within: "task" } })), button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"))),
     h("nav", { class: "tabs", "aria-label": "Which" }, tab("All", null), tab("Unread", true)),
-    h("section", { class: "card settings", "aria-label": "List" }, body),
+    h("div", { class: "split" }, h("section", { class: "card grow", "aria-label": "List" }, body), h("div", { class: "request" }, muted)),
     h("nav", { class: "row", "aria-label": "Pages" }, cursor && h("a", { class: "button", href: here({ unread }) }, "Newest"), older),
-    muted,
   );
 
   const polling = poll(

@@ -52,7 +52,7 @@ export function entryRow(entry, related) {
     h(
       "details",
       null,
-      h("summary", { class: "line wrap" }, icon(ICONS[entry.category] ?? "info"), h("strong", null, words), entry.outcome !== "done" && h("span", { class: "label small" }, entry.code ? `${entry.outcome}: ${entry.code}` : entry.outcome), h("span", { class: "muted grow" }, `by ${who}`), h("span", { class: "muted small clock" }, clock(entry.at, true)), h("span", { class: "small muted" }, time(entry.at))),
+      h("summary", { class: "line wrap" }, icon(ICONS[entry.category] ?? "info"), h("strong", null, words), entry.outcome !== "done" && h("span", { class: "label small" }, entry.code ? `${entry.outcome}: ${entry.code}` : entry.outcome), h("span", { class: "muted grow" }, `by ${who}`), h("span", { class: "muted small desk" }, clock(entry.at, true)), h("span", { class: "small muted" }, time(entry.at))),
       h("dl", { class: "pairs" }, details.map(([name, value]) => h("div", null, h("dt", null, name.replaceAll("_", " ")), h("dd", null, RELATED.includes(name) ? h("a", { href: related(name, value), title: "All with this" }, String(value)) : String(value))))),
     ),
     task && h("p", { class: "small" }, h("a", { href: link(`tasks/${encodeURIComponent(task)}`) }, `Task …${task.slice(-8)}`), " · ", h("a", { href: related("target", task) }, "All about it")),

@@ -1,7 +1,7 @@
 // The figures at the top of Metrics, each with the line of its last minutes.
 
 import { h, put, setText } from "../../dom.js";
-import { bytes, count, duration } from "../../format.js";
+import { bytes, count, duration, rate } from "../../format.js";
 import { spark } from "../../elements/time-chart.js";
 
 const KEPT = 300; // frames: five minutes
@@ -10,14 +10,13 @@ const DRAWN = 3; // fewer values are no line yet
 const kept = []; // survives leaving the screen and coming back
 let keptOf = null; // the owner whose they are; null: everybody's
 
-const round = (n) => (n == null ? null : count(Math.round(n * 10) / 10));
 const percent = (n) => (n == null ? null : `${Math.round(n)} %`);
 const share = (part, whole) => (part == null || !whole ? null : (100 * part) / whole);
 
 // [member of a point, label, its words]
 const FIGURES = [
-  ["submitted", "Submitted / s", (point) => round(point.submitted)],
-  ["finished", "Finished / s", (point) => round(point.finished)],
+  ["submitted", "Submitted / s", (point) => rate(point.submitted)],
+  ["finished", "Finished / s", (point) => rate(point.finished)],
   ["pending", "Waiting", (point) => count(point.pending)],
   ["busy", "Places busy", (point) => point.busy != null && `${point.busy} of ${point.places}`],
   ["wait", "Wait p95", (point) => duration(point.wait)],
@@ -88,7 +87,7 @@ export function figureCards(owner) {
         setText(value, (now[member] != null && words(now)) || "–");
         const values = points.map((point) => point[member]);
         const known = values.filter((one) => one != null).length;
-        put(line, known < DRAWN ? h("p", { class: "spark small muted" }, known > 0 && "collecting …") : spark([...Array(Math.max(0, LEAST - values.length)), ...values]));
+        put(line, known < DRAWN ? h("p", { class: "spark small muted" }, now[member] != null && "collecting …") : spark([...Array(Math.max(0, LEAST - values.length)), ...values]));
       }
     },
   };

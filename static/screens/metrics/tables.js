@@ -3,13 +3,12 @@
 import { h } from "../../dom.js";
 import { get, link, query } from "../../api.js";
 import { poll } from "../../poll.js";
-import { count, duration, relative, title as nameOf } from "../../format.js";
+import { count, duration, rate, relative, title as nameOf } from "../../format.js";
 import { rowsTable } from "../../elements/rows-table.js";
 
 const MEASURED = 100; // running tasks looked at for what they measure
 
 const byName = (rows) => Object.entries(rows ?? {}).sort(([a], [b]) => a.localeCompare(b));
-const perSecond = (n) => (n == null ? null : count(Math.round(n * 100) / 100));
 const money = (n) => (n == null ? null : n.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: n && n < 1 ? 4 : 2 }));
 
 /** {elements, first, show(frame)}: one card a table; `first` resolves when those that ask for themselves have an answer. */
@@ -23,8 +22,8 @@ export function breakdowns({ signal, owner }) {
       { label: "Waiting", cell: ({ counts }) => count(counts?.PENDING) },
       { label: "Running", cell: ({ counts }) => count(counts?.RUNNING) },
       { label: "Failed", cell: ({ counts }) => count(counts?.FAILED) },
-      { label: "In / s", cell: ({ now }) => perSecond(now?.per_second?.submitted) },
-      { label: "Done / s", cell: ({ now }) => perSecond(now?.per_second?.succeeded) },
+      { label: "In / s", cell: ({ now }) => rate(now?.per_second?.submitted) },
+      { label: "Done / s", cell: ({ now }) => rate(now?.per_second?.succeeded) },
       { label: "Wait p95", cell: ({ now }) => duration(now?.wait_ms?.p95) },
       { label: "Run p95", cell: ({ now }) => duration(now?.run_ms?.p95) },
     ],

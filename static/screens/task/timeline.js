@@ -43,5 +43,5 @@ function scale(steps) {
 
 function row(step) {
   const about = [step.from === null && "submitted", step.attempt && `attempt ${step.attempt}`, step.worker && `on ${step.worker}`, step.by && `by ${step.by}`].filter(Boolean).join(" · ");
-  return h("li", { data: { status: step.to } }, h("div", { class: "line wrap" }, badge(step.to), h("span", { class: "muted grow" }, about), h("span", { class: "muted small clock", title: exact(step.at) }, clock(step.at, true)), h("span", { class: "small muted" }, time(step.at))), step.error && h("p", { class: "note" }, String(step.error.message ?? step.error.code ?? step.error).split("\n")[0]), step.ms > 0 && h("p", { class: "muted small" }, `for ${duration(step.ms)}`));
+  return h("li", { data: { status: step.to } }, h("div", { class: "line wrap" }, badge(step.to), h("span", { class: "muted grow" }, about), h("span", { class: "muted small desk", title: exact(step.at) }, clock(step.at, true)), h("span", { class: "small muted" }, time(step.at))), step.error && h("p", { class: "note" }, String(step.error.message ?? step.error.code ?? step.error).split("\n")[0]), step.ms > 0 && h("p", { class: "muted small" }, `for ${duration(step.ms)}`));
 }
