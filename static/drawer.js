@@ -1,6 +1,6 @@
 // The drawer behind the bell: the newest notifications. Loaded when it is first opened.
 
-import { h, put, icon, sr } from "./dom.js";
+import { h, put, setAttr, icon, sr } from "./dom.js";
 import { link } from "./api.js";
 import { inbox, onInbox, lookAgain } from "./bell.js";
 import { errorState, skeleton } from "./elements/states.js";
@@ -24,8 +24,9 @@ onInbox(show);
 export function open() {
   if (dialog.open) return;
   dialog.showModal();
+  setAttr(dialog, "aria-busy", "true"); // what came before it was opened is no news in it
   show();
-  lookAgain();
+  lookAgain().finally(() => setAttr(dialog, "aria-busy", null));
 }
 
 function show() {
@@ -33,6 +34,7 @@ function show() {
   const { page, error } = inbox();
   if (!page && body.querySelector("[role=alert]")) return; // once is enough
   if (!page) return put(body, error ? errorState(error, lookAgain) : skeleton(6));
+  if (dialog.hasAttribute("aria-busy")) list.forget();
   list.show(page);
   if (list.parentElement !== body) put(body, list);
 }

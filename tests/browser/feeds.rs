@@ -20,11 +20,11 @@ async fn what_is_new_in_a_feed_waits_until_one_asks_for_it(mut stage: Stage) {
         page.sees("#light-text", "Live").await;
         let row = format!("all({}).find((one) => words(one).includes({}))", json!(rows), json!(said));
         page.until("what was before", &format!("one('.news')?.click() || !!{row}")).await;
-        let before = text_of(page, rows).await;
+        let before = shown(page, rows).await;
         stage.node.delete(&format!("/api/tasks/{new}")).await;
         let page = &mut stage.page;
         page.sees(".news", "1 new – show").await;
-        assert_eq!(text_of(page, rows).await, before, "{path}");
+        assert_eq!(shown(page, rows).await, before, "{path}");
         page.click(".news", "").await;
         page.until("it is shown", &format!("all({}).length === {}", json!(rows), before.len() + 1)).await;
         let held = page.js("return document.activeElement.closest('li') !== null && !one('.news')").await;
@@ -36,15 +36,16 @@ async fn what_is_new_in_a_feed_waits_until_one_asks_for_it(mut stage: Stage) {
     let page = &mut stage.page;
     page.click("#bell", "").await;
     page.sees("#drawer .told", "task 3 was cancelled").await;
-    let before = text_of(page, "#drawer .told").await;
+    page.until("it is as new as can be", "!one('#drawer').hasAttribute('aria-busy')").await;
+    let before = shown(page, "#drawer .told").await;
     stage.node.delete(&format!("/api/tasks/{}", ids[4])).await;
     let page = &mut stage.page;
     page.sees("#drawer .news", "1 new – show").await;
-    assert_eq!(text_of(page, "#drawer .told").await, before);
+    assert_eq!(shown(page, "#drawer .told").await, before);
     page.press("Escape").await;
     page.click("#bell", "").await;
-    let shown = "words(one('#drawer .told')).startsWith('task 4 was cancelled') && !one('#drawer .news')";
-    page.until("it is there", shown).await;
+    let there = "words(one('#drawer .told')).startsWith('task 4 was cancelled') && !one('#drawer .news')";
+    page.until("it is there", there).await;
     page.clean().await;
 }
 
@@ -71,12 +72,12 @@ async fn what_is_latest_does_not_move_under_who_is_about_to_open_it() {
     let page = &mut stage.page;
     page.go("/").await;
     page.sees(".card li a", "one").await;
-    let before = text_of(page, ".card li a").await;
+    let before = shown(page, ".card li a").await;
     page.js("one('.card li a').focus()").await;
     stage.node.submit(later("three")).await;
     let page = &mut stage.page;
     page.sees("h2 small", "newer ones wait").await;
-    assert_eq!(text_of(page, ".card li a").await, before);
+    assert_eq!(shown(page, ".card li a").await, before);
     page.js("document.activeElement.blur()").await;
     page.sees(".card li a", "three").await;
     page.until("nothing waits", "!one('h2 small', 'newer')").await;
@@ -90,7 +91,7 @@ async fn a_line_of_the_metrics_is_drawn_when_there_are_points_and_grows_from_the
         new MutationObserver(() => {
             const lines = [...document.querySelectorAll('.counts .spark path')].map((one) => /^M([\\d.]+)/.exec(one.getAttribute('d'))?.[1]);
             if (lines.length && !first.length) first = lines.map(Number);
-            if (document.querySelector('.counts p.spark')?.textContent) window.said = document.querySelector('.counts p.spark').textContent;
+            if (document.querySelector('.counts span.spark')?.textContent) window.said = document.querySelector('.counts span.spark').textContent;
         }).observe(document, { childList: true, subtree: true })";
     let mut stage = Stage::sqlite().await;
     let running = stage.node.submit(endless("runs")).await;
@@ -115,9 +116,8 @@ async fn waiting(stage: &mut Stage, many: usize) -> Vec<String> {
     ids
 }
 
-async fn text_of(page: &mut Page, selector: &str) -> Vec<String> {
-    // Without the times, which go on by themselves.
-    let code =
-        format!("return all({}).map((one) => words(one).replace(/just now|\\d+ (s|min) ago/, ''))", json!(selector));
+/// What is shown, by its keys, where it has some: times go on by themselves.
+async fn shown(page: &mut Page, selector: &str) -> Vec<String> {
+    let code = format!("return all({}).map((one) => one.dataset.key ?? words(one))", json!(selector));
     page.js(&code).await.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
 }

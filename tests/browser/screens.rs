@@ -82,6 +82,10 @@ async fn what_opens_over_a_screen_is_without_fault_too() {
         page.sees("dialog li a", "one").await;
         is_without_fault(page, theme, "views").await;
         page.press("Escape").await;
+        page.click(".head button", "Export").await;
+        page.until("how much it is", "/^\\d+ tasks, /.test(words(one('dialog p[role=status]')))").await;
+        is_without_fault(page, theme, "export").await;
+        page.press("Escape").await;
         page.go("/approvals").await;
         page.click("button", "Reject one to be approved").await;
         page.sees("#reject-title", "").await;

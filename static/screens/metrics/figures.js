@@ -87,7 +87,7 @@ export function figureCards(owner) {
         setText(value, (now[member] != null && words(now)) || "–");
         const values = points.map((point) => point[member]);
         const known = values.filter((one) => one != null).length;
-        put(line, known < DRAWN ? h("p", { class: "spark small muted" }, now[member] != null && "collecting …") : spark([...Array(Math.max(0, LEAST - values.length)), ...values]));
+        put(line, known < DRAWN ? h("span", { class: "spark small muted" }, now[member] != null && "collecting …") : spark([...Array(Math.max(0, LEAST - values.length)), ...values]));
       }
     },
   };
