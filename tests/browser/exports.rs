@@ -40,6 +40,8 @@ async fn an_export_says_how_much_it_is_and_holds_what_the_list_shows(mut stage: 
     }
     assert!(!table.contains("not of it"), "{table}");
 
+    let submitted = "(await (await fetch('/api/activity?action=task.submitted')).json()).activity.reduce((sum, { count }) => sum + count, 0)";
+    page.until("all is written down", &format!("{submitted} === 109")).await;
     page.go("/activity?category=task").await;
     let shown = page.js("return all('.timeline li').length").await.as_u64().unwrap() as usize;
     let said = if shown == 1 { "1 entry, ".to_owned() } else { format!("{shown} entries, ") };
