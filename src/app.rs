@@ -57,17 +57,19 @@ impl App {
         self
     }
 
-    /// Runs the command line of this process. Nothing that matters is to come before: a child that decodes pictures is this
-    /// program again.
+    /// Runs the command line of this process. Nothing that matters is to come before: a child that decodes pictures, or
+    /// talks to the mail server, is this program again.
     pub fn main(self) -> ExitCode {
         ExitCode::from(self.run() as u8)
     }
 
     fn run(self) -> i32 {
         let cli = Cli::parse();
-        if let Some(Command::Pictures) = cli.command {
-            // Before any setting is read: it is to know nothing that a picture could ask it for.
-            return types::serve_pictures();
+        // Before any setting is read: they are to know nothing that a picture or a server could ask them for.
+        match cli.command {
+            Some(Command::Pictures) => return types::serve_pictures(),
+            Some(Command::MailRoom) => return types::serve_mails(),
+            _ => {}
         }
         let own = match Types::own(self.own) {
             Ok(own) => own,
@@ -148,7 +150,8 @@ async fn run(command: Command, config: Config, own: Types) -> i32 {
             Err(failure) => Err(failure),
         },
         Command::Config(args) => return config::run(&config, &args),
-        Command::Pictures => return types::serve_pictures(),
+        // They were answered before there was a runtime.
+        Command::Pictures | Command::MailRoom => return 2,
         Command::Client(command) => return client::run(&config, command).await,
         Command::BenchListeners { address, sockets, tasks } => {
             bench::listeners::listen(address, sockets, tasks).await.map_err(Failure::Other)

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use binary::{PICTURES, own_binary};
+pub use binary::{MAIL_ROOM, PICTURES, own_binary, trust};
 pub use cli::{
     BenchArgs, Cli, ClientCommand, Command, ConfigArgs, CreateKeyArgs, Flags, KeysCommand, ListArgs, Scenario,
     SubmitArgs, VerifyArgs,

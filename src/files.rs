@@ -8,6 +8,7 @@
 mod bucket;
 mod folder;
 mod growing;
+mod held;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::config::{self, Config, MailTls};
-use crate::types::{Encryption, MailServer, Mailing, Pictures, Types};
+use crate::types::{Encryption, MailProgram, MailServer, Mailing, Pictures, Types};
 
 /// The task types of this process, `own` ones among them. What is sent in the clear is told. A type that there is none of is not to be approved:
 /// its tasks, spelled as they are, would run without.
@@ -26,6 +26,11 @@ pub fn types(config: &Config, own: Types) -> Result<Types, Failure> {
                 MailTls::No => Encryption::None,
                 MailTls::Starttls => Encryption::Starttls,
                 MailTls::Implicit => Encryption::Implicit,
+            },
+            program: MailProgram {
+                path: config::own_binary(),
+                arguments: vec![config::MAIL_ROOM.to_owned()],
+                environment: config::trust(),
             },
         }
     });

@@ -3,7 +3,7 @@
 mod client;
 mod keys;
 
-use super::binary::PICTURES;
+use super::binary::{MAIL_ROOM, PICTURES};
 use super::settings::SETTINGS;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
@@ -59,6 +59,9 @@ pub enum Command {
     /// Work on pictures for the node that started it
     #[command(name = PICTURES, hide = true)]
     Pictures,
+    /// Talk to the mail server for the node that started it
+    #[command(name = MAIL_ROOM, hide = true)]
+    MailRoom,
     /// The other side of `errand bench --scenario fanout`, in a process of its own
     #[command(hide = true)]
     BenchListeners {

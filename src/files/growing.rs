@@ -45,10 +45,7 @@ impl Files {
             return Ok(Growing { sink: Sink::Store(Box::new(SyncIoBridge::new(writer))), tally: Tally::default() });
         };
         let path = root.join(parse(location)?.as_ref());
-        let made = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            Ok::<_, io::Error>(Place { file: File::create(&path)?, path, root })
-        });
+        let made = tokio::task::spawn_blocking(move || Ok::<_, io::Error>(Place { file: made(&path)?, path, root }));
         let place = made.await.map_err(io::Error::other)??;
         Ok(Growing { sink: Sink::Folder(Arc::new(place)), tally: Tally::default() })
     }
@@ -98,6 +95,12 @@ impl Write for Growing {
             Sink::Store(writer) => writer.flush(),
         }
     }
+}
+
+/// An empty file there, and the folders above it.
+pub(super) fn made(path: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+    File::create(path)
 }
 
 /// The file and its name on disk, and the names of the folders above it, which may be new.

@@ -152,3 +152,15 @@ async fn a_growing_file_that_is_finished_is_as_any_other() {
     assert_eq!(stored.sha256, write(&files, "uploads/a", b"abc").await.sha256);
     assert_eq!(read(&files, "artifacts/t/l/a", 0..3).await, b"abc");
 }
+
+#[tokio::test]
+async fn a_file_is_held_until_its_last_copy_is_closed() {
+    let (_folder, files) = store();
+    let held = files.hold("artifacts/t/a/taken.txt").await.unwrap().unwrap();
+    let copy = held.try_clone().unwrap();
+    drop(held);
+    assert!(files.is_held("artifacts/t/a/taken.txt").await.unwrap());
+    drop(copy);
+    assert!(!files.is_held("artifacts/t/a/taken.txt").await.unwrap());
+    assert!(!files.is_held("artifacts/t/a/other.txt").await.unwrap(), "it is not there");
+}

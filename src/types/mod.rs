@@ -29,7 +29,7 @@ pub use batch::{Batch, Item, ItemFailure, Tally};
 pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
 pub use csv_processing::look::Rows;
 pub use email_sending::look::Mail;
-pub use email_sending::{EmailSending, Encryption, MailServer, Mailing, Patience};
+pub use email_sending::{EmailSending, Encryption, MailProgram, MailServer, Mailing, Patience, serve_mails};
 pub use image_processing::{Pictures, serve_pictures};
 pub use preview::{NoPreview, Preview, Previews};
 pub use schema::{Checked, FileId, Schema};

@@ -5,6 +5,7 @@ use crate::fault;
 use crate::files::{self, Growing, Mark, Reader, Writer};
 use crate::task::Artifact;
 use sha2::{Digest, Sha256};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -102,6 +103,18 @@ impl Context {
         Ok(self.open(name, content_type, location, writer))
     }
 
+    /// Begins a file that is held for as long as it or a copy of it is open, in whatever process; answers where it lies
+    /// too, for a checkpoint to name. `None` in a store that is no folder.
+    pub async fn hold(&self, name: &str) -> Result<Option<(String, File)>, Failure> {
+        let location = self.begin(name);
+        Ok(self.inner.given.files.hold(&location).await?.map(|file| (location, file)))
+    }
+
+    /// Whether a file of an earlier attempt is still held by anybody.
+    pub async fn is_held(&self, location: &str) -> Result<bool, Failure> {
+        Ok(self.made_here(location) && self.inner.given.files.is_held(location).await?)
+    }
+
     /// Goes on with a file of an earlier attempt from a mark, in a file of its own. `None` if what
     /// stood before the mark is no longer whole.
     pub async fn grow_on(&self, mark: &Artifact) -> Result<Option<Output<Growing>>, Failure> {
@@ -135,7 +148,7 @@ impl Context {
     /// The content of a file of an earlier attempt; `None` if it is no longer there. What this
     /// task did not make is not there.
     pub async fn reread(&self, file: &Artifact) -> Result<Option<Reader>, Failure> {
-        if !file.location.starts_with(&format!("{}/", files::of_task(self.task_id()))) {
+        if !self.made_here(&file.location) {
             return Ok(None);
         }
         match self.inner.given.files.read(&file.location, 0..file.bytes as u64).await {
@@ -151,6 +164,11 @@ impl Context {
         if let Err(error) = self.inner.given.files.delete(&file.location).await {
             tracing::debug!(task = %self.task_id(), %error, "a file that is not needed any more stays for now");
         }
+    }
+
+    /// Whether an attempt of this task made the file there.
+    fn made_here(&self, location: &str) -> bool {
+        location.starts_with(&format!("{}/", files::of_task(self.task_id())))
     }
 
     fn begin(&self, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! From a server's name to a connection that takes mails.
 
-use super::server::{Encryption, MailServer, Mailing};
+use super::server::{Encryption, Way};
 use super::smtp::Fault;
 use super::stream::{Bounded, Encrypted};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -15,21 +15,17 @@ use tokio::time::timeout;
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 /// Connects, encrypts as the settings say, and signs in. Each step has its time.
-pub async fn connect(
-    mailing: &Mailing,
-    server: &MailServer,
-    tls: Option<&TlsParameters>,
-) -> Result<AsyncSmtpConnection, Fault> {
-    let patience = &mailing.patience;
-    let hello = ClientId::Domain(mailing.from.email.domain().to_owned());
-    let (stream, address) = reach(server, patience.resolve, patience.connect).await?;
-    let stream: Box<dyn AsyncTokioStream> = match tls.filter(|_| server.encryption == Encryption::Implicit) {
+pub async fn connect(way: &Way, tls: Option<&TlsParameters>) -> Result<AsyncSmtpConnection, Fault> {
+    let patience = &way.patience;
+    let hello = ClientId::Domain(way.hello.clone());
+    let (stream, address) = reach(way).await?;
+    let stream: Box<dyn AsyncTokioStream> = match tls.filter(|_| way.encryption == Encryption::Implicit) {
         Some(tls) => encrypt(Box::new(stream), address, tls.clone(), patience.connect).await?,
         None => Box::new(stream),
     };
     let greeted = within(patience.command, AsyncSmtpConnection::connect_with_transport(stream, &hello)).await;
     let mut connection = greeted?.map_err(|error| Fault::of("greet us", &error))?;
-    if let Some(tls) = tls.filter(|_| server.encryption == Encryption::Starttls) {
+    if let Some(tls) = tls.filter(|_| way.encryption == Encryption::Starttls) {
         if !connection.can_starttls() {
             let message = "the mail server offers no STARTTLS, which is demanded: nothing was sent";
             return Err(Fault::fatal("mail_server_tls", message));
@@ -37,7 +33,7 @@ pub async fn connect(
         let encrypted = within(patience.connect, connection.starttls(tls.clone(), &hello)).await?;
         encrypted.map_err(|error| tls_fault(&error))?;
     }
-    if let Some((user, password)) = &server.account {
+    if let Some((user, password)) = &way.account {
         let credentials = Credentials::new(user.clone(), password.clone());
         let ways = [Mechanism::Plain, Mechanism::Login];
         within(patience.command, connection.auth(&ways, &credentials)).await?.map_err(|error| {
@@ -54,9 +50,9 @@ pub async fn connect(
 }
 
 /// The first of its addresses that answers.
-async fn reach(server: &MailServer, resolve: Duration, connect: Duration) -> Result<(Bounded, SocketAddr), Fault> {
-    let host = server.host.trim_matches(['[', ']']);
-    let found = match timeout(resolve, lookup_host((host, server.port))).await {
+async fn reach(way: &Way) -> Result<(Bounded, SocketAddr), Fault> {
+    let host = way.host.trim_matches(['[', ']']);
+    let found = match timeout(way.patience.resolve, lookup_host((host, way.port))).await {
         Ok(Ok(found)) => found.collect::<Vec<_>>(),
         Ok(Err(_)) => return Err(unreachable("its name is not known")),
         Err(_) => return Err(unreachable("its name was not told in time")),
@@ -75,7 +71,7 @@ async fn reach(server: &MailServer, resolve: Duration, connect: Duration) -> Res
         }
         Err(last)
     };
-    match timeout(connect, attempts).await {
+    match timeout(way.patience.connect, attempts).await {
         Ok(Ok(reached)) => Ok(reached),
         Ok(Err(error)) => Err(unreachable(&error.kind().to_string())),
         Err(_) => Err(unreachable("it did not answer in time")),

@@ -47,7 +47,7 @@ impl Made {
 
     /// One attempt.
     pub async fn run(&self, ctx: &Context) -> Result<Value, Failure> {
-        let mut record = Record::open(ctx, Kind::Files, self.num_emails).await?;
+        let mut record = Record::open(ctx, Kind::Files, self.num_emails, Duration::ZERO).await?;
         for number in 1..=self.num_emails {
             if record.is_done(number) {
                 continue;

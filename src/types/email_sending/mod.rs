@@ -8,7 +8,9 @@ mod made;
 mod own;
 mod recipients;
 mod record;
+mod room;
 mod send;
+mod serve;
 mod server;
 mod smtp;
 mod stream;
@@ -16,18 +18,20 @@ mod taken;
 mod template;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use super::{AnyType, Context, Failure, schema};
 use crate::task::text::FieldError;
 use async_trait::async_trait;
 use made::Made;
 use own::Own;
+use room::Room;
 use send::Post;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use smtp::Smtp;
 
-pub use server::{Encryption, MailServer, Mailing, Patience};
+pub use serve::serve_mails;
+pub use server::{Encryption, MailProgram, MailServer, Mailing, Patience};
 
 /// A longer subject is refused: a mail's header line has its limits.
 const MAX_SUBJECT_BYTES: usize = 900;
@@ -50,8 +54,8 @@ enum Params {
 impl EmailSending {
     /// With the operator's settings.
     pub fn new(mailing: Mailing) -> EmailSending {
-        let smtp = mailing.server.clone().map(|server| Smtp::new(mailing.clone(), server));
-        EmailSending { post: Post { mailing, smtp } }
+        let room = mailing.server.as_ref().map(|server| Room::new(&mailing, server));
+        EmailSending { post: Post { mailing, room } }
     }
 }
 

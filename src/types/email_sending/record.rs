@@ -5,6 +5,8 @@ use crate::task::Artifact;
 use crate::types::{Context, Failure, Level};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::time::Duration;
 
 /// As many errors of a checkpoint are kept in full, of the others only the beginning: the server's code.
 const FULL_ERRORS: usize = 100;
@@ -40,13 +42,14 @@ impl Kind {
     }
 }
 
-/// The mails of a task, by number from 1. No mail that is done is made again; the one that was begun and
-/// not done when an attempt was lost may be out twice, with the same Message-ID, unless a file says that the server took it.
+/// The mails of a task, by number from 1. No mail that is done is made again. Of the one that was begun and not done when
+/// an attempt was lost a file says whether the server took it; where there is none, or it does not say, the mail may be
+/// out twice, with the same Message-ID.
 pub struct Record<'a> {
     ctx: &'a Context,
     kind: Kind,
     parts: BTreeMap<u32, Part>,
-    /// Where this attempt writes at once what the server takes.
+    /// Where the server's answers to this attempt's mails are noted at once.
     taken: Option<Taken>,
     /// The part that is not yet on disk as it is here.
     unsaved: Option<u32>,
@@ -69,7 +72,7 @@ pub struct Counts {
 struct Part {
     /// The mail under way.
     begun: Option<u32>,
-    /// Where the file lies that says whether the server took it.
+    /// Where the file lies that says whether the server took it, once nobody holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     taken: Option<String>,
     done: BTreeMap<u32, Done>,
@@ -111,8 +114,8 @@ impl Status {
 
 impl<'a> Record<'a> {
     /// What earlier attempts wrote down of `total` mails. Their files are this attempt's from now
-    /// on; a mail whose file is gone is none.
-    pub async fn open(ctx: &'a Context, kind: Kind, total: u32) -> Result<Record<'a>, Failure> {
+    /// on; a mail whose file is gone is none. One that is still under way is waited for, for so long at most.
+    pub async fn open(ctx: &'a Context, kind: Kind, total: u32, patience: Duration) -> Result<Record<'a>, Failure> {
         let (parts, counts) = (BTreeMap::new(), Counts::default());
         let mut record = Record { ctx, kind, parts, taken: None, unsaved: None, counts };
         for index in 0..total.div_ceil(kind.in_one()) {
@@ -125,12 +128,15 @@ impl<'a> Record<'a> {
                     part.done.remove(&number);
                 }
             }
-            if let (Some(number), Some(location)) = (part.begun, &part.taken)
-                && Taken::says(ctx, location, number).await?
-            {
-                part.done.insert(number, Done::default());
-                (part.begun, part.taken) = (None, None);
-                record.unsaved = Some(index);
+            if let (Some(number), Some(location)) = (part.begun, &part.taken) {
+                Taken::settled(ctx, location, number, patience).await?;
+                if let Some(taken) = Taken::says(ctx, location, number).await? {
+                    (part.begun, part.taken) = (None, None);
+                    if taken {
+                        part.done.insert(number, Done::default());
+                        record.unsaved = Some(index);
+                    }
+                }
             }
             part.done.values().for_each(|done| *record.counts.of(done.status) += 1);
             record.parts.insert(index, part);
@@ -152,6 +158,11 @@ impl<'a> Record<'a> {
     /// Whether earlier attempts wrote down mails of that kind.
     pub fn is_there(ctx: &Context, kind: Kind) -> bool {
         ctx.checkpoint::<Part>(&format!("{}-0", kind.word())).is_some()
+    }
+
+    /// Where the server's answers are to be noted before anybody else hears of them.
+    pub fn taken(&self) -> Option<&File> {
+        self.taken.as_ref().map(|taken| &taken.file)
     }
 
     /// Whether nothing is left to do for that mail.
@@ -188,15 +199,9 @@ impl<'a> Record<'a> {
     }
 
     /// To be said once it is known what became of a mail. On disk with the next [`Record::begin`] or
-    /// [`Record::flush`], which must follow at once: what happens between counts as not written down, but for a sent
-    /// mail whose attempt's process is killed.
+    /// [`Record::flush`], which must follow at once: what happens between counts as not written down, but for what
+    /// stands in [`Record::taken`].
     pub async fn note(&mut self, number: u32, mut done: Done) -> Result<(), Failure> {
-        // It only makes the time shorter in which a kill has a mail sent twice: a full disk ends no mailing.
-        if let Some(taken) = self.taken.as_mut().filter(|_| done.status == Status::Sent)
-            && taken.write(number).is_err()
-        {
-            self.taken = None;
-        }
         let index = self.part_of(number);
         if self.unsaved.is_some_and(|unsaved| unsaved != index) {
             self.flush().await?;
@@ -250,13 +255,19 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::smtp::{Answer, Fault};
+    use super::super::taken;
     use super::*;
     use crate::types::context::trial::Trial;
+
+    async fn open(ctx: &Context, total: u32) -> Record<'_> {
+        Record::open(ctx, Kind::Sent, total, Duration::from_secs(60)).await.unwrap()
+    }
 
     async fn bytes(done: Done) -> usize {
         let trial = Trial::new();
         let ctx = trial.attempt();
-        let mut record = Record::open(&ctx, Kind::Sent, 1000).await.unwrap();
+        let mut record = open(&ctx, 1000).await;
         for number in 1..=1000 {
             record.note(number, done.clone()).await.unwrap();
         }
@@ -275,55 +286,96 @@ mod tests {
     async fn what_the_server_took_is_known_to_the_next_attempt_before_it_is_saved() {
         let trial = Trial::new();
         let ctx = trial.attempt();
-        let mut record = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        let mut record = open(&ctx, 1001).await;
         record.begin(999).await.unwrap();
         record.note(999, Done { status: Status::Refused, ..Done::default() }).await.unwrap();
         record.begin(1000).await.unwrap();
-        record.note(1000, Done::default()).await.unwrap();
+        taken::note(record.taken().unwrap(), 1000, &Ok(Answer::Sent));
+        drop(record);
         let saved = trial.checkpoint("sent-0").unwrap();
         assert_eq!(saved["begun"], 1000);
 
         let ctx = trial.attempt();
-        let mut again = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        let mut again = open(&ctx, 1001).await;
         assert!(again.is_done(1000) && !again.is_done(1001));
         assert_eq!(again.counts(), Counts { sent: 1, refused: 1, deferred: 0 });
         again.begin(1001).await.unwrap();
+        drop(again);
         trial.delete(saved["taken"].as_str().unwrap()).await;
         let ctx = trial.attempt();
-        let third = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        let third = open(&ctx, 1001).await;
         assert!(third.is_done(1000) && !third.is_done(1001), "it is saved by now");
         assert!(trial.checkpoint("sent-1").unwrap()["taken"].as_str().unwrap().ends_with("/taken.txt"));
     }
 
     #[tokio::test]
-    async fn a_mail_of_which_the_file_says_nothing_or_is_gone_is_sent_again() {
+    async fn a_mail_that_may_be_out_is_sent_again_with_a_warning_and_one_that_is_not_without() {
+        let silent = Ok(Answer::Unsure(String::new()));
+        let busy = Ok(Answer::Deferred(String::new()));
+        for (answer, warned) in [(silent, true), (busy, false), (Err(Fault::Line(String::new())), false)] {
+            let trial = Trial::new();
+            let ctx = trial.attempt();
+            let mut record = open(&ctx, 20).await;
+            record.begin(2).await.unwrap();
+            taken::note(record.taken().unwrap(), 2, &Ok(Answer::Sent));
+            record.note(2, Done::default()).await.unwrap();
+            record.begin(12).await.unwrap();
+            taken::note(record.taken().unwrap(), 12, &answer);
+            drop(record);
+            let ctx = trial.attempt();
+            let again = open(&ctx, 20).await;
+            assert!(again.is_done(2) && !again.is_done(12));
+            let told = ctx.take_said().1.iter().any(|line| line.message.contains("it may be out twice"));
+            assert_eq!(told, warned, "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_of_which_the_file_is_gone_is_sent_again() {
         let trial = Trial::new();
         let ctx = trial.attempt();
-        let mut record = Record::open(&ctx, Kind::Sent, 20).await.unwrap();
-        record.begin(2).await.unwrap();
-        record.note(2, Done::default()).await.unwrap();
-        record.begin(12).await.unwrap();
-        record.note(12, Done { status: Status::Deferred, ..Done::default() }).await.unwrap();
-        let again = Record::open(&trial.attempt(), Kind::Sent, 20).await.map(|record| record.is_done(12));
-        assert!(!again.unwrap());
+        let mut record = open(&ctx, 20).await;
         record.begin(3).await.unwrap();
-        record.note(3, Done::default()).await.unwrap();
+        taken::note(record.taken().unwrap(), 3, &Ok(Answer::Sent));
         trial.delete(trial.checkpoint("sent-0").unwrap()["taken"].as_str().unwrap()).await;
-        let again = Record::open(&trial.attempt(), Kind::Sent, 20).await.map(|record| record.is_done(3));
-        assert!(!again.unwrap());
+        assert!(!open(&trial.attempt(), 20).await.is_done(3));
+    }
+
+    #[tokio::test]
+    async fn a_mail_under_way_is_waited_for_until_its_answer_is_noted_and_no_longer_than_it_may_take() {
+        let trial = Trial::new();
+        let ctx = trial.attempt();
+        let mut record = open(&ctx, 20).await;
+        record.begin(3).await.unwrap();
+        let held = record.taken().unwrap().try_clone().unwrap();
+        drop(record);
+        let hasty = trial.attempt();
+        let again = Record::open(&hasty, Kind::Sent, 20, Duration::from_millis(100)).await.unwrap();
+        assert!(!again.is_done(3), "whoever holds it stands still");
+        let ctx = trial.attempt();
+        let answered = async {
+            while !ctx.take_said().1.iter().any(|line| line.message.contains("waiting for the server's answer")) {
+                tokio::task::yield_now().await;
+            }
+            taken::note(&held, 3, &Ok(Answer::Sent));
+            drop(held);
+        };
+        let (again, ()) = tokio::join!(open(&ctx, 20), answered);
+        assert!(again.is_done(3));
     }
 
     #[tokio::test]
     async fn what_is_noted_is_on_disk_with_the_next_that_is_begun_even_in_another_part() {
         let trial = Trial::new();
         let ctx = trial.attempt();
-        let mut record = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        let mut record = open(&ctx, 1001).await;
         record.begin(1000).await.unwrap();
         record.note(1000, Done::default()).await.unwrap();
         assert_eq!(trial.checkpoint("sent-0").unwrap()["begun"], 1000, "not yet");
         record.begin(1001).await.unwrap();
+        drop(record);
         let ctx = trial.attempt();
-        let again = Record::open(&ctx, Kind::Sent, 1001).await.unwrap();
+        let again = open(&ctx, 1001).await;
         assert!(again.is_done(1000) && !again.is_done(1001));
         assert_eq!(again.counts(), Counts { sent: 1, ..Counts::default() });
         assert_eq!(trial.checkpoint("sent-1").unwrap()["begun"], 1001);

@@ -4,8 +4,9 @@ use super::letter::Stationery;
 use super::own::{MAX_ATTACHED_BYTES, Own};
 use super::recipients::{Recipient, Recipients};
 use super::record::{Done, Kind, Record, Status};
+use super::room::Room;
 use super::server::Mailing;
-use super::smtp::{Answer, Fault, Smtp};
+use super::smtp::{Answer, Fault};
 use super::template::Templates;
 use crate::files;
 use crate::task::text::escaped;
@@ -25,6 +26,8 @@ const MAX_FILES: usize = 1000;
 const LISTED: usize = 1000;
 /// An attempt that is told to stop waits so long for the answer to the mail that is on its way.
 const LAST_ANSWER: Duration = Duration::from_millis(400);
+/// No mail has more in text and HTML.
+const MAX_TEXT_BYTES: u64 = 2 * (4 << 20);
 /// So many mails after each other at which the connection broke end the attempt: it is not about their recipients.
 const BROKEN_IN_A_ROW: u32 = 3;
 /// What an attachment is called whose name says nothing.
@@ -36,8 +39,8 @@ const NAME_CHARS: usize = 150;
 pub struct Post {
     /// The operator's settings.
     pub mailing: Mailing,
-    /// The server, if there is one; else each mail becomes a file.
-    pub smtp: Option<Smtp>,
+    /// The way to the server, if there is one; else each mail becomes a file.
+    pub room: Option<Room>,
 }
 
 /// Sends what is not sent.
@@ -46,7 +49,7 @@ pub async fn run(own: &Own, post: &Post, ctx: &Context) -> Result<Value, Failure
     let templates = Templates::new(&own.parts()).map_err(unread)?;
     let recipients = recipients(own, &templates, ctx).await?;
     let total = recipients.all.len();
-    let kind = if post.smtp.is_some() { Kind::Sent } else { Kind::Files };
+    let kind = if post.room.is_some() { Kind::Sent } else { Kind::Files };
     if kind == Kind::Files && total > MAX_FILES {
         let message =
             format!("no mail server is set (ERRAND_SMTP_URL), and without one at most {MAX_FILES} mails are kept");
@@ -60,7 +63,8 @@ pub async fn run(own: &Own, post: &Post, ctx: &Context) -> Result<Value, Failure
         ctx.log(Level::Info, format!("{} addresses are there twice: each gets one mail", recipients.duplicates));
     }
     let stationery = stationery(own, templates, post, ctx).await?;
-    let record = Record::open(ctx, kind, total as u32).await?;
+    let patience = post.mailing.patience.of_mail(largest(own, ctx));
+    let record = Record::open(ctx, kind, total as u32, patience).await?;
     let mut mailing = Run { post, ctx, stationery, record, pace: Pace::new(own), total: total as i64, broken: 0 };
     let ended = mailing.all(&recipients).await;
     // Whatever ended it: what is known is written down.
@@ -119,6 +123,12 @@ async fn attachments(own: &Own, ctx: &Context) -> Result<Vec<SinglePart>, Failur
     Ok(parts)
 }
 
+/// No mail of this task is larger: what is no text in it is written as text.
+fn largest(own: &Own, ctx: &Context) -> u64 {
+    let attached = own.attachments.iter().filter_map(|id| ctx.input(*id).ok()).map(|input| input.bytes);
+    (attached.sum::<u64>() + MAX_TEXT_BYTES) * 3 / 2
+}
+
 /// A file's name without folders, and without what could end a header's line or turn its letters around.
 fn clean(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -175,7 +185,7 @@ impl Run<'_> {
     async fn one(&mut self, number: u32, letter: &Message) -> Result<Done, Failure> {
         self.pace.before(self.ctx, &mut self.record).await?;
         self.record.begin(number).await?;
-        let Some(smtp) = &self.post.smtp else {
+        let Some(room) = &self.post.room else {
             let mut output = self.ctx.output(&artifact(number), "message/rfc822").await?;
             output.writer.write_all(&letter.formatted()).await.map_err(files::Error::from)?;
             return Ok(Done { file: Some(output.keep().await?), ..Done::default() });
@@ -183,7 +193,7 @@ impl Run<'_> {
         let mail = letter.formatted();
         let answer = tokio::select! {
             biased;
-            answer = smtp.send(letter.envelope(), &mail) => answer,
+            answer = room.send(number, letter.envelope(), &mail, self.record.taken()) => answer,
             () = async { self.ctx.stopped().await; sleep(LAST_ANSWER).await } => return Err(Failure::Stopped),
         };
         let deferred = |why| Done { status: Status::Deferred, error: Some(why), file: None };
@@ -193,7 +203,8 @@ impl Run<'_> {
             Ok(Answer::Deferred(why)) => (deferred(why), false),
             Ok(Answer::Unsure(why)) => (deferred(format!("it may be out: {why}")), true),
             Err(Fault::Line(why)) => (deferred(why), true),
-            Err(Fault::End(failure)) => return Err(failure),
+            Err(Fault::End { again: true, code, message }) => return Err(Failure::Retry { code, message }),
+            Err(Fault::End { again: false, code, message }) => return Err(Failure::Fatal { code, message }),
         };
         self.broken = if broke { self.broken + 1 } else { 0 };
         if self.broken >= BROKEN_IN_A_ROW {

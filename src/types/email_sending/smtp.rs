@@ -1,19 +1,19 @@
 //! Mails to the operator's server, over connections that are kept for the next mail.
 
 use super::connect::connect;
-use super::server::{Encryption, MailServer, Mailing};
+use super::server::{Encryption, Way};
 use crate::task::text::escaped;
-use crate::types::Failure;
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use serde::{Deserialize, Serialize};
 use std::error::Error as _;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 /// As many mails of this node are on their way at once, each over its own connection.
@@ -26,7 +26,7 @@ const SILENT: &str = "no answer came in time";
 const SAID_CHARS: usize = 200;
 
 /// What the server says of one mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// It took the mail.
     Sent,
@@ -39,18 +39,24 @@ pub enum Answer {
 }
 
 /// What keeps mails from being sent, whoever they are to.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The connection broke before the mail could be out.
     Line(String),
     /// Nothing can be sent by this attempt.
-    End(Failure),
+    End {
+        /// Whether another one may.
+        again: bool,
+        /// A stable word.
+        code: String,
+        /// A sentence for a person.
+        message: String,
+    },
 }
 
 /// The server and the connections to it.
 pub struct Smtp {
-    mailing: Mailing,
-    server: MailServer,
+    way: Way,
     tls: OnceCell<TlsParameters>,
     places: Semaphore,
     idle: Arc<Mutex<Idle>>,
@@ -67,12 +73,12 @@ struct Idle {
 impl Fault {
     /// A retry with that code.
     pub fn retry(code: &str, message: impl Into<String>) -> Fault {
-        Fault::End(Failure::retry(code, message))
+        Fault::End { again: true, code: code.to_owned(), message: message.into() }
     }
 
     /// An end without one: only the operator can mend it.
     pub fn fatal(code: &str, message: impl Into<String>) -> Fault {
-        Fault::End(Failure::fatal(code, message))
+        Fault::End { again: false, code: code.to_owned(), message: message.into() }
     }
 
     /// What `error` means where it is about no recipient.
@@ -88,33 +94,60 @@ impl Fault {
 }
 
 impl Smtp {
-    /// The server of `mailing`, to which nothing is connected yet.
-    pub fn new(mailing: Mailing, server: MailServer) -> Smtp {
+    /// The server there, to which nothing is connected yet.
+    pub fn new(way: Way) -> Smtp {
         let (tls, places, idle) = (OnceCell::new(), Semaphore::new(CONNECTIONS), Arc::default());
-        Smtp { mailing, server, tls, places, idle }
+        Smtp { way, tls, places, idle }
     }
 
-    /// Hands one mail to the server. Dropped on the way, it closes its connection, and the mail may be out.
-    pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<Answer, Fault> {
-        let _place = self.places.acquire().await.map_err(|_| Fault::Line("it is closed".to_owned()))?;
+    /// Hands one mail to the server. Once `given_up` ends, a mail that the server has not yet asked for is not sent;
+    /// of any other the answer is heard. Dropped on the way, it closes its connection, and the mail may be out.
+    pub async fn send(
+        &self,
+        envelope: &Envelope,
+        mail: &[u8],
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Answer, Fault> {
+        let (_place, mut connection, refused) = tokio::select! {
+            biased;
+            offered = self.offer(envelope, !mail.is_ascii()) => offered?,
+            () = given_up => return Err(Fault::Line("it was given up".to_owned())),
+        };
+        let (answer, usable) = match refused {
+            Some(refused) => refused,
+            None => self.hand_over(&mut connection, mail).await,
+        };
+        if usable {
+            self.keep(connection);
+        }
+        Ok(answer)
+    }
+
+    /// A connection on which the server asks for the mail, or on which it said why it does not.
+    async fn offer(
+        &self,
+        envelope: &Envelope,
+        eight_bit: bool,
+    ) -> Result<(SemaphorePermit<'_>, AsyncSmtpConnection, Option<(Answer, bool)>), Fault> {
+        let place = self.places.acquire().await.map_err(|_| Fault::Line("it is closed".to_owned()))?;
         if let Some(mut connection) = self.kept() {
             // A fault: it had waited too long, or had its share of mails. Nothing of this one is out, and a new
             // connection is asked before anybody is told.
-            if let Ok(answered) = self.hand_over(&mut connection, envelope, mail).await {
-                return Ok(self.answered(connection, answered));
+            if let Ok(refused) = self.ask(&mut connection, envelope, eight_bit).await {
+                return Ok((place, connection, refused));
             }
         }
         let mut connection = self.connect().await?;
-        let answered = self.hand_over(&mut connection, envelope, mail).await?;
-        Ok(self.answered(connection, answered))
+        let refused = self.ask(&mut connection, envelope, eight_bit).await?;
+        Ok((place, connection, refused))
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Fault> {
-        let tls = match self.server.encryption {
+        let tls = match self.way.encryption {
             Encryption::None => None,
-            _ => Some(self.tls.get_or_try_init(|| parameters(self.server.host.clone())).await?),
+            _ => Some(self.tls.get_or_try_init(|| parameters(self.way.host.clone())).await?),
         };
-        connect(&self.mailing, &self.server, tls).await.map_err(|fault| match fault {
+        connect(&self.way, tls).await.map_err(|fault| match fault {
             Fault::Line(why) => {
                 Fault::retry("mail_server_unreachable", format!("the mail server cannot be reached: {why}"))
             }
@@ -122,24 +155,25 @@ impl Smtp {
         })
     }
 
-    /// What the server says of the mail, and whether the connection is good for another one.
-    async fn hand_over(
+    /// Asks whether the server takes a mail; what it says if it does not, and whether the connection is good for another.
+    async fn ask(
         &self,
         connection: &mut AsyncSmtpConnection,
         envelope: &Envelope,
-        mail: &[u8],
-    ) -> Result<(Answer, bool), Fault> {
+        eight_bit: bool,
+    ) -> Result<Option<(Answer, bool)>, Fault> {
         let Some(to) = envelope.to().first() else {
-            return Ok((Answer::Refused("has no recipient".to_owned()), true));
+            return Ok(Some((Answer::Refused("has no recipient".to_owned()), true)));
         };
         let (server, mut options) = (connection.server_info(), Vec::new());
         if !to.user().is_ascii() {
             if !server.supports_feature(Extension::SmtpUtfEight) {
-                return Ok((Answer::Refused("the mail server takes ASCII addresses only".to_owned()), true));
+                let why = "the mail server takes ASCII addresses only";
+                return Ok(Some((Answer::Refused(why.to_owned()), true)));
             }
             options.push(MailParameter::SmtpUtfEight);
         }
-        if !mail.is_ascii() && server.supports_feature(Extension::EightBitMime) {
+        if eight_bit && server.supports_feature(Extension::EightBitMime) {
             options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let begun = self.say(connection, Mail::new(envelope.from().cloned(), options)).await?;
@@ -148,16 +182,18 @@ impl Smtp {
         if taken.is_ok() {
             taken = self.say(connection, Data).await?;
         }
-        if let Err(error) = taken {
-            let usable = !ends(&error) && matches!(self.say(connection, Rset).await, Ok(Ok(())));
-            return Ok((Answer::of(&error), usable));
-        }
-        let large = Duration::from_secs(mail.len() as u64 / (64 * 1024));
-        Ok(match timeout(self.mailing.patience.mail + large, connection.message(mail)).await {
+        let Err(error) = taken else { return Ok(None) };
+        let usable = !ends(&error) && matches!(self.say(connection, Rset).await, Ok(Ok(())));
+        Ok(Some((Answer::of(&error), usable)))
+    }
+
+    /// What the server says of the mail, and whether the connection is good for another one.
+    async fn hand_over(&self, connection: &mut AsyncSmtpConnection, mail: &[u8]) -> (Answer, bool) {
+        match timeout(self.way.patience.of_mail(mail.len() as u64), connection.message(mail)).await {
             Ok(Ok(_)) => (Answer::Sent, true),
             Ok(Err(error)) => (Answer::of(&error), error.status().is_some() && !ends(&error)),
             Err(_) => (Answer::Unsure(SILENT.to_owned()), false),
-        })
+        }
     }
 
     /// One command and its answer; a connection that breaks or is silent is a fault.
@@ -166,7 +202,7 @@ impl Smtp {
         connection: &mut AsyncSmtpConnection,
         command: impl Display,
     ) -> Result<Result<(), Error>, Fault> {
-        match timeout(self.mailing.patience.command, connection.command(command)).await {
+        match timeout(self.way.patience.command, connection.command(command)).await {
             Ok(Ok(_)) => Ok(Ok(())),
             Ok(Err(error)) if error.status().is_some() => Ok(Err(error)),
             Ok(Err(error)) => Err(Fault::Line(said(&error))),
@@ -180,15 +216,12 @@ impl Smtp {
         idle.kept.pop().and_then(young)
     }
 
-    fn answered(&self, connection: AsyncSmtpConnection, (answer, usable): (Answer, bool)) -> Answer {
-        if usable {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.kept.push((connection, Instant::now()));
-            if !std::mem::replace(&mut idle.watched, true) {
-                tokio::spawn(close_idle(self.idle.clone()));
-            }
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.kept.push((connection, Instant::now()));
+        if !std::mem::replace(&mut idle.watched, true) {
+            tokio::spawn(close_idle(self.idle.clone()));
         }
-        answer
     }
 }
 

@@ -1,12 +1,14 @@
 //! Mails: what is refused at submit, what servers may do, and what a kill may not.
 
 mod killed; // a node killed among mails
+mod room; // the process that talks to the server, when its node or itself is killed
 mod servers; // servers that refuse, hang, cut and lie
 mod submit; // what may stand in a mail
 
 use crate::support::http::Service;
 use crate::support::mail::{Peer, Script, Tls};
-use errand::types::{Encryption, MailServer, Mailing, Patience};
+use errand::config::MAIL_ROOM;
+use errand::types::{Encryption, MailProgram, MailServer, Mailing, Patience};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -22,7 +24,9 @@ fn by_port(service: Service, port: u16, encryption: Encryption) -> Service {
     let host = "127.0.0.1".to_owned();
     let from = "Errand <errand@example.org>".parse().unwrap();
     let patience = Patience { resolve: PATIENCE, connect: PATIENCE, command: PATIENCE, mail: PATIENCE };
-    let server = Some(MailServer { host, port, encryption, account: None });
+    let path = env!("CARGO_BIN_EXE_errand").into();
+    let program = MailProgram { path, arguments: vec![MAIL_ROOM.to_owned()], environment: Vec::new() };
+    let server = Some(MailServer { host, port, encryption, account: None, program });
     let service = service.with_mailing(Mailing { server, from, patience });
     service.work();
     service

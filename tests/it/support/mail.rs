@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -39,6 +40,8 @@ pub enum Act {
     /// Keeps the mail and then says nothing, or cuts.
     KeepAndHang,
     KeepAndCut,
+    /// When a whole mail has come: does that once it is told to.
+    Later(Arc<Notify>, Box<Act>),
 }
 
 /// Asked at each step: where, what was said to it (an address, of a mail its recipient), and how often that was
@@ -239,7 +242,11 @@ impl Talk {
         }
         let key = format!("mail to {to}");
         *self.seen.lock().unwrap().said.entry(key.clone()).or_default() += 1;
-        let act = (self.script)(At::Mail, to, self.times(&key));
+        let mut act = (self.script)(At::Mail, to, self.times(&key));
+        if let Act::Later(told, then) = act {
+            told.notified().await;
+            act = *then;
+        }
         if matches!(act, Act::Take | Act::KeepAndHang | Act::KeepAndCut) {
             let mail = Mail { to: to.to_owned(), encrypted: self.encrypted, bytes };
             self.seen.lock().unwrap().mails.push(mail);
@@ -290,7 +297,7 @@ impl Talk {
                 }
                 write(stream, "\r\n").await?;
             }
-            Act::Hang | Act::KeepAndHang => std::future::pending().await,
+            Act::Hang | Act::KeepAndHang | Act::Later(..) => std::future::pending().await,
             Act::Cut | Act::KeepAndCut => return Ok(false),
         }
         Ok(true)
