@@ -9,6 +9,7 @@ mod bucket;
 mod folder;
 mod growing;
 mod held;
+mod multipart;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 use uuid::Uuid;
 
 pub use growing::{Growing, Mark};
+pub use multipart::Parts;
 pub use sweep::{Of, Old};
 
 /// How much is gathered before it is written. With what is on its way it is the memory of a file
@@ -86,6 +88,8 @@ pub struct Files {
     store: Arc<dyn ObjectStore>,
     /// The folder, where it is a local one.
     folder: Option<Arc<PathBuf>>,
+    /// Else the bucket: the same as `store`.
+    bucket: Option<Arc<dyn multipart::InParts>>,
     /// How much of a file is gathered before it is written.
     part_bytes: usize,
     /// Set once a bucket has answered.
@@ -110,7 +114,7 @@ pub struct Writer {
 }
 
 /// What went into a file so far.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Tally {
     hash: Sha256,
     bytes: u64,
@@ -138,6 +142,7 @@ impl Files {
         Ok(Files {
             store: Arc::new(store),
             folder: Some(Arc::new(folder)),
+            bucket: None,
             part_bytes: PART_BYTES,
             reached: Arc::new(SetOnce::new_with(Some(()))),
         })
@@ -202,7 +207,9 @@ impl Files {
 
     /// Deletes a file; one that is not there is deleted already.
     pub async fn delete(&self, location: &str) -> Result<(), Error> {
-        absent_is_deleted(self.store.delete(&parse(location)?).await)
+        let location = parse(location)?;
+        self.end_upload(&location).await?;
+        absent_is_deleted(self.store.delete(&location).await)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A bucket on S3 as the file store. A file is seen once it is whole: S3 shows no object before its
 //! last part is there and put together.
 
+use super::multipart::InParts;
 use super::{Error, Files, parse};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -73,13 +74,20 @@ impl Files {
         }
         let store = builder.with_bucket_name(name).build().map_err(|error| format!("s3://{name}: {error}"))?;
         let prefix = parse(prefix).map_err(|error| error.to_string())?;
-        Ok(Files {
-            store: Arc::new(PrefixStore::new(store, prefix)),
-            folder: None,
-            // What comes of a file may be twice as large as it was.
-            part_bytes: PART_BYTES.max(largest.saturating_mul(2).div_ceil(MAX_PARTS)) as usize,
-            reached: Arc::new(SetOnce::new()),
-        })
+        // What comes of a file may be twice as large as it was.
+        let part_bytes = PART_BYTES.max(largest.saturating_mul(2).div_ceil(MAX_PARTS)) as usize;
+        Ok(Files::in_parts(Arc::new(PrefixStore::new(store, prefix)), part_bytes))
+    }
+
+    /// The store in that bucket, of files in parts of so many bytes.
+    pub(super) fn in_parts(store: Arc<dyn InParts>, part_bytes: usize) -> Files {
+        Files { store: store.clone(), folder: None, bucket: Some(store), part_bytes, reached: Arc::new(SetOnce::new()) }
+    }
+
+    /// For tests: a bucket in memory, with parts of so few bytes.
+    #[cfg(test)]
+    pub fn in_memory(part_bytes: usize) -> Files {
+        Files::in_parts(Arc::new(object_store::memory::InMemory::new()), part_bytes)
     }
 
     /// Whether the store has once done all that it is for; a folder has.

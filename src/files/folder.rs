@@ -43,7 +43,12 @@ impl Files {
         &self,
         locations: BoxStream<'static, object_store::Result<Location>>,
     ) -> Result<(), Error> {
-        let mut deleted = self.store.delete_stream(locations);
+        let files = self.clone();
+        let locations = locations.and_then(move |location| {
+            let files = files.clone();
+            async move { files.end_upload(&location).await.map(|()| location) }
+        });
+        let mut deleted = self.store.delete_stream(locations.boxed());
         while let Some(done) = deleted.next().await {
             absent_is_deleted(done.map(drop))?;
         }

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod files;
+mod grown;
 mod look;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 pub use checkpoint::Saves;
 pub use files::{Input, Output};
+pub use grown::{Grown, Marked};
 
 /// A longer log line is cut to this.
 pub const MAX_LOG_LINE_BYTES: usize = 8 * 1024;

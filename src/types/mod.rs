@@ -26,7 +26,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use batch::{Batch, Item, ItemFailure, Tally};
-pub use context::{Context, Failure, Given, Input, Level, LogLine, Output, Saves};
+pub use context::{Context, Failure, Given, Grown, Input, Level, LogLine, Marked, Output, Saves};
 pub use csv_processing::look::Rows;
 pub use email_sending::look::Mail;
 pub use email_sending::{EmailSending, Encryption, MailProgram, MailServer, Mailing, Patience, serve_mails};

@@ -2,11 +2,11 @@
 
 use super::{Context, Failure};
 use crate::fault;
-use crate::files::{self, Growing, Mark, Reader, Writer};
+use crate::files::{self, Growing, Reader, Writer};
 use crate::task::Artifact;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
@@ -55,10 +55,10 @@ impl Input {
 
 /// A file being made. One of [`Context::output`] leaves nothing if it is dropped unfinished.
 pub struct Output<W = Writer> {
-    ctx: Context,
-    name: String,
-    content_type: String,
-    location: String,
+    pub(super) ctx: Context,
+    pub(super) name: String,
+    pub(super) content_type: String,
+    pub(super) location: String,
     /// Where its content goes.
     pub writer: W,
 }
@@ -96,13 +96,6 @@ impl Context {
         Ok(self.open(name, content_type, location, writer))
     }
 
-    /// Begins a file as [`Context::output`] does, of which a checkpoint may name a [mark](Output::mark).
-    pub async fn grow(&self, name: &str, content_type: &str) -> Result<Output<Growing>, Failure> {
-        let location = self.begin(name);
-        let writer = self.inner.given.files.grow(&location).await?;
-        Ok(self.open(name, content_type, location, writer))
-    }
-
     /// Begins a file that is held for as long as it or a copy of it is open, in whatever process; answers where it lies
     /// too, for a checkpoint to name. `None` in a store that is no folder.
     pub async fn hold(&self, name: &str) -> Result<Option<(String, File)>, Failure> {
@@ -112,20 +105,7 @@ impl Context {
 
     /// Whether a file of an earlier attempt is still held by anybody.
     pub async fn is_held(&self, location: &str) -> Result<bool, Failure> {
-        Ok(self.made_here(location) && self.inner.given.files.is_held(location).await?)
-    }
-
-    /// Goes on with a file of an earlier attempt from a mark, in a file of its own. `None` if what
-    /// stood before the mark is no longer whole.
-    pub async fn grow_on(&self, mark: &Artifact) -> Result<Option<Output<Growing>>, Failure> {
-        let mut output = self.grow(&mark.name, &mark.content_type).await?;
-        let Some(old) = self.reread(mark).await? else { return Ok(None) };
-        let mark = mark.clone();
-        let copy = move |ctx: &Context| {
-            let whole = pour(ctx, old, &mark, |chunk| output.writer.write_all(chunk))?;
-            Ok(whole.then_some(output))
-        };
-        self.blocking(copy).await
+        Ok(self.is_ours(location) && self.inner.given.files.is_held(location).await?)
     }
 
     /// Takes a file that an earlier attempt made and its checkpoint names, as if this one had made
@@ -148,7 +128,7 @@ impl Context {
     /// The content of a file of an earlier attempt; `None` if it is no longer there. What this
     /// task did not make is not there.
     pub async fn reread(&self, file: &Artifact) -> Result<Option<Reader>, Failure> {
-        if !self.made_here(&file.location) {
+        if !self.is_ours(&file.location) {
             return Ok(None);
         }
         match self.inner.given.files.read(&file.location, 0..file.bytes as u64).await {
@@ -160,23 +140,23 @@ impl Context {
 
     /// Deletes a file that no checkpoint names any more. If that fails it is deleted with the others
     /// when the task ends.
-    pub async fn discard(&self, file: &Artifact) {
-        if let Err(error) = self.inner.given.files.delete(&file.location).await {
+    pub async fn discard(&self, location: &str) {
+        if let Err(error) = self.inner.given.files.delete(location).await {
             tracing::debug!(task = %self.task_id(), %error, "a file that is not needed any more stays for now");
         }
     }
 
-    /// Whether an attempt of this task made the file there.
-    fn made_here(&self, location: &str) -> bool {
+    /// Whether this task made what lies there.
+    pub(super) fn is_ours(&self, location: &str) -> bool {
         location.starts_with(&format!("{}/", files::of_task(self.task_id())))
     }
 
-    fn begin(&self, name: &str) -> String {
+    pub(super) fn begin(&self, name: &str) -> String {
         self.said().begun += 1;
         format!("{}/{name}", files::of_attempt(self.task_id(), self.inner.lease))
     }
 
-    fn open<W>(&self, name: &str, content_type: &str, location: String, writer: W) -> Output<W> {
+    pub(super) fn open<W>(&self, name: &str, content_type: &str, location: String, writer: W) -> Output<W> {
         Output { ctx: self.clone(), name: name.to_owned(), content_type: content_type.to_owned(), location, writer }
     }
 }
@@ -203,41 +183,12 @@ impl Output {
     }
 }
 
-impl Output<Growing> {
-    /// The file as it stands, for a checkpoint to name once it is synced; `None` where the store
-    /// knows no such thing.
-    pub fn mark(&self) -> Option<(Artifact, Mark)> {
-        let mark = self.writer.mark()?;
-        let (name, content_type) = (self.name.clone(), self.content_type.clone());
-        Some((artifact(name, content_type, self.location.clone(), mark.bytes, mark.sha256.clone()), mark))
-    }
-
-    /// Completes the file, to be an artifact.
-    pub async fn keep(self) -> Result<(), Failure> {
-        let stored = self.writer.finish().await?;
-        fault::point("output_grown").await;
-        let file = artifact(self.name, self.content_type, self.location, stored.bytes, stored.sha256);
-        self.ctx.said().outputs.push(file);
-        Ok(())
-    }
-}
-
-impl Write for Output<Growing> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-fn artifact(name: String, content_type: String, location: String, bytes: u64, sha256: String) -> Artifact {
+pub(super) fn artifact(name: String, content_type: String, location: String, bytes: u64, sha256: String) -> Artifact {
     Artifact { name, bytes: bytes as i64, content_type, sha256, location }
 }
 
 /// Reads it to its end, each chunk to `into`; tells whether it is the file that `like` says.
-fn pour(
+pub(super) fn pour(
     ctx: &Context,
     content: Reader,
     like: &Artifact,

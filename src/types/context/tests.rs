@@ -2,6 +2,7 @@
 
 use super::trial::Trial;
 use super::*;
+use crate::files::Growing;
 use serde_json::json;
 use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,14 @@ async fn make(ctx: &Context, name: &str, content: &str) -> Artifact {
     let mut output = ctx.output(name, "text/plain").await.unwrap();
     output.writer.write_all(content.as_bytes()).await.unwrap();
     output.keep().await.unwrap()
+}
+
+async fn grow_by(mut output: Output<Growing>, content: &'static str) -> Output<Growing> {
+    let grown = tokio::task::spawn_blocking(move || {
+        output.write_all(content.as_bytes()).unwrap();
+        output
+    });
+    grown.await.unwrap()
 }
 
 async fn read(ctx: &Context, file: &Artifact) -> String {
@@ -67,21 +76,51 @@ async fn a_file_is_adopted_only_if_it_is_whole_and_of_this_task() {
 
 #[tokio::test]
 async fn a_growing_file_is_gone_on_with_from_its_mark() {
-    let trial = Trial::new();
+    for trial in [Trial::new(), Trial::in_bucket(100), Trial::in_bucket(2)] {
+        let first = trial.attempt();
+        let mut output = grow_by(first.grow("a.txt", "text/plain").await.unwrap(), "abc").await;
+        let grown = output.mark().sync().await.unwrap();
+        drop(grow_by(output, "lost").await);
+        let second = trial.attempt();
+        let output = second.grow_on(&grown).await.unwrap().unwrap();
+        grow_by(output, "def").await.keep().await.unwrap();
+        assert_eq!(read(&second, &second.outputs()[0]).await, "abcdef");
+        let mut damaged = grown;
+        damaged.file.sha256 = "0".repeat(64);
+        assert!(second.grow_on(&damaged).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_growing_file_in_a_bucket_that_was_completed_is_gone_on_with_in_a_copy() {
+    let trial = Trial::in_bucket(2);
     let first = trial.attempt();
-    let mut output = first.grow("a.txt", "text/plain").await.unwrap();
-    output.writer.write_all(b"abc").unwrap();
-    let (file, mark) = output.mark().unwrap();
-    mark.sync().await.unwrap();
-    output.writer.write_all(b"lost").unwrap();
-    drop(output);
+    let mut output = grow_by(first.grow("a.txt", "text/plain").await.unwrap(), "abc").await;
+    let grown = output.mark().sync().await.unwrap();
+    grow_by(output, "def").await.keep().await.unwrap();
     let second = trial.attempt();
-    let mut output = second.grow_on(&file).await.unwrap().unwrap();
-    output.writer.write_all(b"def").unwrap();
-    output.keep().await.unwrap();
-    assert_eq!(read(&second, &second.outputs()[0]).await, "abcdef");
-    let damaged = Artifact { sha256: "0".repeat(64), ..file };
-    assert!(second.grow_on(&damaged).await.unwrap().is_none());
+    let output = second.grow_on(&grown).await.unwrap().unwrap();
+    assert_eq!(grown.replaced_by(&output).len(), 3, "the file, the sign of its upload, and its tail");
+    grow_by(output, "xyz").await.keep().await.unwrap();
+    assert_eq!(read(&second, &second.outputs()[0]).await, "abcxyz");
+}
+
+#[tokio::test]
+async fn what_another_task_grew_is_not_gone_on_with() {
+    let trial = Trial::in_bucket(2);
+    let first = trial.attempt();
+    let mut output = grow_by(first.grow("a.txt", "text/plain").await.unwrap(), "abc").await;
+    let grown = output.mark().sync().await.unwrap();
+    let theirs = serde_json::to_string(&grown).unwrap().replace(&Uuid::nil().to_string(), &Uuid::max().to_string());
+    assert!(trial.attempt().grow_on(&serde_json::from_str(&theirs).unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_mark_of_before_there_were_parts_is_read() {
+    let trial = Trial::new();
+    let file = make(&trial.attempt(), "a.txt", "abc").await;
+    let grown = serde_json::from_value(serde_json::to_value(&file).unwrap()).unwrap();
+    assert!(trial.attempt().grow_on(&grown).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! For the types' own tests: the attempts of one task in a folder that removes itself.
+//! For the types' own tests: the attempts of one task, in a folder that removes itself or a bucket in memory.
 
 use super::*;
 use crate::types::AnyType;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A task, its uploads and what its attempts save.
 pub struct Trial {
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
     files: Files,
     inputs: Vec<Input>,
     saved: Arc<Saved>,
@@ -36,6 +36,15 @@ impl Trial {
     pub fn new() -> Trial {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::local(folder.path()).unwrap();
+        Trial::over(files, Some(folder))
+    }
+
+    /// In a bucket, with parts of so few bytes.
+    pub fn in_bucket(part_bytes: usize) -> Trial {
+        Trial::over(Files::in_memory(part_bytes), None)
+    }
+
+    fn over(files: Files, folder: Option<tempfile::TempDir>) -> Trial {
         let saved = Arc::new(Saved { checkpoints: Mutex::default(), saves_left: Mutex::new(usize::MAX) });
         let (attempts, stop) = (Mutex::new(0), CancellationToken::new());
         Trial { _folder: folder, files, inputs: Vec::new(), saved, attempts, stop }

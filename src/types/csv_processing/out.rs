@@ -3,9 +3,8 @@
 use super::Own;
 use super::cell::{Cell, Reading};
 use super::chunk::Chunk;
-use crate::files::{self, Growing, Mark};
-use crate::task::Artifact;
-use crate::types::{Failure, Output};
+use crate::files::{self, Growing};
+use crate::types::{Failure, Marked, Output};
 use memchr::{memchr, memchr3};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -78,8 +77,8 @@ impl<'a> Out<'a> {
         Ok(self.output.flush().map_err(files::Error::from)?)
     }
 
-    /// The output as it stands, with every row so far; `None` where the store knows no marks.
-    pub fn mark(&mut self) -> Result<Option<(Artifact, Mark)>, Failure> {
+    /// The output as it stands, with every row so far.
+    pub fn mark(&mut self) -> Result<Marked, Failure> {
         self.flush()?;
         Ok(self.output.mark())
     }

@@ -212,14 +212,14 @@ fn next_to_deduplicate(own: &Own, records: &mut Records<'_>, rows: &Rows) -> Res
     Ok(false)
 }
 
-/// Makes a checkpoint behind the last row that was read, where the store knows marks. All are written.
+/// Makes a checkpoint behind the last row that was read. All are written.
 fn save(
     records: &Records<'_>,
     rows: &mut Rows,
     written: &mut Written<'_>,
     saver: &mut Saver<'_>,
 ) -> Result<(), Failure> {
-    let Some(mark) = written.mark()? else { return Ok(()) };
+    let mark = written.mark()?;
     rows.state.at = records.at();
     written.lend(&mut rows.state, |state| saver.save(state, mark))
 }

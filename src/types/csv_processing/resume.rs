@@ -7,9 +7,9 @@
 mod tests;
 
 use super::state::{FORM, State};
-use crate::files::{self, Growing, Mark};
+use crate::files::{self, Growing};
 use crate::task::Artifact;
-use crate::types::{Context, Failure, Level, Output};
+use crate::types::{Context, Failure, Grown, Level, Marked, Output};
 use serde::{Deserialize, Serialize};
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ impl Default for Pace {
 struct Checkpoint {
     form: u32,
     state: Artifact,
-    output: Artifact,
+    output: Grown,
     /// Rows to sort that are no longer in memory.
     #[serde(default)]
     runs: Vec<Artifact>,
@@ -68,8 +68,8 @@ pub struct Resumed {
     pub state: State,
     /// The output up to there.
     pub output: Output<Growing>,
-    /// The files it left, which nobody needs once there are others.
-    pub files: Vec<Artifact>,
+    /// Where the files lie that nobody needs once there are others.
+    pub files: Vec<String>,
 }
 
 impl Resumed {
@@ -82,8 +82,11 @@ impl Resumed {
                 if let Some(sorter) = &mut state.sorter {
                     sorter.runs.clone_from(&left.runs);
                 }
-                let files = vec![left.state, left.output.clone()];
-                ctx.grow_on(&left.output).await?.map(|output| Resumed { state, output, files })
+                ctx.grow_on(&left.output).await?.map(|output| {
+                    let mut files = left.output.replaced_by(&output);
+                    files.push(left.state.location);
+                    Resumed { state, output, files }
+                })
             }
             None => None,
         };
@@ -130,16 +133,16 @@ pub struct Saver<'a> {
     /// How long the next one has to wait because the last one took long.
     wait: Duration,
     made: u32,
-    /// The files that only the last committed checkpoint needs.
-    files: Vec<Artifact>,
-    /// The state of the one on its way to the disk.
-    under_way: Option<JoinHandle<Result<Artifact, Failure>>>,
+    /// Where the files lie that only the last committed checkpoint needs.
+    files: Vec<String>,
+    /// Those of the one on its way to the disk.
+    under_way: Option<JoinHandle<Result<Vec<String>, Failure>>>,
 }
 
 impl<'a> Saver<'a> {
     /// The saver of an attempt that begins at that place in the file. `files` are those that the
     /// last attempt's checkpoint names.
-    pub fn new(pace: Pace, place: u64, files: Vec<Artifact>, ctx: &'a Context) -> Saver<'a> {
+    pub fn new(pace: Pace, place: u64, files: Vec<String>, ctx: &'a Context) -> Saver<'a> {
         let last = (place, Instant::now());
         Saver { ctx, pace, last, looked: place, wait: Duration::ZERO, made: 0, files, under_way: None }
     }
@@ -163,11 +166,11 @@ impl<'a> Saver<'a> {
 
     /// Makes a checkpoint of `state`, whose output stands at `mark`. It counts once it is committed,
     /// some time after this returns.
-    pub fn save(&mut self, state: &mut State, mark: (Artifact, Mark)) -> Result<(), Failure> {
+    pub fn save(&mut self, state: &mut State, mark: Marked) -> Result<(), Failure> {
         let began = Instant::now();
         self.settle()?;
         let runs = state.sorter.as_mut().map_or(Vec::new(), |sorter| {
-            self.files.append(&mut sorter.merged);
+            self.files.extend(sorter.merged.drain(..).map(|run| run.location));
             sorter.runs.clone()
         });
         self.made += 1;
@@ -179,15 +182,16 @@ impl<'a> Saver<'a> {
         postcard::to_io(state, &mut sink).map_err(failed)?;
         sink.flush().map_err(files::Error::from)?;
         drop(sink);
-        let (ctx, before, (output, mark)) = (self.ctx.clone(), std::mem::take(&mut self.files), mark);
+        let (ctx, before) = (self.ctx.clone(), std::mem::take(&mut self.files));
         self.under_way = Some(runtime.spawn(async move {
-            mark.sync().await?;
+            let output = mark.sync().await?;
             let state = file.finish().await?;
-            ctx.save(NAME, &Checkpoint { form: FORM, state: state.clone(), output, runs }).await?;
-            for file in before {
-                ctx.discard(&file).await;
+            let files = [&*state.location].into_iter().chain(output.tail()).map(str::to_owned).collect();
+            ctx.save(NAME, &Checkpoint { form: FORM, state, output, runs }).await?;
+            for location in before {
+                ctx.discard(&location).await;
             }
-            Ok(state)
+            Ok(files)
         }));
         self.wait = began.elapsed() * SHARE_OF_TIME;
         self.last = (self.looked, Instant::now());
@@ -198,7 +202,7 @@ impl<'a> Saver<'a> {
     pub fn settle(&mut self) -> Result<(), Failure> {
         let Some(under_way) = self.under_way.take() else { return Ok(()) };
         match Handle::current().block_on(under_way) {
-            Ok(file) => self.files.push(file?),
+            Ok(files) => self.files.extend(files?),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(Failure::Stopped),
         }

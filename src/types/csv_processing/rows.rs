@@ -15,9 +15,8 @@ use super::resume::Saver;
 use super::seen::{Marks, Seen};
 use super::source::Meter;
 use super::state::{A_BYTE_THAT_REPEATS, State, WRITING_IN_ORDER};
-use crate::files::{Growing, Mark};
-use crate::task::Artifact;
-use crate::types::{Context, Failure, Output};
+use crate::files::Growing;
+use crate::types::{Context, Failure, Marked, Output};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -236,9 +235,8 @@ impl Rows {
             if is_due && more {
                 written.add(chunk)?;
                 chunk.clear();
-                if let Some(mark) = written.mark()? {
-                    written.lend(state, |state| saver.save(state, mark))?;
-                }
+                let mark = written.mark()?;
+                written.lend(state, |state| saver.save(state, mark))?;
             }
         }
         ctx.progress(work as i64, work as i64, None);
@@ -282,8 +280,8 @@ impl<'a> Written<'a> {
         added.and(read)
     }
 
-    /// The output as it stands, with every row so far; `None` where the store knows no marks.
-    pub fn mark(&mut self) -> Result<Option<(Artifact, Mark)>, Failure> {
+    /// The output as it stands, with every row so far.
+    pub fn mark(&mut self) -> Result<Marked, Failure> {
         self.out.mark()
     }
 

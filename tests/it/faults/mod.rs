@@ -2,6 +2,7 @@
 
 mod bucket; // files on S3, and what its server may do
 mod disk; // disks that are full
+mod grown; // output files that grow in a bucket
 mod hostile; // files and templates that do harm, one by one
 mod io; // disks that fail, at each call
 mod log; // SQLite's log while a reader holds it up
@@ -12,6 +13,8 @@ mod small; // (no tests: a small disk)
 mod sqlite_file; // the database file damaged, deleted, replaced
 mod stderr; // a log that nobody reads
 mod sweep; // files that no row names
+#[cfg(debug_assertions)]
+mod tables; // killed in the middle of a table whose output is in a bucket
 mod verify; // what `errand verify` sees
 
 use crate::support::node::{Home, Node};

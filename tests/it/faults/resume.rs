@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 /// The shortest lease there is, so that what the killed node held comes back soon.
 const FLAGS: &[&str] = &["--lease-seconds", "5", "--workers", "2"];
-/// How much of a table is read until there is a checkpoint, however quick the machine.
-const CHECKPOINT_BYTES: usize = 64 * 1024 * 1024;
+/// Rows of a table that has a checkpoint however quick the machine: it has more than 64 MiB.
+pub const CHECKPOINT_ROWS: u32 = 300_000;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 on_both_databases![
@@ -92,7 +92,7 @@ async fn pictures_that_were_finished_when_the_node_was_killed_are_not_made_again
 
 async fn a_table_half_read_when_the_node_was_killed_comes_to_what_it_comes_to_in_one_go(home: Home) {
     let node = start_waiting_behind_save(&home, 1);
-    let file = node.uploaded("table.csv", table(300_000)).await;
+    let file = node.uploaded("table.csv", table(CHECKPOINT_ROWS)).await;
     let params = json!({"file_id": file, "filter": "amount > 10", "deduplicate": ["id"]});
     let id = node.submit(json!({"type": "csv_processing", "params": params})).await;
     kill_once(&home, node, &id, "table", |_| true).await;
@@ -141,7 +141,7 @@ async fn succeeded(node: &Node, id: &str, from: &str) -> Value {
 }
 
 /// The task's artifacts by name, each with the hash it is said to have.
-async fn files(node: &Node, id: &str) -> Vec<(String, Vec<u8>)> {
+pub async fn files(node: &Node, id: &str) -> Vec<(String, Vec<u8>)> {
     let artifacts = node.get(&format!("/api/tasks/{id}/artifacts")).await;
     let mut files = Vec::new();
     for artifact in artifacts["artifacts"].as_array().unwrap() {
@@ -159,14 +159,14 @@ fn message_id(mail: &[u8]) -> String {
     text.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned()
 }
 
-fn table(rows: u32) -> Vec<u8> {
+/// A table of some 270 bytes a row.
+pub fn table(rows: u32) -> Vec<u8> {
     let mut table = "id,amount,city,day,note\n".to_owned();
     let note = "as before ".repeat(24);
     for i in 0..rows {
         let city = ["Rome", "Lima", "\"Osaka, Kita\"", ""][i as usize % 4];
         writeln!(table, "{i},{}.{:02},{city},2026-01-{:02},{note}", i % 1000, i % 97, i % 28 + 1).unwrap();
     }
-    assert!(table.len() > CHECKPOINT_BYTES, "it has a checkpoint");
     table.into_bytes()
 }
 

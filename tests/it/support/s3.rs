@@ -30,6 +30,8 @@ struct Kept {
     objects: BTreeMap<String, (Bytes, SystemTime)>,
     uploads: HashMap<String, BTreeMap<usize, Bytes>>,
     begun: usize,
+    /// The key of each part that was put.
+    parts: Vec<String>,
     fault: Option<Fault>,
     met: usize,
 }
@@ -91,10 +93,20 @@ impl S3 {
         ours.filter(|key| key.starts_with(begin)).map(str::to_owned).collect()
     }
 
+    /// The size of an object.
+    pub fn bytes(&self, key: &str) -> usize {
+        self.kept().objects[&format!("errand/{key}")].0.len()
+    }
+
     /// How many uploads in parts have neither been completed nor broken off, and how many were begun.
     pub fn uploads(&self) -> (usize, usize) {
         let kept = self.kept();
         (kept.uploads.len(), kept.begun)
+    }
+
+    /// How many parts of files of this name were put, ever.
+    pub fn parts(&self, name: &str) -> usize {
+        self.kept().parts.iter().filter(|key| key.ends_with(name)).count()
     }
 
     /// Puts an object there that was written at this time.
@@ -164,8 +176,10 @@ impl Kept {
             }
             ("PUT", Some(upload)) => match self.uploads.get_mut(upload) {
                 Some(parts) => {
+                    let etag = etag(&body);
                     parts.insert(query["partNumber"].parse().unwrap(), body);
-                    [(header::ETAG, "\"part\"")].into_response()
+                    self.parts.push(key.to_owned());
+                    [(header::ETAG, etag)].into_response()
                 }
                 None => refusal(404, "NoSuchUpload"),
             },
@@ -191,13 +205,18 @@ impl Kept {
     }
 
     fn complete(&mut self, key: &str, upload: &str, text: &str) -> Response {
-        let Some(parts) = self.uploads.remove(upload) else { return refusal(404, "NoSuchUpload") };
+        let Some(parts) = self.uploads.get(upload) else { return refusal(404, "NoSuchUpload") };
         let numbers = between(text, "<PartNumber>", "</PartNumber>");
+        let etags = between(text, "<ETag>", "</ETag>");
         let parts: Vec<&Bytes> = numbers.iter().map(|number| &parts[&number.parse().unwrap()]).collect();
+        if parts.iter().zip(&etags).any(|(part, said)| etag(part) != said.replace("&quot;", "\"")) {
+            return refusal(400, "InvalidPart");
+        }
         if parts.iter().rev().skip(1).any(|part| part.len() < PART_BYTES) {
             return refusal(400, "EntityTooSmall");
         }
         let whole: Vec<u8> = parts.into_iter().flatten().copied().collect();
+        self.uploads.remove(upload);
         self.objects.insert(key.to_owned(), (whole.into(), SystemTime::now()));
         xml("<CompleteMultipartUploadResult><ETag>\"whole\"</ETag></CompleteMultipartUploadResult>".to_owned())
     }
@@ -240,6 +259,12 @@ impl Kept {
         };
         xml(format!("<ListBucketResult>{}{next}</ListBucketResult>", contents.collect::<String>()))
     }
+}
+
+/// What S3 says of a part: another one for another content.
+fn etag(content: &[u8]) -> String {
+    let hash = Sha256::digest(content);
+    hash[..8].iter().fold("\"".to_owned(), |text, byte| format!("{text}{byte:02x}")) + "\""
 }
 
 fn xml(text: String) -> Response {

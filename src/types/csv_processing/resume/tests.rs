@@ -24,7 +24,15 @@ async fn attempt(trial: &Trial, options: &Value, pace: Pace) -> Left {
 
 /// What one go comes to, and what the last attempt comes to after the others were interrupted.
 async fn in_one_go_and_in_many(table: &[u8], options: &Value, interrupted: &[Interrupted]) -> (Left, Left) {
-    let mut trial = Trial::new();
+    in_one_go_and_in_many_of(Trial::new(), table, options, interrupted).await
+}
+
+async fn in_one_go_and_in_many_of(
+    mut trial: Trial,
+    table: &[u8],
+    options: &Value,
+    interrupted: &[Interrupted],
+) -> (Left, Left) {
     let mut options = options.clone();
     options["file_id"] = json!(trial.upload("table.csv", table).await);
     let whole = attempt(&trial, &options, Pace::default()).await;
@@ -118,6 +126,16 @@ proptest! {
         let (whole, last) = runtime.block_on(in_one_go_and_in_many(&table, &options, &interrupted));
         same(&whole, &last);
     }
+
+    #[test]
+    fn a_table_read_in_many_attempts_comes_to_the_same_in_a_bucket(
+        table in table(), options in options(), interrupted in vec(interrupted(), 1..4), part_bytes in 1..200usize,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let trial = Trial::in_bucket(part_bytes);
+        let (whole, last) = runtime.block_on(in_one_go_and_in_many_of(trial, &table, &options, &interrupted));
+        same(&whole, &last);
+    }
 }
 
 /// Longer than a block, so that a block is not where the file begins.
@@ -198,22 +216,27 @@ async fn rows_sorted_on_the_disk_are_gone_on_with_and_made_anew_where_they_are_d
 async fn rows_that_were_written_in_order_are_not_written_again() {
     let table = "a\n".to_owned() + &(0..200).map(|i| format!("{}.5\n", i * 7 % 200)).collect::<String>();
     let interrupted = [Interrupted { checkpoints: vec![260], stop_at: 280 }];
-    let (whole, last) = in_one_go_and_in_many(table.as_bytes(), &json!({ "sort": ["a"] }), &interrupted).await;
-    assert_eq!(last.log, ["going on from row 61 of the sorted ones"]);
-    same(&whole, &last);
+    for trial in [Trial::new(), Trial::in_bucket(64)] {
+        let options = json!({ "sort": ["a"] });
+        let (whole, last) = in_one_go_and_in_many_of(trial, table.as_bytes(), &options, &interrupted).await;
+        assert_eq!(last.log, ["going on from row 61 of the sorted ones"]);
+        same(&whole, &last);
+    }
 }
 
 #[tokio::test]
 async fn a_checkpoint_takes_the_files_of_the_one_before_it_away() {
-    let mut trial = Trial::new();
-    let options = json!({ "file_id": trial.upload("table.csv", b"a\n1\n2\n3\n4\n").await });
-    attempt(&trial, &options, Pace { at_rows: vec![1], stop_at: Some(2), ..Pace::default() }).await;
-    let first = trial.checkpoint(NAME).unwrap();
-    attempt(&trial, &options, Pace { at_rows: vec![3], stop_at: Some(4), ..Pace::default() }).await;
-    for file in ["state", "output"] {
-        assert!(!trial.has(first[file]["location"].as_str().unwrap()).await, "{file}");
+    for mut trial in [Trial::new(), Trial::in_bucket(3)] {
+        let options = json!({ "file_id": trial.upload("table.csv", b"a\n1\n2\n3\n4\n").await });
+        attempt(&trial, &options, Pace { at_rows: vec![1], stop_at: Some(2), ..Pace::default() }).await;
+        let first = trial.checkpoint(NAME).unwrap();
+        attempt(&trial, &options, Pace { at_rows: vec![2, 3], stop_at: Some(4), ..Pace::default() }).await;
+        let files = [&first["state"]["location"], &first["output"]["location"], &first["output"]["parts"]["tail"]];
+        for file in files.iter().filter_map(|file| file.as_str()) {
+            assert!(!trial.has(file).await, "{file}");
+        }
+        assert_eq!(attempt(&trial, &options, Pace::default()).await.result()["rows"], 4);
     }
-    assert_eq!(attempt(&trial, &options, Pace::default()).await.result()["rows"], 4);
 }
 
 #[tokio::test]
