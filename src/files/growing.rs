@@ -73,11 +73,6 @@ impl Files {
 }
 
 impl Growing {
-    /// Whether what is written can be read at once, under its name.
-    pub fn is_seen_at_once(&self) -> bool {
-        matches!(self.sink, Sink::Folder(_))
-    }
-
     /// Where it stands now.
     pub fn mark(&mut self) -> Mark {
         let sink = match &mut self.sink {

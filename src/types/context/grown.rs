@@ -85,11 +85,6 @@ impl Marked {
 }
 
 impl Output<Growing> {
-    /// Where it lies, if what is written can be read there at once; `None` in a bucket.
-    pub fn seen_at(&self) -> Option<&str> {
-        self.writer.is_seen_at_once().then_some(&*self.location)
-    }
-
     /// The file as it stands.
     pub fn mark(&mut self) -> Marked {
         let mark = self.writer.mark();
