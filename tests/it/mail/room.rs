@@ -148,7 +148,9 @@ async fn a_mail_that_the_server_has_not_asked_for_when_its_node_is_killed_is_sen
     let room = room(&node);
     node.signal("KILL");
     node.ended(PATIENCE).await;
+    let killed = Instant::now();
     until("the process gives it up", || !runs(room)).await;
+    assert!(killed.elapsed() < Duration::from_secs(10), "it waited for the server: {:?}", killed.elapsed());
     let node = start(&home, &peer);
     assert_eq!(told(&node, &id, &peer).await, [1, 1, 1]);
     assert!(!log(&node, &id).await.contains("twice"), "it was not out");
