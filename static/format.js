@@ -94,7 +94,7 @@ export function bytes(n) {
 export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en-US"));
 
 /** How many a second: "2.5", and of less than one a digit that counts, so that one a minute is not 0. */
-export const rate = (n) => (n == null ? "–" : count(n < 1 ? Number(n.toPrecision(1)) : Math.round(n * 10) / 10));
+export const rate = (n) => (n == null ? "–" : count(n < 1 ? Number(Number(n).toPrecision(1)) : Math.round(n * 10) / 10)); // may be a RawNumber
 
 /** "1 task", "3 tasks", "2 tries". */
 export const plural = (n, word) => `${count(n)} ${n === 1 ? word : /[^aeiou]y$/.test(word) ? word.slice(0, -1) + "ies" : `${word}s`}`;

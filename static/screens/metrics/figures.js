@@ -37,7 +37,8 @@ const OF_TASKS = new Set(["submitted", "finished", "pending", "wait", "run"]);
 /** Takes a frame of the topic `metrics` in; returns the points kept, the newest last. What was asked for before the first frame tells of a minute, not of a second: with that it goes. */
 export function remember({ at, node, tasks }) {
   const { per_second, by_status: counts, wait_ms, run_ms } = tasks ?? {};
-  const speed = per_second ?? {}; // null in the first frame
+  // Null in the first frame. As numbers: one of many digits comes as its text.
+  const speed = Object.fromEntries(Object.entries(per_second ?? {}).map(([name, one]) => [name, one == null ? null : Number(one)]));
   if (node && kept.at(-1)?.asked) kept.splice(0, kept.length, ...kept.filter((point) => !point.asked));
   const finished = [speed.succeeded, speed.failed, speed.cancelled].filter((one) => one != null);
   kept.push({

@@ -9,7 +9,7 @@ import { rowsTable } from "../../elements/rows-table.js";
 const MEASURED = 100; // running tasks looked at for what they measure
 
 const byName = (rows) => Object.entries(rows ?? {}).sort(([a], [b]) => a.localeCompare(b));
-const money = (n) => (n == null ? null : n.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: n && n < 1 ? 4 : 2 }));
+const money = (n) => (n == null ? null : Number(n).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: n && n < 1 ? 4 : 2 }));
 
 /** {elements, first, show(frame)}: one card a table; `first` resolves when those that ask for themselves have an answer. */
 export function breakdowns({ signal, owner }) {
