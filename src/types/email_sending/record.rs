@@ -6,6 +6,7 @@ use crate::types::{Context, Failure, Level};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// As many errors of a checkpoint are kept in full, of the others only the beginning: the server's code.
@@ -161,8 +162,8 @@ impl<'a> Record<'a> {
     }
 
     /// Where the server's answers are to be noted before anybody else hears of them.
-    pub fn taken(&self) -> Option<&File> {
-        self.taken.as_ref().map(|taken| &taken.file)
+    pub fn taken(&self) -> Option<Arc<File>> {
+        self.taken.as_ref().map(|taken| taken.file.clone())
     }
 
     /// Whether nothing is left to do for that mail.
@@ -290,7 +291,7 @@ mod tests {
         record.begin(999).await.unwrap();
         record.note(999, Done { status: Status::Refused, ..Done::default() }).await.unwrap();
         record.begin(1000).await.unwrap();
-        taken::note(record.taken().unwrap(), 1000, &Ok(Answer::Sent));
+        taken::note(&record.taken().unwrap(), 1000, &Ok(Answer::Sent));
         drop(record);
         let saved = trial.checkpoint("sent-0").unwrap();
         assert_eq!(saved["begun"], 1000);
@@ -317,10 +318,10 @@ mod tests {
             let ctx = trial.attempt();
             let mut record = open(&ctx, 20).await;
             record.begin(2).await.unwrap();
-            taken::note(record.taken().unwrap(), 2, &Ok(Answer::Sent));
+            taken::note(&record.taken().unwrap(), 2, &Ok(Answer::Sent));
             record.note(2, Done::default()).await.unwrap();
             record.begin(12).await.unwrap();
-            taken::note(record.taken().unwrap(), 12, &answer);
+            taken::note(&record.taken().unwrap(), 12, &answer);
             drop(record);
             let ctx = trial.attempt();
             let again = open(&ctx, 20).await;
@@ -336,7 +337,7 @@ mod tests {
         let ctx = trial.attempt();
         let mut record = open(&ctx, 20).await;
         record.begin(3).await.unwrap();
-        taken::note(record.taken().unwrap(), 3, &Ok(Answer::Sent));
+        taken::note(&record.taken().unwrap(), 3, &Ok(Answer::Sent));
         trial.delete(trial.checkpoint("sent-0").unwrap()["taken"].as_str().unwrap()).await;
         assert!(!open(&trial.attempt(), 20).await.is_done(3));
     }
@@ -347,7 +348,7 @@ mod tests {
         let ctx = trial.attempt();
         let mut record = open(&ctx, 20).await;
         record.begin(3).await.unwrap();
-        let held = record.taken().unwrap().try_clone().unwrap();
+        let held = record.taken().unwrap();
         drop(record);
         let hasty = trial.attempt();
         let again = Record::open(&hasty, Kind::Sent, 20, Duration::from_millis(100)).await.unwrap();

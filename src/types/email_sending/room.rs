@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::io::Interest;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
@@ -22,6 +22,11 @@ pub struct Room {
     program: MailProgram,
     way: Way,
     process: Mutex<Option<Arc<Process>>>,
+}
+
+/// A mail in that process. Dropped, it is given up, unless the server is to have it already.
+pub struct HandedIn {
+    socket: UnixStream,
 }
 
 /// Dropped, it goes on until the mails in it have their answers.
@@ -36,27 +41,26 @@ impl Room {
         Room { program: server.program.clone(), way: Way::new(mailing, server), process: Mutex::default() }
     }
 
-    /// Hands one mail to the server; what it says is noted in `taken` before it is answered. Dropped on the way, or with
-    /// this process gone, the mail is not sent if the server has not yet asked for it. Else its answer is heard and
-    /// noted all the same, and `taken` is held until then.
-    pub async fn send(
+    /// Hands one mail in: the server is asked whether it takes it, and no more before [`HandedIn::send`]. What it says is
+    /// noted in `taken`, which is held until then.
+    pub async fn hand_in(
         &self,
         number: u32,
         envelope: &Envelope,
         mail: &[u8],
         taken: Option<&File>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<HandedIn, Fault> {
         let (ours, theirs) = Socket::pair().map_err(|error| not_started(&error))?;
-        self.hand_in(&theirs, taken).await?;
+        self.pass(&theirs, taken).await?;
         drop(theirs);
         let mut socket = ours_of(ours).map_err(|error| not_started(&error))?;
         let said = wire::say(&mut socket, &Head::new(number, envelope, mail), mail).await;
         said.map_err(|_| Fault::Line(ENDED.to_owned()))?;
-        wire::hear(&mut socket).await.unwrap_or_else(|_| Ok(Answer::Unsure(ENDED.to_owned())))
+        Ok(HandedIn { socket })
     }
 
-    /// Hands in the socket of a mail. A process that is gone takes none: then there is a new one.
-    async fn hand_in(&self, mail: &Socket, taken: Option<&File>) -> Result<(), Fault> {
+    /// Passes on the socket of a mail. A process that is gone takes none: then there is a new one.
+    async fn pass(&self, mail: &Socket, taken: Option<&File>) -> Result<(), Fault> {
         let files = [Some(mail.as_fd()), taken.map(File::as_fd)];
         let files: Vec<_> = files.into_iter().flatten().collect();
         let mut gone = None;
@@ -93,6 +97,15 @@ impl Room {
     }
 }
 
+impl HandedIn {
+    /// Has it sent; answers what the server says. Dropped on the way, or with this process gone, the server's answer is
+    /// heard and noted all the same.
+    pub async fn send(mut self) -> Result<Answer, Fault> {
+        self.socket.write_u8(wire::GO).await.map_err(|_| Fault::Line(ENDED.to_owned()))?;
+        wire::hear(&mut self.socket).await.unwrap_or_else(|_| Ok(Answer::Unsure(ENDED.to_owned())))
+    }
+}
+
 fn ours_of(socket: Socket) -> io::Result<UnixStream> {
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)
@@ -115,7 +128,7 @@ mod tests {
         let server = MailServer { host, port: 25, encryption, account: None, program };
         let room = Room::new(&Mailing::to_files(), &server);
         let envelope = Envelope::new(None, vec![Address::new("ann", "example.org").unwrap()]).unwrap();
-        room.send(1, &envelope, b"mail", None).await
+        room.hand_in(1, &envelope, b"mail", None).await?.send().await
     }
 
     #[tokio::test]

@@ -129,6 +129,15 @@ fn largest(own: &Own, ctx: &Context) -> u64 {
     (attached.sum::<u64>() + MAX_TEXT_BYTES) * 3 / 2
 }
 
+/// What comes of it, if it comes soon once the attempt is told to stop.
+async fn unless_stopped<T>(ctx: &Context, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = async { ctx.stopped().await; sleep(LAST_ANSWER).await } => Err(Failure::Stopped),
+    }
+}
+
 /// A file's name without folders, and without what could end a header's line or turn its letters around.
 fn clean(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -184,17 +193,21 @@ impl Run<'_> {
     /// One mail, from the note that it is begun to what became of it.
     async fn one(&mut self, number: u32, letter: &Message) -> Result<Done, Failure> {
         self.pace.before(self.ctx, &mut self.record).await?;
-        self.record.begin(number).await?;
         let Some(room) = &self.post.room else {
+            self.record.begin(number).await?;
             let mut output = self.ctx.output(&artifact(number), "message/rfc822").await?;
             output.writer.write_all(&letter.formatted()).await.map_err(files::Error::from)?;
             return Ok(Done { file: Some(output.keep().await?), ..Done::default() });
         };
         let mail = letter.formatted();
-        let answer = tokio::select! {
-            biased;
-            answer = room.send(number, letter.envelope(), &mail, self.record.taken()) => answer,
-            () = async { self.ctx.stopped().await; sleep(LAST_ANSWER).await } => return Err(Failure::Stopped),
+        // The server is asked for its word meanwhile, and has the mail only once it is down as begun.
+        let (taken, ctx) = (self.record.taken(), self.ctx);
+        let handing = unless_stopped(ctx, room.hand_in(number, letter.envelope(), &mail, taken.as_deref()));
+        let (begun, handed) = tokio::join!(self.record.begin(number), handing);
+        begun?;
+        let answer = match handed? {
+            Ok(handed) => unless_stopped(ctx, handed.send()).await?,
+            Err(fault) => Err(fault),
         };
         let deferred = |why| Done { status: Status::Deferred, error: Some(why), file: None };
         let (done, broke) = match answer {

@@ -5,6 +5,7 @@ use super::smtp::Smtp;
 use super::taken;
 use super::wire::{self, Head};
 use std::fs::File;
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
@@ -13,10 +14,11 @@ use tokio::io::{AsyncReadExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Sends mails as it is told by its standard input, until that ends: with its node, however that ended. A mail of which
-/// the server has heard then is sent to its end, within the patience that it has. Answers the exit code.
+/// Sends mails as it is told by its standard input, until that ends: with its node, however that ended. To a mail that
+/// the server is to have by then the answer is heard, within the patience that it has. Answers the exit code.
 pub fn serve_mails() -> i32 {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return 1 };
     let served = runtime.block_on(serve());
@@ -52,9 +54,20 @@ async fn one(files: Vec<OwnedFd>, smtp: Arc<Smtp>) -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let envelope = head.envelope().map_err(|error| io::Error::other(error.to_string()))?;
-    // The node says nothing more.
-    let given_up = async { drop(from.read_u8().await) };
-    let answer = smtp.send(&envelope, &mail, given_up).await;
+    let (go, gone) = (CancellationToken::new(), CancellationToken::new());
+    let listen = async {
+        if from.read_u8().await.is_ok_and(|word| word == wire::GO) {
+            go.cancel();
+            // The node says nothing more.
+            let _ = from.read_u8().await;
+        }
+        gone.cancel();
+        pending().await
+    };
+    let answer = tokio::select! {
+        answer = smtp.send(&envelope, &mail, go.cancelled(), gone.cancelled()) => answer,
+        answer = listen => answer,
+    };
     if let Some(noted) = noted {
         taken::note(&noted, head.number, &answer);
     }

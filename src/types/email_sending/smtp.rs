@@ -100,17 +100,23 @@ impl Smtp {
         Smtp { way, tls, places, idle }
     }
 
-    /// Hands one mail to the server. Once `given_up` ends, a mail that the server has not yet asked for is not sent;
-    /// of any other the answer is heard. Dropped on the way, it closes its connection, and the mail may be out.
+    /// Hands one mail to the server: asks for its word, and sends the mail once `go` has ended too. If `given_up` ends
+    /// before, it is not sent; of any other the answer is heard. Dropped on the way, it closes its connection, and the mail may be out.
     pub async fn send(
         &self,
         envelope: &Envelope,
         mail: &[u8],
+        go: impl Future<Output = ()>,
         given_up: impl Future<Output = ()>,
     ) -> Result<Answer, Fault> {
+        let offered = async {
+            let offered = self.offer(envelope, !mail.is_ascii()).await;
+            go.await;
+            offered
+        };
         let (_place, mut connection, refused) = tokio::select! {
             biased;
-            offered = self.offer(envelope, !mail.is_ascii()) => offered?,
+            offered = offered => offered?,
             () = given_up => return Err(Fault::Line("it was given up".to_owned())),
         };
         let (answer, usable) = match refused {

@@ -7,6 +7,7 @@ use crate::task::Artifact;
 use crate::types::{Context, Failure, Level};
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -25,7 +26,7 @@ pub struct Taken {
     /// Where it lies, for a checkpoint to name.
     pub location: String,
     /// Held by whoever has it open.
-    pub file: File,
+    pub file: Arc<File>,
 }
 
 impl Taken {
@@ -33,7 +34,7 @@ impl Taken {
     pub async fn open(ctx: &Context) -> Result<Option<Taken>, Failure> {
         let Some((location, mut file)) = ctx.hold(NAME).await? else { return Ok(None) };
         file.write_all(HEAD).map_err(files::Error::from)?;
-        Ok(Some(Taken { location, file }))
+        Ok(Some(Taken { location, file: Arc::new(file) }))
     }
 
     /// Waits until nobody holds the file of an earlier attempt: until that mail has its answer. No longer than

@@ -1,6 +1,6 @@
 //! What a node and its mail room say to each other. Over one socket the node hands in a socket for each mail, and the
-//! file in which its answer is noted; over that socket come the mail and what became of it, and its end gives the mail
-//! up. What is said is JSON behind its length.
+//! file in which its answer is noted; over that socket come the mail, the word to send it, and what became of it. Its end
+//! gives the mail up. What is said is JSON behind its length.
 
 use bytes::Buf;
 use lettre::Address;
@@ -19,6 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// More is never said at once, but for a mail itself.
 const MAX_MESSAGE_BYTES: u32 = 64 * 1024;
+/// The word to send a mail.
+pub const GO: u8 = 1;
 /// As many files are handed over at once: a socket, and where its answer is noted.
 const FILES: usize = 2;
 
