@@ -62,7 +62,7 @@ async fn a_mail_the_server_took_is_not_sent_again_though_the_node_was_killed_bef
     let id = node.submit(json!({ "type": "email_sending", "params": params })).await;
     let taken = |saved: &Value| {
         let path = home.folder.path().join("files").join(saved["taken"].as_str().unwrap());
-        fs::read_to_string(path).unwrap().ends_with("\n30\n")
+        fs::read_to_string(path).unwrap().ends_with("\n30 taken.")
     };
     let saved = kill_once(&home, node, &id, "sent-0", taken).await;
     assert_eq!((&saved["begun"], saved["done"].as_object().unwrap().len()), (&json!(30), 29));
