@@ -14,7 +14,7 @@ const DISTINCT_IN_ALL: usize = 2_000_000;
 /// ... and in one column.
 const DISTINCT_A_COLUMN: usize = 100_000;
 /// Numbers kept for quantiles, over all columns together: 32 MiB.
-const KEPT_IN_ALL: usize = 3_000_000;
+const KEPT_IN_ALL: usize = 4_000_000;
 /// ... and in one column.
 const KEPT_A_COLUMN: usize = 500_000;
 /// Values counted one by one, over all columns together: 16 MiB.

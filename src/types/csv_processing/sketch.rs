@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::select_unpredictable;
 
 /// 2^14 registers of a byte: a standard error of 1.04 / sqrt(2^14) = 0.8 %.
 const REGISTER_BITS: u32 = 14;
@@ -117,36 +118,68 @@ impl Hasher for AsIs {
     }
 }
 
-/// Quantiles of numbers: exactly up to a limit of values, then of a uniform sample of that many
-/// (Vitter's reservoir), the same sample every time.
+/// Quantiles of numbers: exactly up to a limit of values, then of a sample of at least half as many, the same one every
+/// time: one value, by chance, of each so many that follow one another (stratified sampling, Cochran 1977). What a
+/// value takes does not depend on how many there were. With a reservoir it would: each is kept or not as chance has
+/// it, which no processor foresees, and the fewer there were, the more often.
 #[derive(Serialize, Deserialize)]
 pub struct Quantiles {
     limit: usize,
     seen: u64,
     kept: Vec<f64>,
+    /// One of so many values is kept, a power of two;
+    one_of: u64,
+    /// of those that come now, the one at this place among them.
+    chosen: u64,
     random: u64,
 }
 
 impl Quantiles {
-    /// Exact up to `limit` values, 8 bytes each.
+    /// Exact up to `limit` values, two at least, 8 bytes each.
     pub fn new(limit: usize) -> Quantiles {
-        Quantiles { limit: limit.max(1), seen: 0, kept: Vec::new(), random: 0x9e37_79b9_7f4a_7c15 }
+        let limit = limit.max(1).next_multiple_of(2);
+        Quantiles { limit, seen: 0, kept: Vec::new(), one_of: 1, chosen: 0, random: 0x9e37_79b9_7f4a_7c15 }
     }
 
     /// One more value; must be finite.
     pub fn add(&mut self, value: f64) {
+        let place = self.seen & (self.one_of - 1);
         self.seen += 1;
-        if self.kept.len() < self.limit {
-            return self.kept.push(value);
+        match self.kept.last_mut() {
+            Some(last) if place > 0 => *last = select_unpredictable(place == self.chosen, value, *last),
+            _ => self.begin(value),
         }
-        // xorshift64, then the high half of a product: a uniform index below `seen`.
+    }
+
+    /// Keeps the first of so many until the chosen one comes.
+    fn begin(&mut self, value: f64) {
+        if self.kept.len() == self.limit {
+            self.halve();
+        }
+        if self.kept.len() == self.kept.capacity() {
+            self.kept.reserve_exact(self.kept.len().max(4).min(self.limit - self.kept.len()));
+        }
+        self.kept.push(value);
+        self.chosen = self.random() & (self.one_of - 1);
+    }
+
+    /// Keeps one of each two that follow one another.
+    fn halve(&mut self) {
+        let half = self.limit / 2;
+        for pair in 0..half {
+            let second = (self.random() >> 63) as usize;
+            self.kept[pair] = self.kept[2 * pair + second];
+        }
+        self.kept.truncate(half);
+        self.one_of *= 2;
+    }
+
+    /// xorshift64.
+    fn random(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let at = (u128::from(self.random) * u128::from(self.seen)) >> 64;
-        if let Some(kept) = self.kept.get_mut(at as usize) {
-            *kept = value;
-        }
+        self.random
     }
 
     /// The values kept, in order, and how many they stand for.
@@ -171,7 +204,7 @@ impl Quantiles {
     }
 
     /// By how much the share of a quantile may be off, in 99 of 100 cases; `None` while it is
-    /// exact. The bound is Dvoretzky, Kiefer and Wolfowitz's.
+    /// exact. The bound is Hoeffding's (1963).
     pub fn rank_error(&self) -> Option<f64> {
         let sampled = self.seen > self.kept.len() as u64;
         sampled.then(|| ((2.0 / 0.01f64).ln() / (2.0 * self.kept.len() as f64)).sqrt())
@@ -216,6 +249,22 @@ mod tests {
         for (share, value) in [0.05, 0.5, 0.95].into_iter().zip(quantiles.at(&[0.05, 0.5, 0.95])) {
             assert!((value / 1e6 - share).abs() < error, "{share}: {value}");
         }
+    }
+
+    #[test]
+    fn of_each_so_many_values_one_is_kept_and_each_as_often() {
+        let mut times = [0u32; 4];
+        for random in 1..=4000 {
+            let mut quantiles = Quantiles { random: hash(&u64::to_le_bytes(random)), ..Quantiles::new(7) };
+            (0..32).for_each(|value| quantiles.add(f64::from(value)));
+            let (kept, of) = quantiles.sorted();
+            assert_eq!((kept.len(), of), (8, 32));
+            for (at, value) in kept.iter().enumerate() {
+                assert_eq!(at, *value as usize / 4);
+                times[*value as usize % 4] += 1;
+            }
+        }
+        assert!(times.iter().all(|times| times.abs_diff(8000) < 400), "five standard deviations: {times:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is in a [`State`]. To be raised with every change of it, or of what it holds: a state of
 /// another form is left aside, and the table read from its beginning.
-pub const FORM: u32 = 4;
+pub const FORM: u32 = 5;
 /// To write a row in order takes so many times as long as to read and sort it.
 pub const WRITING_IN_ORDER: f64 = 1.25;
 /// A row that repeats an earlier one is read and not written, which takes so many times as long for each byte.
