@@ -25,6 +25,7 @@ on_both_databases![
     a_cancelled_attempt_leaves_no_upload_and_no_tail_unless_a_checkpoint_names_them,
     what_a_cancelled_attempt_marked_is_gone_on_with_after_a_retry,
     a_part_that_is_refused_for_long_fails_the_attempt_and_nothing_that_was_marked_is_lost,
+    an_upload_that_cannot_be_completed_is_ended_and_the_next_attempt_begins_anew,
     what_a_checkpoint_named_goes_with_the_task_and_what_nobody_names_goes_after_a_day,
 ];
 
@@ -122,7 +123,7 @@ async fn what_a_cancelled_attempt_marked_is_gone_on_with_after_a_retry(bed: Bed)
     queue.cancel(&Scope::Everyone, id, "me").await.unwrap();
     ended(&queue, id, Status::Cancelled).await;
     queue.retry(&Scope::Everyone, id, "me").await.unwrap();
-    is_whole(&queue, &s3, id).await;
+    is_whole(&queue, &s3, id, HALF).await;
     assert_eq!(s3.uploads(), (0, 1), "the same one");
 }
 
@@ -139,8 +140,25 @@ async fn a_part_that_is_refused_for_long_fails_the_attempt_and_nothing_that_was_
     s3.fault(None);
     bed.clock.advance(1_000);
     queue.promote().await.unwrap();
-    is_whole(&queue, &s3, id).await;
+    is_whole(&queue, &s3, id, HALF).await;
     assert_eq!(s3.uploads(), (0, 1), "the same one");
+}
+
+async fn an_upload_that_cannot_be_completed_is_ended_and_the_next_attempt_begins_anew(bed: Bed) {
+    let s3 = S3::start().await;
+    let (queue, may, _stop) = work(&bed, &s3);
+    let id = submit(&queue, r#"{"marks":true}"#).await;
+    until_half(&queue, id).await;
+    s3.spoil();
+    may.notify_one();
+    let task = queue.wait(&Scope::Everyone, id, PATIENCE, &|task: &Task| task.error.is_some()).await.unwrap();
+    assert_eq!(task.error.unwrap().code, "storage_failed");
+    until(|| s3.uploads() == (0, 1), "nobody can go on with it").await;
+    bed.clock.advance(1_000);
+    queue.promote().await.unwrap();
+    may.notify_one();
+    is_whole(&queue, &s3, id, 0).await;
+    assert_eq!(s3.uploads(), (0, 2));
 }
 
 async fn what_a_checkpoint_named_goes_with_the_task_and_what_nobody_names_goes_after_a_day(bed: Bed) {
@@ -169,10 +187,10 @@ async fn what_a_checkpoint_named_goes_with_the_task_and_what_nobody_names_goes_a
     assert_eq!((s3.uploads().0, s3.keys("artifacts/").len()), (0, 0));
 }
 
-/// Waits until the task has succeeded from its mark; the file must be whole, and nothing else left.
-async fn is_whole(queue: &Queue, s3: &S3, id: Uuid) {
+/// Waits until the task has succeeded from there; the file must be whole, and nothing else left.
+async fn is_whole(queue: &Queue, s3: &S3, id: Uuid, from: usize) {
     let task = ended(queue, id, Status::Success).await;
-    assert_eq!(task.result.unwrap().get(), json!({ "from": HALF }).to_string());
+    assert_eq!(task.result.unwrap().get(), json!({ "from": from }).to_string());
     let artifact = queue.artifacts(&Scope::Everyone, id).await.unwrap().remove(0);
     let mut sha256 = String::new();
     Sha256::digest(content()).iter().for_each(|byte| write!(sha256, "{byte:02x}").unwrap());

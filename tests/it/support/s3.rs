@@ -109,6 +109,11 @@ impl S3 {
         self.kept().parts.iter().filter(|key| key.ends_with(name)).count()
     }
 
+    /// Another part takes the place of the first of each upload.
+    pub fn spoil(&self) {
+        self.kept().uploads.values_mut().for_each(|parts| drop(parts.insert(1, vec![b'?'; PART_BYTES].into())));
+    }
+
     /// Puts an object there that was written at this time.
     pub fn put(&self, key: &str, at: SystemTime) {
         self.kept().objects.insert(format!("errand/{key}"), (Bytes::from_static(b"x"), at));
