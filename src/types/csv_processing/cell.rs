@@ -19,8 +19,8 @@ pub enum Cell {
     Boolean(bool),
     /// `2026-01-31`, as days since year 0.
     Date(i64),
-    /// `2026-01-31T12:00:00`, with a space for the `T`, fractions and a zone if they like; as
-    /// microseconds since 1970, in UTC where no zone is given.
+    /// `2026-01-31T12:00:00`, with a space for the `T`, fractions and a zone (`Z`, `+02`, `+0200`, `+02:00`) or
+    /// without seconds if they like; as microseconds since 1970, in UTC where no zone is given.
     DateTime(i64),
     /// Anything else: `1,234.5`, `31/12/2026` (which could be two days) and `1e999` too.
     Text,
@@ -81,6 +81,16 @@ impl Reading {
     /// A number, or nothing. No spaces around it.
     pub fn number(&self, cell: &[u8]) -> Option<Cell> {
         if self.decimal_comma { number_with_comma(cell) } else { number(cell) }
+    }
+
+    /// Whether a text, which begins and ends with no space, is a number with a decimal comma and nothing else: `1,234` may have
+    /// thousands.
+    pub fn may_mean_comma(&self, text: &[u8]) -> bool {
+        let after = || text.iter().rev().position(|byte| *byte == b',');
+        matches!(text.first(), Some(b'0'..=b'9' | b'-'))
+            && !self.decimal_comma
+            && after().is_some_and(|digits| digits != 3)
+            && number_with_comma(text).is_some()
     }
 
     /// Whether the cell has no value.
@@ -184,12 +194,23 @@ fn instant(cell: &[u8]) -> Option<Cell> {
         return Some(time);
     }
     let text = std::str::from_utf8(cell).ok()?;
-    let text = text.replacen(' ', "T", 1);
-    let zoned = chrono::DateTime::parse_from_rfc3339(&text).map(|time| time.timestamp_micros());
-    let plain =
-        |format| chrono::NaiveDateTime::parse_from_str(&text, format).map(|time| time.and_utc().timestamp_micros());
-    let micros = zoned.or_else(|_| plain("%Y-%m-%dT%H:%M:%S%.f")).or_else(|_| plain("%Y-%m-%dT%H:%M"));
-    micros.ok().map(Cell::DateTime)
+    let (day, time) = (text.get(..10)?, text.get(11..)?);
+    if !matches!(cell[10], b'T' | b't' | b' ') {
+        return None;
+    }
+    let (clock, zone) = time.split_at(time.find(['Z', 'z', '+', '-']).unwrap_or(time.len()));
+    // Programs leave out the seconds, and write zones as +00, +0000 and +00:00, with or without a space before them.
+    let clock = clock.trim_end();
+    let seconds = if clock.len() == 5 { ":00" } else { "" };
+    let (hours, minutes) = zone.split_at_checked(3).unwrap_or((zone, ""));
+    let zone = match (hours, minutes) {
+        ("" | "Z" | "z", "") => "Z".to_owned(),
+        (_, "") => format!("{hours}:00"),
+        _ if minutes.starts_with(':') => zone.to_owned(),
+        _ => format!("{hours}:{minutes}"),
+    };
+    let time = chrono::DateTime::parse_from_rfc3339(&format!("{day}T{clock}{seconds}{zone}"));
+    time.ok().map(|time| Cell::DateTime(time.timestamp_micros()))
 }
 
 /// The days of `2026-01-31` since year 0.
@@ -274,8 +295,33 @@ mod tests {
         assert_eq!(read("0001-01-02"), Cell::Date(2));
         assert_eq!(read("1970-01-01T00:00:01Z"), Cell::DateTime(1_000_000));
         assert_eq!(read("1970-01-01 01:00:01.5+01:00"), Cell::DateTime(1_500_000));
-        assert_eq!(read("1970-01-01 00:01"), Cell::DateTime(60_000_000));
-        for text in ["2026-02-30", "31/12/2026", "12/31/2026", "2026-13-01", "2026-01-01T25:00:00", "2026-1-1"] {
+        for text in [
+            "1970-01-01 00:01",
+            "1970-01-01T00:01Z",
+            "1970-01-01 00:01:00+00",
+            "1970-01-01 02:01:00.000+02",
+            "1970-01-01 00:01:00-0000",
+            "1969-12-31 22:31:00-0130",
+            "1970-01-01 00:01:00.0000000 +00:00",
+            "1970-01-01t00:01:00z",
+        ] {
+            assert_eq!(read(text), Cell::DateTime(60_000_000), "{text}");
+        }
+        for text in [
+            "2026-02-30",
+            "31/12/2026",
+            "12/31/2026",
+            "2026-13-01",
+            "2026-01-01T25:00:00",
+            "2026-1-1",
+            "2026-01-01T",
+            "2026-01-01T12",
+            "2026-01-01T12:00+",
+            "2026-01-01T12:00+2",
+            "2026-01-01T12:00+02:",
+            "2026-01-01 12:00 x",
+            "2026-01-01x12:00",
+        ] {
             assert_eq!(read(text), Cell::Text, "{text}");
         }
     }

@@ -39,6 +39,8 @@ pub struct Column {
     trues: u64,
     dates: u64,
     datetimes: u64,
+    /// Texts that are numbers where a comma stands for the point, and cannot be meant as thousands.
+    with_comma: u64,
     /// The first line whose cell was no number.
     first_other: Option<u64>,
     /// By their values, until a cell comes that is a text and the column with it: 1, 1.0 and 01 are one.
@@ -68,6 +70,7 @@ impl Column {
             trues: 0,
             dates: 0,
             datetimes: 0,
+            with_comma: 0,
             first_other: None,
             values: Distinct::new(share(DISTINCT_IN_ALL, DISTINCT_A_COLUMN)),
             texts: Distinct::new(share(DISTINCT_IN_ALL, DISTINCT_A_COLUMN)),
@@ -127,7 +130,8 @@ impl Column {
             }
             Cell::Date(_) => self.dates += 1,
             Cell::DateTime(_) => self.datetimes += 1,
-            Cell::Null | Cell::Text => {}
+            Cell::Text => self.with_comma += u64::from(reading.may_mean_comma(text)),
+            Cell::Null => {}
         }
         if let Some(micros) = cell.as_micros() {
             self.instant.add(micros, shown);
@@ -136,9 +140,15 @@ impl Column {
         self.first_other.get_or_insert(line);
     }
 
-    /// A sentence where a column of numbers is text because of a few cells.
+    /// A sentence where a column of numbers is text because of a few cells, or of how they are written.
     pub fn doubt(&self) -> Option<String> {
         let numbers = self.integers + self.decimals;
+        if self.with_comma > 0 && self.with_comma * 2 >= self.count {
+            let (name, commas, count) = (&self.name, self.with_comma, self.count);
+            return Some(format!(
+                "column {name}: {commas} of {count} cells are numbers with a decimal comma, and texts here: say decimal_comma true if that is meant"
+            ));
+        }
         let line = self.first_other.filter(|_| numbers < self.count && numbers * 10 >= self.count * 9)?;
         let (name, count) = (&self.name, self.count);
         Some(format!("column {name}: {numbers} of {count} cells are numbers; the first that is not is on line {line}"))

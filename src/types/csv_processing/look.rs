@@ -3,7 +3,6 @@
 use super::cell::Reading;
 use super::process::{header, tell_encoding};
 use super::records::Records;
-use super::sniff;
 use super::source::{Meter, Source};
 use crate::task::text::clip;
 use crate::types::{Context, Failure, Input};
@@ -47,11 +46,11 @@ pub async fn look(file: &Input, ctx: &Context) -> Result<Rows, Failure> {
 }
 
 fn rows(input: Box<dyn Read>, bytes: u64, cut: bool, ctx: &Context) -> Result<Rows, Failure> {
-    let mut records = Records::open(Source::open(input, Meter::reading(bytes), None, ctx)?, None)?;
+    let mut records = Records::open(Source::open(input, Meter::reading(bytes), None, ctx)?, None, false, 0)?;
     if !records.next()? {
         return Err(Failure::fatal("empty_file", "the file holds no rows"));
     }
-    let has_header = sniff::is_header(records.cells(), &Reading::new(None));
+    let has_header = records.is_header(&Reading::new(None));
     let (mut columns, mut rows) = (header(&records, has_header, &mut Vec::new()), Vec::new());
     let width = columns.len();
     columns.truncate(MAX_COLUMNS);

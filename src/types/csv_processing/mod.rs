@@ -95,6 +95,9 @@ struct Own {
     encoding: Option<String>,
     /// Whether numbers are written as `1.234,5`, and not as `1234.5`.
     decimal_comma: bool,
+    /// So many lines above the table are passed over: a title, or what else a program writes there.
+    #[schemars(range(min = 0, max = 10_000))]
+    skip_lines: u32,
     /// Whether the first line names the columns; found out when absent.
     has_header: Option<bool>,
     /// What becomes of a row with more or fewer cells than the first: it is left out and counted,
@@ -219,6 +222,9 @@ impl Own {
         if self.encoding.as_deref().is_some_and(|label| encoding(label).is_none()) {
             errors.push(FieldError::new("/encoding", "must be the name of an encoding, as utf-8 or windows-1252"));
         }
+        if matches!(&self.deduplicate, Some(plan::Deduplicate::Columns(names)) if names.is_empty()) {
+            errors.push(FieldError::new("/deduplicate", "must name a column, or be true for all of them"));
+        }
         if let Some(Err(error)) = self.filter.as_deref().map(filter::Expression::parse) {
             errors.push(FieldError::new("/filter", error));
         }
@@ -260,7 +266,10 @@ async fn keep(ctx: &Context, name: &str, media_type: &str, content: &str) -> Res
     file.keep().await.map(|_| ())
 }
 
-/// The encoding of that name, by the rules of the web.
+/// The encoding of that name, by the rules of the web and one of Python's.
 fn encoding(label: &str) -> Option<&'static encoding_rs::Encoding> {
+    if label.eq_ignore_ascii_case("utf-8-sig") {
+        return Some(encoding_rs::UTF_8);
+    }
     encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
 }

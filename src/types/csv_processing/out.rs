@@ -93,7 +93,7 @@ impl<'a> Out<'a> {
     fn csv<'r>(&mut self, nulls: &Reading, cells: impl Iterator<Item = (&'r [u8], &'r bool)>) {
         let lines = &mut self.lines;
         for (cell, may_need_quotes) in cells {
-            if begins_formula(cell) && !matches!(nulls.read(cell), Cell::Integer(_) | Cell::Decimal(_)) {
+            if begins_formula(cell) && cell != b"-" && nulls.number(cell.trim_ascii()).is_none() {
                 text(lines, cell);
             } else if *may_need_quotes {
                 quoted(lines, &[cell]);
@@ -117,7 +117,7 @@ impl<'a> Out<'a> {
     }
 }
 
-/// A cell that is no number: what a spreadsheet would take for a formula gets a quote before it.
+/// A cell that is no number and more than a dash: what a spreadsheet would take for a formula gets a quote before it.
 fn text(lines: &mut Vec<u8>, text: &[u8]) {
     let sign: &[u8] = if begins_formula(text) { b"'" } else { b"" };
     quoted(lines, &[sign, text]);

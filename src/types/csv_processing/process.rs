@@ -7,7 +7,7 @@ use super::resume::Saver;
 use super::rows::{Rows, Written};
 use super::source::{Content, Meter, Source};
 use super::state::{State, WRITING_IN_ORDER, bad_row};
-use super::{OnBadRow, Own, sniff};
+use super::{OnBadRow, Own};
 use crate::files::Growing;
 use crate::task::text::clip;
 use crate::types::{Context, Failure, Level, Output};
@@ -143,6 +143,7 @@ fn read_on(
     let width = rows.state.header.len();
     loop {
         match bad_reason(records, width) {
+            Some(_) if records.is_blank() => {}
             Some(reason) => rows.state.add_bad(records, reason, own)?,
             None => rows.add(records.began(), |i| records.cell(i), ctx)?,
         }
@@ -203,6 +204,7 @@ fn look_ahead(
 fn next_to_deduplicate(own: &Own, records: &mut Records<'_>, rows: &Rows) -> Result<bool, Failure> {
     while records.next()? {
         match bad_reason(records, rows.state.header.len()) {
+            Some(_) if records.is_blank() => {}
             Some(reason) if own.on_bad_row == OnBadRow::Fail => return Err(bad_row(records.began(), &reason)),
             Some(_) => {}
             None if rows.keeps(|i| records.cell(i)) => return Ok(true),
@@ -236,12 +238,19 @@ fn begin<'s, 'o>(
     source: Source<'s>,
     output: &'o mut Output<Growing>,
 ) -> Result<(Records<'s>, Rows, Written<'o>, bool), Failure> {
-    let mut records = Records::open(source, own.delimiter.as_ref().map(|given| given.as_bytes()[0]))?;
+    let delimiter = own.delimiter.as_ref().map(|given| given.as_bytes()[0]);
+    let mut records = Records::open(source, delimiter, own.decimal_comma, own.skip_lines.into())?;
     if !records.next()? {
         return Err(Failure::fatal("empty_file", "the file holds no rows"));
     }
-    let has_header = own.has_header.unwrap_or_else(|| sniff::is_header(records.cells(), &own.reading()));
+    let has_header = own.has_header.unwrap_or_else(|| records.is_header(&own.reading()));
     let mut warnings = Vec::new();
+    if let Some((lines, wide)) = records.title_lines() {
+        let (line, width) = (records.began(), records.len());
+        warnings.push(format!(
+            "line {line}, by which the columns are told, has {width} cells and most lines behind it {wide}: where a title stands above the table, say skip_lines {lines}"
+        ));
+    }
     let header = header(&records, has_header, &mut warnings);
     let plan = Plan::new(own, &header)?;
     let mut state = State::new(records.at(), has_header, header, warnings, &plan, own);

@@ -1,16 +1,16 @@
 //! Records of cells out of text, with bounds on everything, and the line each began on.
 
+mod mend;
 #[cfg(test)]
 mod tests;
 
+use super::cell::Reading;
 use super::sniff;
 use super::source::{self, Meter, Source};
 use crate::types::Failure;
 use csv_core::ReadRecordResult;
-use encoding_rs::WINDOWS_1252;
 use memchr::{memchr, memchr_iter, memchr2};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// A longer cell fails the task.
 pub const MAX_CELL_BYTES: usize = 1024 * 1024;
@@ -62,13 +62,23 @@ pub struct At {
 }
 
 impl<'a> Records<'a> {
-    /// The records of `source`, with the `delimiter` that was given, or that a first line `sep=;`
+    /// The records of `source` behind `skip_lines` lines, with the `delimiter` that was given, or that a first line `sep=;`
     /// names (spreadsheets write it; it is no record), or found out.
-    pub fn open(source: Source<'a>, delimiter: Option<u8>) -> Result<Records<'a>, Failure> {
+    pub fn open(
+        mut source: Source<'a>,
+        delimiter: Option<u8>,
+        decimal_comma: bool,
+        skip_lines: u64,
+    ) -> Result<Records<'a>, Failure> {
+        let skipped = skip(&mut source, skip_lines)?;
         let named = sniff::named(source.text());
-        let found = || named.unwrap_or_else(|| sniff::delimiter(source.text()));
+        let found = || named.unwrap_or_else(|| sniff::delimiter(source.text(), decimal_comma));
         let delimiter = delimiter.unwrap_or_else(found);
         let mut records = Records::new(source, delimiter);
+        if skipped > 0 {
+            records.line += skipped;
+            records.no_mark_follows();
+        }
         if named == Some(delimiter) {
             records.next()?;
         }
@@ -78,7 +88,7 @@ impl<'a> Records<'a> {
     /// The records of `source`, with cells between `delimiter`s.
     pub fn new(source: Source<'a>, delimiter: u8) -> Records<'a> {
         let text = source.text();
-        let line_end = if text.contains(&b'\r') && !text.contains(&b'\n') { b'\r' } else { b'\n' };
+        let line_end = line_end(text);
         let core = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         let (cells, ends, told) = (vec![0; 64 * 1024], vec![0; 256], Told::default());
         Records {
@@ -101,8 +111,7 @@ impl<'a> Records<'a> {
     /// Goes on in `source`, which stands where it did.
     pub fn again(source: Source<'a>, at: &At) -> Records<'a> {
         let mut records = Records::new(source, at.delimiter);
-        // The reader takes a byte order mark away before the first record it sees; this is none.
-        records.feed(b"x\n");
+        records.no_mark_follows();
         let At { line_end, line, .. } = *at;
         Records { line_end, line, told: at.told.clone(), ..records }
     }
@@ -209,9 +218,26 @@ impl<'a> Records<'a> {
         &self.cells[from..self.ends[i]]
     }
 
+    /// Whether it is a line of spaces, or the end-of-file sign of old systems: no record where there are several columns.
+    pub fn is_blank(&self) -> bool {
+        self.count == 1 && self.cell(0).iter().all(|byte| matches!(byte, b' ' | b'\t' | 0x1a))
+    }
+
     /// Its cells, in order.
     pub fn cells(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count).map(|i| self.cell(i))
+    }
+
+    /// Whether the record names the columns, if it is the first.
+    pub fn is_header(&self, reading: &Reading) -> bool {
+        let cells: Vec<&[u8]> = self.cells().collect();
+        sniff::is_header(&cells, self.source.text(), self.delimiter, reading)
+    }
+
+    /// The lines up to a record with as many cells as most behind it, and how many those are, where this one has fewer.
+    pub fn title_lines(&self) -> Option<(u64, usize)> {
+        let (behind, wide) = sniff::title_lines(self.count, self.source.text(), self.delimiter)?;
+        Some((self.line - 1 + behind, wide))
     }
 
     /// The line it began on, from 1.
@@ -272,6 +298,11 @@ impl<'a> Records<'a> {
         Err(self.unclosed())
     }
 
+    /// The reader takes a byte order mark away before the first record it sees; this is none.
+    fn no_mark_follows(&mut self) {
+        self.feed(b"x\n");
+    }
+
     fn feed(&mut self, text: &[u8]) -> (ReadRecordResult, usize) {
         self.cells.resize(self.used + 64, 0);
         self.ends.resize(self.count + 4, 0);
@@ -313,49 +344,24 @@ impl<'a> Records<'a> {
         let line = self.began + before;
         Failure::fatal("unclosed_quote", format!("the quote that opens on line {line} is never closed"))
     }
-
-    /// Makes the record's cells text that every database can keep: UTF-8 without NUL.
-    fn mend(&mut self) {
-        if self.source.guessed() && !self.is_utf8() {
-            count(&mut self.told.legacy, self.began);
-            self.rewrite(|cell| match WINDOWS_1252.decode_without_bom_handling(cell).0 {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            });
-        }
-        if self.cells[..self.used].contains(&0) {
-            count(&mut self.told.nuls, self.began);
-            self.rewrite(|cell| {
-                let parts: Vec<&[u8]> = cell.split(|byte| *byte == 0).collect();
-                Cow::Owned(parts.join("\u{fffd}".as_bytes()))
-            });
-        }
-    }
-
-    /// Whether each cell is UTF-8, for which it is not enough that all of them together are.
-    fn is_utf8(&self) -> bool {
-        let bytes = &self.cells[..self.used];
-        let begins_char = |end: &usize| bytes.get(*end).is_none_or(|byte| byte & 0xc0 != 0x80);
-        bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() && self.ends[..self.count].iter().all(begins_char)
-    }
-
-    fn rewrite(&mut self, new: impl Fn(&[u8]) -> Cow<'_, [u8]>) {
-        let mut cells = Vec::with_capacity(self.cells.len());
-        let ends: Vec<usize> = (0..self.count)
-            .map(|i| {
-                cells.extend_from_slice(&new(self.cell(i)));
-                cells.len()
-            })
-            .collect();
-        self.ends[..ends.len()].copy_from_slice(&ends);
-        self.between = 0;
-        self.used = cells.len();
-        cells.resize(self.cells.len().max(cells.len()), 0);
-        self.cells = cells;
-    }
 }
 
-fn count(told: &mut Option<(u64, u64)>, line: u64) {
-    let (count, first) = told.unwrap_or((0, line));
-    *told = Some((count + 1, first));
+/// The byte that ends a line.
+fn line_end(text: &[u8]) -> u8 {
+    if text.contains(&b'\r') && !text.contains(&b'\n') { b'\r' } else { b'\n' }
+}
+
+/// Passes over so many lines, or all there are; answers how many.
+fn skip(source: &mut Source<'_>, lines: u64) -> Result<u64, Failure> {
+    let line_end = line_end(source.text());
+    let mut skipped = 0;
+    while skipped < lines && (!source.text().is_empty() || source.more()?) {
+        let found = memchr(line_end, source.text());
+        source.used(found.map_or(source.text().len(), |end| end + 1));
+        skipped += u64::from(found.is_some());
+    }
+    if source.text().is_empty() {
+        source.more()?;
+    }
+    Ok(skipped)
 }

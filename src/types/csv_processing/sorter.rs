@@ -78,7 +78,7 @@ impl Sorter {
         self.in_runs + self.lines.len() as u64
     }
 
-    /// The rows in order, once it is closed: numbers before texts, cells without a value last whichever way
+    /// The rows in order, once it is closed: numbers before times, truths and texts, cells without a value last whichever way
     /// it goes; equal rows as they came. What is in memory goes with them, runs stay.
     pub fn in_order<'n>(&mut self, nulls: &'n Reading, ctx: &Context) -> Result<InOrder<'n>, Failure> {
         if self.runs.is_empty() {
@@ -207,35 +207,62 @@ fn push<'r>(bytes: &mut Vec<u8>, ends: &mut Vec<u32>, cells: impl Iterator<Item 
     }
 }
 
-/// What a cell is sorted by.
+/// What a cell is sorted by: kinds in this order, and within one by value.
+#[derive(Clone, Copy)]
 enum Key<'r> {
     /// With what tells whole numbers apart that are one and the same as f64.
     Number(f64, i64),
+    /// Days and times, in microseconds since 1970.
+    Instant(i64),
+    Truth(bool),
     Text(&'r [u8]),
     Null,
 }
 
-impl Key<'_> {
-    fn of<'r>(cell: &'r [u8], nulls: &Reading) -> Key<'r> {
-        match nulls.read(cell) {
+impl<'r> Key<'r> {
+    fn of(cell: &'r [u8], nulls: &Reading) -> Key<'r> {
+        let read = nulls.read(cell);
+        match read {
             Cell::Null => Key::Null,
             Cell::Integer(value) => Key::Number(value as f64, value),
             // -0.0 is 0.
             Cell::Decimal(value) => Key::Number(value + 0.0, value as i64),
-            _ => Key::Text(cell),
+            Cell::Boolean(value) => Key::Truth(value),
+            Cell::Date(_) | Cell::DateTime(_) => read.as_micros().map_or(Key::Text(cell), Key::Instant),
+            Cell::Text => Key::Text(cell),
         }
+    }
+
+    /// Without a text, which is not held.
+    fn held(self) -> Option<Key<'static>> {
+        Some(match self {
+            Key::Number(value, whole) => Key::Number(value, whole),
+            Key::Instant(micros) => Key::Instant(micros),
+            Key::Truth(value) => Key::Truth(value),
+            Key::Null => Key::Null,
+            Key::Text(_) => return None,
+        })
     }
 
     fn compare(&self, other: &Key<'_>, descending: bool) -> Ordering {
         let upwards = match (self, other) {
-            (Key::Null, Key::Null) => return Ordering::Equal,
-            (Key::Null, _) => return Ordering::Greater,
-            (_, Key::Null) => return Ordering::Less,
+            (Key::Null, _) | (_, Key::Null) => return self.kind().cmp(&other.kind()),
             (Key::Number(a, exact_a), Key::Number(b, exact_b)) => a.total_cmp(b).then(exact_a.cmp(exact_b)),
+            (Key::Instant(a), Key::Instant(b)) => a.cmp(b),
+            (Key::Truth(a), Key::Truth(b)) => a.cmp(b),
             (Key::Text(a), Key::Text(b)) => a.cmp(b),
-            (Key::Number(..), Key::Text(_)) => Ordering::Less,
-            (Key::Text(_), Key::Number(..)) => Ordering::Greater,
+            _ => self.kind().cmp(&other.kind()),
         };
         if descending { upwards.reverse() } else { upwards }
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Key::Number(..) => 0,
+            Key::Instant(_) => 1,
+            Key::Truth(_) => 2,
+            Key::Text(_) => 3,
+            Key::Null => 4,
+        }
     }
 }

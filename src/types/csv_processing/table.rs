@@ -35,7 +35,7 @@ impl<'a> Table<'a> {
     /// Reads the header of `input`, a file of `total` bytes. Fatal `empty_file` where there is none.
     pub fn open(input: Box<dyn Read + 'a>, total: u64, ctx: &'a Context) -> Result<Table<'a>, Failure> {
         let source = Source::open(input, Meter::reading(total), None, ctx)?;
-        let mut records = Records::open(source, None)?;
+        let mut records = Records::open(source, None, false, 0)?;
         if !records.next()? {
             return Err(Failure::fatal("empty_file", "the file holds no rows"));
         }
@@ -50,8 +50,13 @@ impl<'a> Table<'a> {
 
     /// The next row; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Row<'_>>, Failure> {
-        if !self.records.next()? {
-            return Ok(None);
+        loop {
+            if !self.records.next()? {
+                return Ok(None);
+            }
+            if self.header.len() == 1 || !self.records.is_blank() {
+                break;
+            }
         }
         Ok(Some(match bad_reason(&self.records, self.header.len()) {
             Some(reason) => Row::Bad(self.records.began(), reason),

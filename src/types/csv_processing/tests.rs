@@ -1,6 +1,7 @@
 //! Messy files, and figures computed by hand.
 
 mod duplicates;
+mod messy;
 mod order;
 mod values;
 

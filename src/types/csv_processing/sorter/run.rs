@@ -107,11 +107,7 @@ impl Run {
             return Ok(false);
         }
         self.read().map_err(files::Error::from)?;
-        let key = |&(column, _): &(usize, bool)| match Key::of(self.row().cell(column), nulls) {
-            Key::Number(value, whole) => Some(Key::Number(value, whole)),
-            Key::Null => Some(Key::Null),
-            Key::Text(_) => None,
-        };
+        let key = |&(column, _): &(usize, bool)| Key::of(self.row().cell(column), nulls).held();
         self.keys = by.iter().map(key).collect();
         Ok(true)
     }
@@ -139,11 +135,8 @@ impl Run {
 
     fn compare(&self, other: &Run, by: &[(usize, bool)]) -> Ordering {
         let orders = by.iter().enumerate().map(|(at, (column, descending))| {
-            let [one, two] = [self, other].map(|run| match &run.keys[at] {
-                Some(Key::Number(value, whole)) => Key::Number(*value, *whole),
-                Some(_) => Key::Null,
-                None => Key::Text(run.row().cell(*column)),
-            });
+            let [one, two] =
+                [self, other].map(|run| run.keys[at].unwrap_or_else(|| Key::Text(run.row().cell(*column))));
             one.compare(&two, *descending)
         });
         orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
