@@ -3,6 +3,7 @@
 use super::Api;
 use super::caller;
 use super::common::Peer;
+use super::host;
 use super::problem::{Code, Problem, Result};
 use super::rates::Bucket;
 use super::tickets;
@@ -172,6 +173,7 @@ async fn admit(api: &Api, request: &mut Request) -> Result<Option<Arc<Identity>>
     match lines.iter().find(|(known, _)| known == method).map(|(_, access)| access) {
         Some(Access::Open) => Ok(None),
         Some(Access::Only(roles)) => {
+            host::check(api, request.headers()).await?;
             let ticket = path.and_then(|path| tickets::of(path.as_str(), request.uri()));
             let identity = match ticket {
                 Some(ticket) => tickets::holder(api, &ticket).await.map(|holder| {

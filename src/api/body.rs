@@ -1,5 +1,6 @@
 //! Reading bodies: never more than allowed, never waited for without end.
 
+use super::fields::Fields;
 use super::json;
 use super::problem::{Code, Problem, Result};
 use axum::body::{Body, BodyDataStream};
@@ -21,6 +22,9 @@ const WHOLE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(5);
 /// And no more of it than this.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// The longest body of a call that takes no members.
+const NONE_BYTES: usize = 16 * 1024;
 
 /// A body that is JSON by every rule of [`json`], without NUL characters.
 #[derive(Debug)]
@@ -67,6 +71,12 @@ pub async fn json_or_none(request: Request, limit: usize) -> Result<Option<Json>
         false if !is_json(&head.headers) => Err(Problem::new(Code::UnsupportedMediaType, "send application/json")),
         false => Json::check(bytes.into()).map(Some),
     }
+}
+
+/// A call that takes no members: nothing, `null`, or an empty object.
+pub async fn none(request: Request) -> Result<()> {
+    let body = json_or_none(request, NONE_BYTES).await?.filter(|body| body.text().trim() != "null");
+    Fields::of(body.as_ref().map_or("{}", Json::text), "").done(Code::InvalidRequest)
 }
 
 /// The media type of a header, in lower case and without its parameters.

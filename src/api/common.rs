@@ -1,13 +1,13 @@
 //! What every request passes on its way in and every answer on its way out.
 
 use super::cors::Listed;
-use super::page;
 use super::problem::{Code, Problem};
 use super::trail::Trail;
+use super::{page, session};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -92,13 +92,29 @@ fn check(request: &Request) -> Result<(), Problem> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(Problem::new(Code::UnsupportedMediaType, "send the body without a content-encoding"));
     }
+    if is_coded(headers) {
+        let problem = Problem::new(Code::BadHeader, "of transfer-encoding only chunked is taken");
+        return Err(problem.with_header(header::CONNECTION, HeaderValue::from_static("close")));
+    }
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let elsewhere = match site {
+        Some(b"same-origin") => false,
+        Some(b"cross-site" | b"same-site") => true,
+        // Where the browser does not say it.
+        _ => headers.contains_key(header::ORIGIN) && !session::is_of_this_host(headers),
+    };
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let listed = request.extensions().get::<Listed>().is_some();
-    if changes && !listed && matches!(site, Some(b"cross-site" | b"same-site")) {
+    if changes && !listed && elsewhere {
         return Err(Problem::new(Code::Forbidden, "a page of another origin may not change anything here"));
     }
     Ok(())
+}
+
+/// Whether the body comes in another coding than chunks, which the server below takes for the only one.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Takes a trailing slash off, so that both forms are answered; refuses addresses that only look

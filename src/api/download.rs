@@ -39,7 +39,9 @@ pub async fn answer(files: &Files, method: &Method, headers: &HeaderMap, file: K
         set(&mut response, header::ETAG, &tag);
         return Ok(response);
     }
-    let (status, range) = match wanted(headers, &tag, file.bytes) {
+    // Only a GET has ranges.
+    let asked = if *method == Method::HEAD { Wanted::Whole } else { wanted(headers, &tag, file.bytes) };
+    let (status, range) = match asked {
         Wanted::Whole => (StatusCode::OK, 0..file.bytes),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Outside => {

@@ -22,6 +22,7 @@ mod files;
 mod filter;
 mod guesses;
 mod history;
+mod host;
 mod json;
 mod keys;
 mod known;

@@ -62,6 +62,7 @@ codes! {
     UriTooLong 414 "uri_too_long" "The address is too long";
     UnsupportedMediaType 415 "unsupported_media_type" "This content type is not taken here";
     RangeNotSatisfiable 416 "range_not_satisfiable" "The range lies outside the file";
+    MisdirectedRequest 421 "misdirected_request" "The request was meant for another host";
     InvalidRequest 422 "invalid_request" "The request is not valid";
     UnknownTaskType 422 "unknown_task_type" "There is no such task type";
     KeyReused 422 "idempotency_key_reused" "The idempotency key was used with another body";

@@ -5,10 +5,10 @@ use super::known::{Given, Keep};
 use super::problem::{Body as ProblemBody, Code, Result};
 use super::query::{self, Query};
 use super::wire::TaskView;
-use super::{Api, MAX_WAIT_SECONDS, etag, json_response, task_id, to_json};
+use super::{Api, MAX_WAIT_SECONDS, body, etag, json_response, task_id, to_json};
 use crate::task::{Status, Task};
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use std::time::Duration;
@@ -118,8 +118,9 @@ async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>, 
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-async fn retry(State(api): State<Api>, caller: Caller, Path(id): Path<String>, uri: Uri) -> Result<Response> {
-    query::none(&uri)?;
+async fn retry(State(api): State<Api>, caller: Caller, Path(id): Path<String>, request: Request) -> Result<Response> {
+    query::none(request.uri())?;
+    body::none(request).await?;
     let task = api.queue.retry(&caller.scope, task_id(&id)?, caller.by()).await?;
     Ok(whole(&api, StatusCode::OK, &task))
 }

@@ -1,5 +1,6 @@
 //! Tickets: what stands for a key in the address of a socket or a stream of events, once.
 
+use super::body;
 use super::caller::{self, Caller};
 use super::problem::{Body as ProblemBody, Code, Result};
 use super::query::{self, Query};
@@ -7,7 +8,7 @@ use super::{Api, json_response, to_json};
 use crate::queue::keys::{Holder, Refused};
 use crate::task::Time;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde::Serialize;
@@ -44,8 +45,9 @@ struct TicketView<'a> {
         (status = "default", description = "An error", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-async fn create(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderMap) -> Result<Response> {
-    query::none(&uri)?;
+async fn create(State(api): State<Api>, caller: Caller, headers: HeaderMap, request: Request) -> Result<Response> {
+    query::none(request.uri())?;
+    body::none(request).await?;
     let session = caller::session_of(caller.identity(), &headers);
     let (ticket, expires_at) = api.keys.ticket(&Holder { identity: caller.identity().clone(), session }).await?;
     let view = TicketView { ticket: &ticket, expires_at };

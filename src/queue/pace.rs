@@ -126,7 +126,8 @@ impl Pace {
             match event {
                 Event::Started => {
                     tally.started += 1;
-                    tally.waits.add(task.updated_at.since(task.run_at));
+                    // A time before the submit means at once.
+                    tally.waits.add(task.updated_at.since(task.run_at.max(task.created_at)));
                 }
                 Event::Succeeded => tally.succeeded += 1,
                 Event::Failed => tally.failed += 1,
@@ -257,6 +258,14 @@ mod tests {
         assert_eq!(quarters(pace.take(at(60))), whole);
         assert_eq!(quarters(pace.take(at(61))), whole);
         assert_eq!(quarters(pace.take(at(61))), []);
+    }
+
+    #[test]
+    fn a_time_before_the_submit_is_no_wait() {
+        let pace = Pace::new("n".to_owned());
+        let task = Task { run_at: Time(0), ..ended(Time(60_000)) };
+        pace.happened([(Event::Started, &task)].into_iter());
+        assert_eq!(pace.take(Time(60_000)).0[0].waits, "[[0,1]]");
     }
 
     fn ended(at: Time) -> Task {

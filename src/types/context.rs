@@ -10,7 +10,7 @@ mod tests;
 #[cfg(test)]
 pub(in crate::types) mod trial;
 
-use super::Secrets;
+use super::{Secrets, schema};
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::task::{Artifact, Checkpoint, Metrics, Pace, Progress, Task, Time, text};
@@ -173,9 +173,14 @@ impl Context {
         self.inner.task.attempt
     }
 
-    /// The params as the type's own struct. They were checked at submit; a failure here is fatal.
+    /// The params as the type's own struct; `1.0` is a whole number as 1 is. They were checked at submit; a failure here is
+    /// fatal.
     pub fn params<P: DeserializeOwned>(&self, params: &RawValue) -> Result<P, Failure> {
-        serde_json::from_str(params.get()).map_err(|error| Failure::fatal("invalid_params", error.to_string()))
+        let as_written = serde_json::from_str(params.get());
+        let whole = || P::deserialize(schema::with_whole_numbers(serde_json::from_str(params.get())?));
+        as_written
+            .or_else(|_| whole())
+            .map_err(|error: serde_json::Error| Failure::fatal("invalid_params", error.to_string()))
     }
 
     /// A result as JSON.

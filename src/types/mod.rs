@@ -178,11 +178,11 @@ impl Types {
 }
 
 impl Entry {
-    /// Checks params against the schema and the type's own rules. Pointers begin at the params
+    /// Checks params against the schema and the type's own rules, which see whole numbers as such. Pointers begin at the params
     /// themselves (`/num_rows`). On success: the params with defaults filled in, and the uploads they name.
     pub fn check(&self, params: &RawValue) -> Result<Checked, Vec<FieldError>> {
         let checked = self.schema.check(params)?;
-        let mut errors = self.r#type.check(&checked.params);
+        let mut errors = self.r#type.check(&schema::with_whole_numbers(checked.params.clone()));
         errors.extend(self.not_recovered(&checked.params));
         match errors {
             errors if errors.is_empty() => Ok(checked),

@@ -7,6 +7,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 /// Why a socket is closed, with the code that says so.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
+    /// The other side closes it, which is answered.
+    Normal = 1000,
     Protocol = 1002,
     NoText = 1007,
     Policy = 1008,
@@ -23,6 +25,7 @@ impl End {
     /// The same in words.
     pub fn reason(self) -> &'static str {
         match self {
+            End::Normal => "",
             End::Protocol => "no WebSocket frame",
             End::NoText => "no UTF-8 text",
             End::Policy => "too much, or nothing of sense",
@@ -37,7 +40,8 @@ impl End {
 /// A message, or how what came instead ends the socket.
 pub fn understood(message: Option<Result<Message, axum::Error>>) -> Result<Message, Over> {
     match message {
-        Some(Ok(Message::Close(_))) | None => Err(Over(None)),
+        Some(Ok(Message::Close(_))) => Err(Over(Some(End::Normal))),
+        None => Err(Over(None)),
         Some(Ok(message)) => Ok(message),
         Some(Err(error)) => Err(Over(match error.into_inner().downcast_ref::<Error>() {
             Some(Error::Capacity(_)) => Some(End::TooLarge),

@@ -5,7 +5,7 @@ use super::super::caller::{Caller, identify, key_of, session_of};
 use super::super::common::Peer;
 use super::super::problem::{Code, Problem, Result};
 use super::super::trail::Trail;
-use super::super::{session, tickets};
+use super::super::{host, session, tickets};
 use crate::queue::keys::{Holder, Identity, Keys, Refused, SessionId};
 use crate::task::Role;
 use axum::http::{HeaderMap, Method, header};
@@ -54,6 +54,7 @@ pub async fn sign_in(
     headers: &HeaderMap,
     key: Option<&str>,
 ) -> Result<Option<Signed>> {
+    host::check(api, headers).await?;
     let key = key.or_else(|| offered(headers));
     let signed = look(api, peer, headers, key).await;
     match &signed {
@@ -66,6 +67,7 @@ pub async fn sign_in(
 
 /// Lets somebody in by a ticket, whatever else comes with the request. The ticket is used up by that.
 pub async fn sign_in_by_ticket(api: &Api, trail: &Trail, headers: &HeaderMap, ticket: &str) -> Result<Option<Signed>> {
+    host::check(api, headers).await?;
     let Holder { identity, session } = tickets::holder(api, ticket).await?;
     trail.is_of(&identity);
     admit(identity, session, headers)

@@ -287,7 +287,9 @@ impl Socket {
     async fn close(&mut self, end: End) {
         let until = Instant::now() + FAREWELL;
         let frame = CloseFrame { code: end as u16, reason: Utf8Bytes::from_static(end.reason()) };
-        if let Ok(Ok(())) = timeout_at(until, self.socket.send(Message::Close(Some(frame)))).await {
+        // The answer to a close lies ready and goes with the next read.
+        let is_answer = matches!(end, End::Normal);
+        if is_answer || matches!(timeout_at(until, self.socket.send(Message::Close(Some(frame)))).await, Ok(Ok(()))) {
             while let Ok(Some(Ok(_))) = timeout_at(until, self.socket.recv()).await {}
         }
     }

@@ -116,8 +116,9 @@ pub fn is_header(first: &[&[u8]], behind: &[u8], delimiter: u8, reading: &Readin
 /// first that is as wide as those.
 pub fn title_lines(width: usize, behind: &[u8], delimiter: u8) -> Option<(u64, usize)> {
     let rows = sample(behind, delimiter);
-    let wide = rows.last()?.cells.len();
-    let as_wide = rows.iter().filter(|row| row.cells.len() == wide).count();
+    let as_wide_as = |width: usize| rows.iter().filter(|row| row.cells.len() == width).count();
+    let wide = rows.iter().map(|row| row.cells.len()).max_by_key(|width| as_wide_as(*width))?;
+    let as_wide = as_wide_as(wide);
     let first = rows.iter().find(|row| row.cells.len() == wide)?;
     (wide > width && rows.len() > 2 && as_wide * 10 >= rows.len() * 6).then_some((first.lines, wide))
 }

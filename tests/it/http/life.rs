@@ -81,6 +81,7 @@ async fn a_cancelled_task_is_retried_and_a_success_is_not(service: Service) {
     let id = service.submit(json!({ "type": "noop" })).await;
     let retry = format!("/api/tasks/{id}/retry");
     service.post(&retry, json!({})).await.is_problem(409, "task_not_retryable", "pending");
+    service.post(&retry, json!({ "reson": "x" })).await.is_problem(422, "invalid_request", "it takes no members");
     service.delete(&format!("/api/tasks/{id}")).await.ok();
     assert_eq!(service.post(&retry, json!({})).await.ok()["status"], "PENDING");
     service.work();

@@ -1,8 +1,10 @@
 //! Whatever is wrong with a request: its answer, and that nothing came of it.
 
 use super::table::{Ids, table};
-use crate::support::http::Service;
+use crate::support::http::{Service, node};
 use crate::support::on_both_databases;
+use errand::api::NodeInfo;
+use errand::task::Role;
 use serde_json::json;
 
 on_both_databases!(
@@ -15,6 +17,7 @@ on_both_databases!(
     a_method_that_is_not_allowed_is_told_which_are,
     no_other_method_is_smuggled_in_a_header,
     a_page_of_another_origin_changes_nothing,
+    a_name_that_was_made_to_mean_this_machine_reaches_nothing,
 );
 
 async fn each_bad_request_is_refused_by_name_and_adds_nothing(service: Service) {
@@ -137,4 +140,31 @@ async fn a_page_of_another_origin_changes_nothing(service: Service) {
     let answer = service.call("POST", "/api/tasks/submit", &headers, r#"{"type":"noop"}"#).await;
     answer.is_problem(403, "forbidden", "cross-site");
     assert_eq!(service.count().await, 0);
+}
+
+/// As any page can have it that a browser opens (DNS rebinding), while no key is needed.
+async fn a_name_that_was_made_to_mean_this_machine_reaches_nothing(service: Service) {
+    let origin = "http://errand.example.com".to_owned();
+    let service = service.with_node(NodeInfo { allowed_origins: vec![origin], ..node() });
+    let asked = async |method: &str, path: &str, host: &str| {
+        let headers = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")];
+        service.call_at(host, method, path, &headers, r#"{"type":"noop"}"#).await
+    };
+    for (method, path) in
+        [("GET", "/api/tasks"), ("POST", "/api/tasks/submit"), ("POST", "/api/keys"), ("GET", "/metrics")]
+    {
+        asked(method, path, "rebind.example:8080").await.is_problem(421, "misdirected_request", path);
+    }
+    assert_eq!(service.count().await, 0);
+    assert_eq!(asked("GET", "/health", "rebind.example").await.status, 200, "for whoever looks after it");
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "errand.example.com"] {
+        assert_eq!(asked("POST", "/api/tasks/submit", host).await.status, 201, "{host}");
+    }
+    let key = service.key(Role::Admin, "ann").await;
+    let headers = [("x-api-key", key.as_str())];
+    assert_eq!(
+        service.call_at("tasks.example.org", "GET", "/api/tasks", &headers, "").await.status,
+        200,
+        "with keys any"
+    );
 }

@@ -22,6 +22,7 @@ const HELD: &[(&str, &str, &str)] = &[
     ("A-13", "Expect, then silence", "a_body_that_drips_or_never_comes_is_given_up"),
     ("A-14", "other methods", "a_method_that_is_not_allowed_is_told_which_are"),
     ("A-15", "no host, two hosts", "a_request_that_is_no_http_is_refused"),
+    ("A-15", "a foreign host", "a_name_that_was_made_to_mean_this_machine_reaches_nothing"),
     ("A-17", "X-HTTP-Method-Override", "no_other_method_is_smuggled_in_a_header"),
     ("A-18", "addresses with dots and doubled slashes", "an_address_that_only_looks_like_ours_is_none"),
     ("A-19", "HTTP/2, which is off", "any_bytes_on_a_connection_get_a_refusal_or_an_end"),

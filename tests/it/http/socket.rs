@@ -81,6 +81,7 @@ async fn a_request_with_two_lengths_is_refused_and_the_connection_closed() {
         "content-length: 15\r\ncontent-length: 16",
         "content-length : 15",
         "transfer-encoding: gzip",
+        "transfer-encoding: gzip, chunked",
     ] {
         let head = "POST /api/tasks/submit HTTP/1.1\r\nhost: a\r\ncontent-type: application/json";
         let said = open.says(format!("{head}\r\n{headers}\r\n\r\n{{\"type\":\"noop\"}}"), never).await;

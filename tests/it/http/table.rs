@@ -218,6 +218,9 @@ fn headers() -> Vec<Row> {
         Row::get(format!("/api/tasks/?q={}", "x".repeat(20_000)), 414, "uri_too_long"),
         Row::get("/api/tasks/", 406, "not_acceptable").with("accept", "text/html"),
         Row::get("/api/tasks/", 400, "bad_header").with("host", "a").with("host", "b"),
+        json("transfer-encoding", b"gzip, chunked".to_vec()),
+        Row::submit(noop, 403, "forbidden").with("origin", "http://evil.example"),
+        Row::submit(noop, 403, "forbidden").with("origin", "null").with("sec-fetch-site", "none"),
         (0..200).fold(Row::get("/api/tasks/", 431, "headers_too_large"), |row, _| row.with("x-many", "1")),
     ];
     rows.extend(

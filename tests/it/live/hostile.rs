@@ -24,6 +24,16 @@ async fn a_page_of_another_origin_is_refused() {
 }
 
 #[tokio::test]
+async fn a_close_is_answered() {
+    let live = Live::sqlite().await;
+    for code in [1000u16, 1001, 3000, 4999] {
+        let (mut socket, _) = live.connected("/ws").await;
+        socket.frame(0x88, &code.to_be_bytes()).await;
+        assert_eq!(socket.closed().await, code);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_upgrade_is_refused() {
     let live = Live::sqlite().await;
     for path in ["/ws", "/ws/"] {

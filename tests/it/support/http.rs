@@ -165,6 +165,22 @@ impl Service {
         self.send(request).await
     }
 
+    /// A call to the server under this name.
+    pub async fn call_at(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &'static str,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(in_pieces(body.into())).unwrap()).await
+    }
+
     /// A call that comes from this address.
     pub async fn call_from(
         &self,
