@@ -5,6 +5,7 @@ use super::recipients::Recipient;
 use super::template::{HTML, Row, Templates};
 use crate::types::Failure;
 use lettre::Message;
+use lettre::address::Envelope;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use reqwest::Url;
@@ -29,6 +30,14 @@ pub struct Stationery<'a> {
     pub attachments: Vec<SinglePart>,
     /// Whose letters they are.
     pub task: Uuid,
+}
+
+/// A mail to one recipient, as it goes out.
+pub struct Letter {
+    /// Who writes, and to whom.
+    pub envelope: Envelope,
+    /// Its bytes. Every line ends in CRLF, and no other CR or LF is in it.
+    pub mail: Vec<u8>,
 }
 
 /// What of a letter stands in its head and is each recipient's own.
@@ -64,7 +73,7 @@ impl<'a> Stationery<'a> {
     }
 
     /// The letter with that number, or why it cannot be written to that recipient.
-    pub fn letter(&self, number: u32, recipient: &Recipient) -> Result<Message, String> {
+    pub fn letter(&self, number: u32, recipient: &Recipient) -> Result<Letter, String> {
         let address = recipient.address.clone()?;
         let in_words = |(part, why): (&str, String)| format!("its {part} {why}");
         let head = Head::new(&self.templates, &self.parts, &recipient.row).map_err(in_words)?;
@@ -103,7 +112,12 @@ impl<'a> Stationery<'a> {
                 }
             }
         };
-        built.map_err(|error| format!("cannot be written: {error}"))
+        let built = built.map_err(|error| format!("cannot be written: {error}"))?;
+        let mail = built.formatted();
+        match has_odd_end(&mail) {
+            true => Err("cannot be written: a line of it would end in a lone CR or LF".to_owned()),
+            false => Ok(Letter { envelope: built.envelope().clone(), mail }),
+        }
     }
 
     fn attach(&self, letter: MultiPart) -> MultiPart {
@@ -120,6 +134,12 @@ pub fn unbuilt(why: &str) -> Failure {
 /// follows a dot there as another mail.
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
+}
+
+/// Whether a CR or an LF stands alone in it. Nothing makes one; if anything ever does, no server is to see it.
+fn has_odd_end(mail: &[u8]) -> bool {
+    let alone = mail.windows(2).any(|pair| (pair[0] == b'\r') != (pair[1] == b'\n'));
+    alone || mail.first() == Some(&b'\n') || mail.last() == Some(&b'\r')
 }
 
 /// Where one says that one wants no more of these (RFC 2369).
@@ -158,7 +178,22 @@ mod tests {
     use crate::types::email_sending::address;
     use lettre::message::Attachment;
     use lettre::message::header::ContentType;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use serde_json::{Map, Value, json};
+
+    /// As the headers begin that a letter may have.
+    const HEADERS: [&str; 9] = [
+        "From: ",
+        "To: ",
+        "Subject:",
+        "Message-ID: <",
+        "Date: ",
+        "MIME-Version: 1.0",
+        "Content-",
+        "List-Unsubscribe: <",
+        "Reply-To: ",
+    ];
 
     fn letter(parts: &[(&str, &str)], to: Value, change: impl FnOnce(&mut Stationery<'_>)) -> Result<String, String> {
         let to: Map<String, Value> = serde_json::from_value(to).unwrap();
@@ -176,7 +211,7 @@ mod tests {
         };
         change(&mut stationery);
         let letter = stationery.letter(7, &recipients.all[0])?;
-        Ok(String::from_utf8(letter.formatted()).unwrap())
+        Ok(String::from_utf8(letter.mail).unwrap())
     }
 
     fn ann() -> Value {
@@ -244,6 +279,40 @@ mod tests {
             assert!(!bare.contains(['\r', '\n']), "{mail}");
             assert!(mail.split("\r\n").all(|line| line.len() <= 998), "{mail:.300}");
             assert!(mail.is_ascii());
+        }
+    }
+
+    #[test]
+    fn a_cr_or_an_lf_alone_is_seen_wherever_it_stands() {
+        for mail in ["\na", "a\r", "a\nb", "a\rb", "a\r\n\n", "\r\r\n", "\n", "\r"] {
+            assert!(has_odd_end(mail.as_bytes()), "{mail:?}");
+        }
+        for mail in ["", "a", "\r\n", "a\r\n\r\nb\r\n"] {
+            assert!(!has_odd_end(mail.as_bytes()), "{mail:?}");
+        }
+    }
+
+    proptest! {
+        /// Refused, or written with the line ends of a mail and no header of its own.
+        #[test]
+        fn whatever_names_columns_and_texts_hold_every_line_is_one_of_the_mail(
+            texts in vec("[a:.,ü \\r\\n\t\u{85}\u{2028}<>@\"]{0,200}", 5),
+            name in any::<String>(),
+        ) {
+            let to = json!({ "email": "ünal@exämple.org", "name": name, "text": texts[0] });
+            let parts = [("subject", &*texts[1]), ("body", &texts[2]), (HTML, &texts[3]), ("list_unsubscribe", "{{text}}")];
+            for parts in [&parts[..], &parts[..3], &[("subject", "{{text}}"), ("body", "{{text}}")]] {
+                let written = letter(parts, to.clone(), |all| all.from.name = Some(texts[4].replace(['\r', '\n', '\u{85}'], "")));
+                if let Err(why) = &written {
+                    prop_assert!(!why.contains("cannot be written"), "{why}");
+                }
+                if let Ok(mail) = written {
+                    prop_assert!(!mail.replace("\r\n", "").contains(['\r', '\n']), "{mail:?}");
+                    let head = mail.split("\r\n\r\n").next().unwrap_or_default().split("\r\n");
+                    let known = |line: &str| line.starts_with([' ', '\t']) || HEADERS.iter().any(|known| line.starts_with(known));
+                    prop_assert!(head.clone().all(known), "{mail:?}");
+                }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `email_sending`: mails of its own making, kept as files, or the user's own, sent by the operator's server.
 
 mod address;
+mod attached;
 mod connect;
 mod letter;
 pub mod look;

@@ -1,7 +1,8 @@
 //! One attempt of the second form: whoever has not got a mail gets one.
 
-use super::letter::Stationery;
-use super::own::{MAX_ATTACHED_BYTES, Own};
+use super::attached::attached;
+use super::letter::{Letter, Stationery};
+use super::own::Own;
 use super::recipients::{Recipient, Recipients};
 use super::record::{Done, Kind, Record, Status};
 use super::room::Room;
@@ -12,12 +13,10 @@ use crate::files;
 use crate::task::text::escaped;
 use crate::types::csv_processing::table;
 use crate::types::{Context, Failure, Level};
-use lettre::Message;
-use lettre::message::header::ContentType;
-use lettre::message::{Attachment, Body, Mailbox, SinglePart};
+use lettre::message::Mailbox;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 
 /// Without a server so many mails are kept at most, a file each.
@@ -30,10 +29,6 @@ const LAST_ANSWER: Duration = Duration::from_millis(400);
 const MAX_TEXT_BYTES: u64 = 2 * (4 << 20);
 /// So many mails after each other at which the connection broke end the attempt: it is not about their recipients.
 const BROKEN_IN_A_ROW: u32 = 3;
-/// What an attachment is called whose name says nothing.
-const UNNAMED: &str = "attachment";
-/// As much of an attachment's name is kept.
-const NAME_CHARS: usize = 150;
 
 /// Where mails go.
 pub struct Post {
@@ -101,26 +96,9 @@ async fn stationery<'a>(
         from: Mailbox { name: own.from_name.clone().or(from.name), email: from.email },
         reply_to: reply_to.map(|address| Mailbox::new(None, address)),
         in_reply_to: own.in_reply_to.clone(),
-        attachments: attachments(own, ctx).await?,
+        attachments: attached(own, ctx).await?,
         task: ctx.task_id(),
     })
-}
-
-/// The attached files, read and encoded once.
-async fn attachments(own: &Own, ctx: &Context) -> Result<Vec<SinglePart>, Failure> {
-    let (mut parts, mut left) = (Vec::new(), MAX_ATTACHED_BYTES);
-    for id in &own.attachments {
-        let input = ctx.input(*id)?;
-        let too_large = || Failure::fatal("attachments_too_large", "the attachments have more than 25 MiB together");
-        left = left.checked_sub(input.bytes).ok_or_else(too_large)?;
-        let mut content = Vec::new();
-        ctx.read(input, 0).await?.read_to_end(&mut content).await.map_err(files::Error::from)?;
-        let body = ctx.blocking(move |_| Ok(Body::new(content))).await?;
-        let kind = ContentType::parse(&input.content_type).or_else(|_| ContentType::parse("application/octet-stream"));
-        let kind = kind.map_err(|error| super::letter::unbuilt(&error.to_string()))?;
-        parts.push(Attachment::new(clean(&input.name)).body(body, kind));
-    }
-    Ok(parts)
 }
 
 /// No mail of this task is larger: what is no text in it is written as text.
@@ -135,19 +113,6 @@ async fn unless_stopped<T>(ctx: &Context, work: impl Future<Output = T>) -> Resu
         biased;
         done = work => Ok(done),
         () = async { ctx.stopped().await; sleep(LAST_ANSWER).await } => Err(Failure::Stopped),
-    }
-}
-
-/// A file's name without folders, and without what could end a header's line or turn its letters around.
-fn clean(name: &str) -> String {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let hidden = |c: &char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let kept: String = name.chars().filter(|c| !hidden(c)).take(NAME_CHARS).collect();
-    match kept.trim_matches(['.', ' ']).is_empty() {
-        true => UNNAMED.to_owned(),
-        false => kept.trim().to_owned(),
     }
 }
 
@@ -191,18 +156,17 @@ impl Run<'_> {
     }
 
     /// One mail, from the note that it is begun to what became of it.
-    async fn one(&mut self, number: u32, letter: &Message) -> Result<Done, Failure> {
+    async fn one(&mut self, number: u32, letter: &Letter) -> Result<Done, Failure> {
         self.pace.before(self.ctx, &mut self.record).await?;
         let Some(room) = &self.post.room else {
             self.record.begin(number).await?;
             let mut output = self.ctx.output(&artifact(number), "message/rfc822").await?;
-            output.writer.write_all(&letter.formatted()).await.map_err(files::Error::from)?;
+            output.writer.write_all(&letter.mail).await.map_err(files::Error::from)?;
             return Ok(Done { file: Some(output.keep().await?), ..Done::default() });
         };
-        let mail = letter.formatted();
         // The server is asked for its word meanwhile, and has the mail only once it is down as begun.
         let (taken, ctx) = (self.record.taken(), self.ctx);
-        let handing = unless_stopped(ctx, room.hand_in(number, letter.envelope(), &mail, taken.as_deref()));
+        let handing = unless_stopped(ctx, room.hand_in(number, &letter.envelope, &letter.mail, taken.as_deref()));
         let (begun, handed) = tokio::join!(self.record.begin(number), handing);
         begun?;
         let answer = match handed? {
@@ -330,26 +294,5 @@ impl Pace {
         }
         record.flush().await?;
         ctx.sleep(self.delay).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_an_attachment_is_one_of_a_file() {
-        for (name, cleaned) in [
-            ("report.pdf", "report.pdf"),
-            ("../../etc/passwd", "passwd"),
-            ("C:\\x\\a b.exe", "a b.exe"),
-            ("a\r\nContent-Type: text/html", "html"),
-            ("a\r\nb\u{202e}fdp.exe", "abfdp.exe"),
-            ("..", UNNAMED),
-            ("", UNNAMED),
-        ] {
-            assert_eq!(clean(name), cleaned, "{name:?}");
-        }
-        assert_eq!(clean(&"x".repeat(500)).len(), NAME_CHARS);
     }
 }

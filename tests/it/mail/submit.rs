@@ -4,12 +4,16 @@ use super::{mailing, plain, task};
 use crate::support::http::Service;
 use crate::support::mail::takes_all;
 use crate::support::on_both_databases;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 on_both_databases!(
     Service: each_bad_mailing_is_refused_at_its_member_and_adds_nothing,
     a_mailing_without_a_server_is_kept_as_files,
     attachments_are_ones_own_and_not_too_large_and_arrive_under_a_clean_name,
+    a_file_arrives_byte_for_byte_and_nothing_in_it_makes_another_mail,
+    a_file_in_a_mail_that_is_kept_is_the_same_byte_for_byte,
     the_two_forms_are_not_mixed,
 );
 
@@ -109,4 +113,62 @@ async fn the_two_forms_are_not_mixed(service: Service) {
     let few = json!({ "num_emails": 3, "recipients": [{ "email": "a@b.org" }] });
     let answer = service.post("/api/tasks/submit", task(few)).await;
     assert_eq!(answer.pointers(), ["/params/recipients"]);
+}
+
+/// The files attached to a mail, decoded; none that is not in Base64.
+fn attached(mail: &str) -> Vec<Vec<u8>> {
+    let parts = mail.split("\r\nContent-Disposition: attachment;").skip(1);
+    let content = |part: &str| {
+        let (head, body) = part.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("\r\nContent-Transfer-Encoding: base64"), "{head}");
+        let body = body.split("\r\n--").next().unwrap().replace("\r\n", "");
+        STANDARD.decode(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    };
+    parts.map(content).collect()
+}
+
+async fn a_file_arrives_byte_for_byte_and_nothing_in_it_makes_another_mail(service: Service) {
+    let forged = "MAIL FROM:<x@y.org>\r\nRCPT TO:<z@y.org>\r\nDATA\r\nSubject: forged\r\n\r\nboo\r\n.\r\n";
+    let mut contents: Vec<Vec<u8>> = ["\r\n.\r\n", "\n.\r\n", "\n.\n", "\r.\r\n", "\r.\r", "\r\n.\n"]
+        .iter()
+        .map(|end| format!("hello{end}{forged}").into_bytes())
+        .collect();
+    contents
+        .extend(["a,b\n1,2", "a,b\r\n1,2\r\n", ".", "\n", "a\rb\n\r", "ü\n.\n"].map(|text| text.as_bytes().to_vec()));
+    contents.extend([(0..=255).collect(), vec![b'x'; 100_000], b".\n".repeat(5000)]);
+    let mut params = mailing(2);
+    let mut files = Vec::new();
+    for (at, content) in contents.iter().enumerate() {
+        let kind = if at % 2 == 0 { "application/octet-stream" } else { "text/plain" };
+        let kind = if content.contains(&0) { "application/octet-stream" } else { kind };
+        files.push(Value::from(service.upload(&format!("{at}.txt"), kind, content.clone()).await));
+    }
+    params["attachments"] = files.into();
+    let (sent, peer) = plain(service, takes_all()).await;
+    assert_eq!(sent.run(task(params)).await["result"]["emails_sent"], 2);
+    assert_eq!((peer.count(), peer.heard("MAIL"), peer.heard("RCPT"), peer.heard("DATA")), (2, 2, 2, 2));
+    for mail in peer.mails() {
+        assert!(mail.to.starts_with("user"), "{}", mail.to);
+        let text = mail.text();
+        assert!(!text.replace("\r\n", "").contains(['\r', '\n']) && !text.contains("forged"), "{text:.3000}");
+        assert!(text.split("\r\n").all(|line| line.len() <= 998), "{text:.3000}");
+        assert!(attached(&text) == contents, "{text:.3000}");
+    }
+}
+
+async fn a_file_in_a_mail_that_is_kept_is_the_same_byte_for_byte(service: Service) {
+    service.work();
+    let contents = ["hello\n.\r\nMAIL FROM:<x@y.org>\r\n", "hello\r.\rMAIL FROM:<x@y.org>\r", "a,b\n1,2\n"];
+    let mut params = mailing(1);
+    let mut files = Vec::new();
+    for content in contents {
+        files.push(Value::from(service.upload("a.txt", "text/plain", content).await));
+    }
+    params["attachments"] = files.into();
+    let done = service.run(task(params)).await;
+    let id = done["id"].as_str().unwrap();
+    let mail = service.get(&format!("/api/tasks/{id}/artifacts/mail-0001.eml")).await;
+    let text = String::from_utf8(mail.body.to_vec()).unwrap();
+    assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
+    assert_eq!(attached(&text), contents.map(|content| content.as_bytes().to_vec()), "{text}");
 }
