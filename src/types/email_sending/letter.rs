@@ -197,8 +197,8 @@ mod tests {
 
     fn letter(parts: &[(&str, &str)], to: Value, change: impl FnOnce(&mut Stationery<'_>)) -> Result<String, String> {
         let to: Map<String, Value> = serde_json::from_value(to).unwrap();
-        let recipients =
-            super::super::recipients::Recipients::inline(&[to]).map_err(|errors| errors[0].detail.clone())?;
+        let recipients = super::super::recipients::Recipients::inline(&[to], &Default::default())
+            .map_err(|errors| errors[0].detail.clone())?;
         let templates = Templates::new(parts).map_err(|mut wrong| wrong.remove(0).1)?;
         let mut stationery = Stationery {
             templates,

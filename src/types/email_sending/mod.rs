@@ -6,6 +6,7 @@ mod connect;
 mod letter;
 pub mod look;
 mod made;
+mod names;
 mod own;
 mod recipients;
 mod record;

@@ -2,6 +2,7 @@
 
 use super::address;
 use super::letter::Head;
+use super::names::instead;
 use super::recipients::{Recipients, wrong_name};
 use super::template::{HTML, Row, Templates};
 use crate::task::text::FieldError;
@@ -140,7 +141,7 @@ impl Own {
             let wrong = |part: &&str| templates.render(part, &row).err().map(|why| at(part, why));
             return parts.iter().filter_map(wrong).collect();
         };
-        let recipients = match Recipients::inline(given) {
+        let recipients = match Recipients::inline(given, &self.columns(templates)) {
             Ok(recipients) => recipients,
             Err(errors) => return errors,
         };
@@ -151,7 +152,8 @@ impl Own {
         let mut errors = Vec::new();
         for (number, recipient) in (1..).zip(&recipients.all) {
             let missing = |(part, column): &(&str, String)| {
-                let why = || format!("names the column {column}, which {} does not have", recipient.to);
+                let why =
+                    || format!("names the column {column}, which {} does not have{}", recipient.to, instead(column));
                 (!recipient.row.contains_key(column)).then(|| at(part, why()))
             };
             let before = errors.len();

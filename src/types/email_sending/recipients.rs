@@ -1,7 +1,8 @@
 //! Who gets a mail: named in the params, or a row each of a table.
 
 use super::address;
-use super::template::{Row, column};
+use super::names::{column, instead};
+use super::template::Row;
 use crate::task::text::{FieldError, escaped};
 use crate::types::csv_processing::table::{self, Table};
 use crate::types::{Context, Failure, Level};
@@ -18,7 +19,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const RECIPIENT_BYTES: usize = 200;
 /// A longer name is none.
 const MAX_NAME_CHARS: usize = 200;
-/// As much of a wrong address is shown.
+/// As much of a wrong address, or of a column's name, is shown.
 const SHOWN_CHARS: usize = 100;
 /// As many bad rows are told one by one.
 const MAX_BAD_TOLD: u64 = 100;
@@ -49,19 +50,21 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Those of the params. What is wrong with each is told by its place in the list.
-    pub fn inline(given: &[Map<String, Value>]) -> Result<Recipients, Vec<FieldError>> {
+    /// Those of the params; `wanted` are the columns that templates name. What is wrong with each is told by its place
+    /// in the list.
+    pub fn inline(given: &[Map<String, Value>], wanted: &HashSet<String>) -> Result<Recipients, Vec<FieldError>> {
         let (mut recipients, mut errors) = (Recipients::default(), Vec::new());
         for (at, members) in given.iter().enumerate() {
             let mut row = Row::new();
-            for (name, value) in members {
-                let text = match value {
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                };
-                if row.insert(column(name), text).is_some() {
-                    let taken = format!("is called {} in templates, as another member is", column(name));
-                    errors.push(FieldError::new(pointer(at, name), taken));
+            let (exact, others): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| column(name) == **name);
+            for (name, value) in exact.into_iter().chain(others) {
+                let called = column(name);
+                if called == *name || !members.contains_key(&called) {
+                    let taken = row.insert(called.clone(), text(value)).is_some();
+                    if taken && wanted.contains(&called) {
+                        let why = format!("is called {called} in templates, as another member is: rename one");
+                        errors.push(FieldError::new(pointer(at, name), why));
+                    }
                 }
             }
             let recipient = Recipient::new(row);
@@ -75,7 +78,7 @@ impl Recipients {
     }
 
     /// Those of a table, with the columns in `wanted`. Fatal: `no_email_column`, `unknown_column`,
-    /// `too_many_recipients`, and what a CSV file may be wrong in.
+    /// `ambiguous_column`, `too_many_recipients`, and what a CSV file may be wrong in.
     pub fn of_table(
         input: Box<dyn Read + '_>,
         total: u64,
@@ -148,33 +151,54 @@ pub fn wrong_name(name: &str) -> Option<String> {
     (name.chars().count() > MAX_NAME_CHARS).then(|| format!("must be at most {MAX_NAME_CHARS} characters"))
 }
 
-/// Where in the header the columns stand that are needed. In any case (`Email`); of two equal ones the first.
+/// Where in the header the columns stand that are needed.
 fn columns(header: &[String], wanted: &HashSet<String>) -> Result<Vec<(usize, String)>, Failure> {
-    let known: Vec<String> = header.iter().map(|name| column(name)).collect();
-    let find = |name: &str| {
-        let exact = known.iter().position(|known| known == name);
-        exact.or_else(|| known.iter().position(|known| known.eq_ignore_ascii_case(name)))
-    };
-    let listed = || escaped(&known.join(", "), 500);
-    let Some(email) = find("email") else {
+    let listed = || escaped(&header.join(", "), 500);
+    let called: Vec<String> = header.iter().map(|name| column(name)).collect();
+    let lower: Vec<String> = called.iter().map(|name| name.to_lowercase()).collect();
+    let find = |name: &str| find([header, &called, &lower], name);
+    let Some(email) = find("email")? else {
         let message = format!("the table needs a column email; it has {}", listed());
         return Err(Failure::fatal("no_email_column", message));
     };
     let mut columns = vec![(email, "email".to_owned())];
-    columns.extend(find("name").map(|at| (at, "name".to_owned())));
+    columns.extend(find("name")?.map(|at| (at, "name".to_owned())));
     let mut wanted: Vec<&String> = wanted.iter().filter(|name| *name != "email").collect();
     wanted.sort();
     for name in wanted {
-        match find(name) {
+        match find(name)? {
             Some(_) if name == "name" => {}
             Some(at) => columns.push((at, name.clone())),
             None => {
-                let message = format!("a template names the column {name}, and the table has {}", listed());
+                let (listed, instead) = (listed(), instead(name));
+                let message = format!("a template names the column {name}, and the table has {listed}{instead}");
                 return Err(Failure::fatal("unknown_column", message));
             }
         }
     }
     Ok(columns)
+}
+
+/// The column that a template means by `name`: the one of that name, else the one that is called so in templates, else
+/// the one that is in another case (`Email`). Fatal `ambiguous_column` where that may be two.
+fn find([header, called, lower]: [&[String]; 3], name: &str) -> Result<Option<usize>, Failure> {
+    for (names, name) in [(header, name), (called, name), (lower, &name.to_lowercase())] {
+        let mut found = (0..names.len()).filter(|at| names[*at] == name);
+        let Some(first) = found.next() else { continue };
+        let Some(second) = found.next() else { return Ok(Some(first)) };
+        let [first, second] = [first, second].map(|at| escaped(&header[at], SHOWN_CHARS));
+        let message = format!("{name} may be the column {first} or {second}: rename one in the table");
+        return Err(Failure::fatal("ambiguous_column", message));
+    }
+    Ok(None)
+}
+
+/// What a member holds, as a cell would.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn pointer(at: usize, member: &str) -> String {
@@ -188,7 +212,7 @@ mod tests {
     use serde_json::json;
 
     fn inline(given: Value) -> Result<Recipients, Vec<FieldError>> {
-        Recipients::inline(&serde_json::from_value::<Vec<_>>(given).unwrap())
+        Recipients::inline(&serde_json::from_value::<Vec<_>>(given).unwrap(), &HashSet::from(["a_b".to_owned()]))
     }
 
     fn of_table(text: &str, wanted: &[&str]) -> Result<Recipients, Failure> {
@@ -219,10 +243,37 @@ mod tests {
             { "email": "a@b.org" },
             { "email": "a@localhost" },
             { "email": "c@d.org", "name": "x\r\nBcc: y" },
-            { "email": "e@f.org", "a b": 1, "a_b": 2 },
+            { "email": "e@f.org", "a b": 1, "a-b": 2, "c d": 1, "c-d": 2 },
+            { "email": "e@f.org", "a b": 1, "a_b": 2, "a-b": 3 },
         ]);
         let pointers: Vec<String> = inline(given).unwrap_err().into_iter().map(|error| error.pointer).collect();
-        assert_eq!(pointers, ["/recipients/1/email", "/recipients/2/name", "/recipients/3/a_b"]);
+        assert_eq!(pointers, ["/recipients/1/email", "/recipients/2/name", "/recipients/3/a-b"]);
+    }
+
+    #[test]
+    fn a_name_means_the_column_that_is_called_exactly_so_before_any_other() {
+        let given = json!([{ "email": "a@b.org", "a b": 1, "a_b": 2, "a-b": 3, "c d": 4 }]);
+        let row = inline(given).unwrap().all.remove(0).row;
+        assert_eq!((row["a_b"].as_str(), row["c_d"].as_str()), ("2", "4"));
+        for (header, wanted, expected) in [
+            ("a b,a_b,A_B,email", "a_b", Ok("2")),
+            ("a_b,a b,a-b,email", "a_b", Ok("1")),
+            ("A_B,a b,email", "a_b", Ok("2")),
+            ("x,A B,email", "a_b", Ok("2")),
+            ("a b,a-b,email", "x_y", Err("unknown_column")),
+            ("a b,a-b,email", "email", Ok("a@b.org")),
+            ("a b,a-b,email", "a_b", Err("ambiguous_column")),
+            ("City,CITY,email", "city", Err("ambiguous_column")),
+            ("2026,Größe,email", "2026", Ok("1")),
+            ("2026,Größe,email", "größe", Ok("2")),
+        ] {
+            let cells = ["1", "2", "3"][..header.split(',').count() - 1].join(",");
+            match (of_table(&format!("{header}\n{cells},a@b.org\n"), &[wanted]), expected) {
+                (Ok(recipients), Ok(cell)) => assert_eq!(recipients.all[0].row[wanted], cell, "{header}"),
+                (Err(Failure::Fatal { code, .. }), Err(expected)) => assert_eq!(code, expected, "{header}"),
+                (other, _) => panic!("{header}: {other:?}"),
+            }
+        }
     }
 
     #[test]

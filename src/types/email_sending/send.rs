@@ -72,7 +72,7 @@ pub async fn run(own: &Own, post: &Post, ctx: &Context) -> Result<Value, Failure
 async fn recipients(own: &Own, templates: &Templates<'_>, ctx: &Context) -> Result<Recipients, Failure> {
     if let Some(given) = &own.recipients {
         let wrong = |errors| Failure::fatal("invalid_params", format!("{errors:?}"));
-        return Recipients::inline(given).map_err(wrong);
+        return Recipients::inline(given, &own.columns(templates)).map_err(wrong);
     }
     let file = own.file_id.ok_or_else(|| Failure::fatal("invalid_params", "there are no recipients"))?;
     let input = ctx.input(file)?;

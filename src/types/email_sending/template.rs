@@ -1,5 +1,6 @@
 //! Templates over the columns of a recipient: `{{column}}`, a few filters, and `{% if %}`.
 
+use super::names::{Names, is_name, quoted};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, filters};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::{BTreeMap, HashSet};
@@ -26,6 +27,7 @@ pub type Row = BTreeMap<String, String>;
 /// The templates of a mail, by its parts' names.
 pub struct Templates<'a> {
     environment: Environment<'a>,
+    names: Names,
 }
 
 impl<'a> Templates<'a> {
@@ -43,36 +45,36 @@ impl<'a> Templates<'a> {
         environment.add_filter("trim", filters::trim);
         environment.add_filter("default", |text: String, other: String| if text.is_empty() { other } else { text });
         environment.add_filter("urlencode", |text: String| utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string());
-        let mut wrong = Vec::new();
+        let (mut names, mut wrong) = (Names::default(), Vec::new());
         for (part, text) in parts {
-            let added = plain(text).and_then(|()| environment.add_template(part, text).map_err(|error| told(&error)));
+            let added = plain(text, &mut names).and_then(|text| {
+                let added = environment.add_template_owned(*part, text);
+                added.map_err(|error| names.in_words(told(&error)))
+            });
             if let Err(why) = added {
                 wrong.push((*part, why));
             }
         }
-        if wrong.is_empty() { Ok(Templates { environment }) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Templates { environment, names }) } else { Err(wrong) }
     }
 
     /// The columns that a part names. A part that is not there names none.
     pub fn columns(&self, part: &str) -> HashSet<String> {
         let template = self.environment.get_template(part);
-        template.map(|template| template.undeclared_variables(false)).unwrap_or_default()
+        let named = template.map(|template| template.undeclared_variables(false)).unwrap_or_default();
+        named.into_iter().map(|read| self.names.written(&read).unwrap_or(&read).to_owned()).collect()
     }
 
     /// A part for one recipient. What its columns hold is never read as a template.
     pub fn render(&self, part: &str, row: &Row) -> Result<String, String> {
         let template = self.environment.get_template(part).map_err(|error| told(&error))?;
         let mut text = Bounded(Vec::new());
-        template.render_captured_to(row, &mut text).map_err(|error| told(&error))?;
+        let row = row.iter().filter(|(name, _)| !self.names.is_taken(name));
+        let row: Row = row.map(|(name, cell)| (self.names.read(name), cell.clone())).collect();
+        let rendered = template.render_captured_to(row, &mut text);
+        rendered.map_err(|error| self.names.in_words(told(&error)))?;
         String::from_utf8(text.0).map_err(|_| "is no text".to_owned())
     }
-}
-
-/// What a column is called in a template: letters, digits and `_` stay, all else becomes `_`.
-pub fn column(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let name: String = name.trim().chars().map(plain).collect();
-    if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
 /// A text that ends with an error rather than without bound.
@@ -92,9 +94,9 @@ impl io::Write for Bounded {
     }
 }
 
-/// Whether a template holds nothing but what stands above: no arithmetic, no calls but filters', no loops.
-fn plain(text: &str) -> Result<(), String> {
-    let (mut rest, mut depth) = (text, Vec::new());
+/// A template for the crate, if it holds nothing but what stands above: no arithmetic, no calls but filters', no loops.
+fn plain(text: &str, names: &mut Names) -> Result<String, String> {
+    let (mut rest, mut depth, mut read) = (text, Vec::new(), String::with_capacity(text.len()));
     while let Some(at) = opening(rest) {
         let (open, after) = rest[at..].split_at(2);
         let close = match open {
@@ -123,12 +125,14 @@ fn plain(text: &str) -> Result<(), String> {
         if code.is_empty() {
             return Err("has braces with nothing in them: write {{column}}".to_owned());
         }
-        if let Some(odd) = unquoted(code).find(|c| !c.is_alphanumeric() && !"_ \t\r\n|(),=!<>".contains(*c)) {
+        if let Some(odd) = unquoted(code).find(|c| !is_name(*c) && !" \t\r\n|(),=!<>".contains(*c)) {
             return Err(format!("has {odd} within braces: write {{{{column}}}}, or a filter: {FILTERS}"));
         }
+        [&rest[..at], open, &names.code(inside), close].iter().for_each(|piece| read.push_str(piece));
         rest = &after[inside.len() + 2..];
     }
-    Ok(())
+    read.push_str(rest);
+    Ok(read)
 }
 
 /// Where the next braces open that mean something.
@@ -157,25 +161,7 @@ fn inside<'t>(text: &'t str, close: &str) -> Result<&'t str, String> {
 
 /// The characters that stand in no quotes.
 fn unquoted(code: &str) -> impl Iterator<Item = char> {
-    let (mut quote, mut escaped) = (None, false);
-    code.chars().filter(move |c| match quote {
-        _ if escaped => {
-            escaped = false;
-            false
-        }
-        Some(open) => {
-            escaped = *c == '\\';
-            if *c == open {
-                quote = None;
-            }
-            false
-        }
-        None if matches!(c, '"' | '\'') => {
-            quote = Some(*c);
-            false
-        }
-        None => true,
-    })
+    quoted(code).filter(|(_, is_quoted)| !is_quoted).map(|(c, _)| c)
 }
 
 /// An error of the crate in one line.
@@ -190,6 +176,7 @@ fn told(error: &minijinja::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::email_sending::names::column;
     use proptest::prelude::*;
 
     fn render(part: &'static str, text: &str, row: &[(&str, &str)]) -> Result<String, String> {
@@ -211,6 +198,28 @@ mod tests {
         ] {
             assert_eq!(render("body", text, &row).unwrap(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_may_be_a_number_a_value_or_of_any_script() {
+        let row =
+            [("2026", "9"), ("1st", "8"), ("Größe", "XL"), ("名", "n"), ("none", "0"), ("True", "t"), ("__0", "u")];
+        for (text, expected) in [
+            ("{{2026}} {{ 1st|default(\"2026\") }} {{2026|default(1st)}}", "9 8 9"),
+            ("{{Größe|lower}} {{名}} {{ none }} {{True}} {{__0}}", "xl n 0 t u"),
+            ("{% if 2026 == \"9\" and Größe %}2026 Größe {{\"2026\"}}{% endif %}", "2026 Größe 2026"),
+            ("{%- if not 2026 -%}x{%- else -%} y {%- endif -%}", "y"),
+        ] {
+            assert_eq!(render("body", text, &row).unwrap(), expected, "{text}");
+        }
+        let templates = Templates::new(&[("subject", "{{2026}}"), ("body", "{{__0}} {{Größe}} {{a}}")]);
+        let templates = templates.unwrap_or_else(|_| panic!("they are templates"));
+        assert_eq!(templates.columns("subject"), HashSet::from(["2026"].map(str::to_owned)));
+        assert_eq!(templates.columns("body"), HashSet::from(["__0", "Größe", "a"].map(str::to_owned)));
+        let error = render("body", "{{2026}} {{city|Größe}}", &row).unwrap_err();
+        assert!(error.contains("Größe") && !error.contains("__"), "{error}");
+        assert_eq!(render("body", "{{2026}}", &row).unwrap(), "9");
+        assert!(render("body", "{{2026}}", &[]).is_err());
     }
 
     #[test]
@@ -285,12 +294,12 @@ mod tests {
         let templates = templates.unwrap_or_else(|_| panic!("they are templates"));
         assert_eq!(templates.columns("subject"), HashSet::from(["a", "b"].map(str::to_owned)));
         assert_eq!(templates.columns("body"), HashSet::from(["c", "d"].map(str::to_owned)));
-        assert_eq!(["First Name", "2026", "größe"].map(column), ["First_Name", "_2026", "gr__e"]);
+        assert_eq!(["First Name", "2026", "größe"].map(column), ["First_Name", "2026", "größe"]);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_rendered(text in "[a-z{}%# |(\"'\\\\)*-]{0,60}", cell in any::<String>()) {
+        fn any_text_is_refused_or_rendered(text in "[a-z0-9_ü{}%# |(\"'\\\\)*-]{0,60}", cell in any::<String>()) {
             let _ = render("body", &text, &[("a", &cell)]);
         }
     }

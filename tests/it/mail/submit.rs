@@ -14,6 +14,7 @@ on_both_databases!(
     attachments_are_ones_own_and_not_too_large_and_arrive_under_a_clean_name,
     a_file_arrives_byte_for_byte_and_nothing_in_it_makes_another_mail,
     a_file_in_a_mail_that_is_kept_is_the_same_byte_for_byte,
+    a_column_stands_wherever_exactly_its_name_is_written,
     the_two_forms_are_not_mixed,
 );
 
@@ -43,6 +44,11 @@ async fn each_bad_mailing_is_refused_at_its_member_and_adds_nothing(service: Ser
         (json!({ "recipients": [{ "name": "x" }] }), "/recipients/0/email"),
         (json!({ "recipients": [{ "email": "a@b.org", "list": [1] }] }), "/recipients/0/list"),
         (json!({ "body": "{{secret}}" }), "/body"),
+        (json!({ "body": "{{2026}}" }), "/body"),
+        (
+            json!({ "recipients": [{ "email": "a@b.org", "name": "A", "a b": 1, "a-b": 2 }], "body": "{{a_b}}" }),
+            "/recipients/0/a-b",
+        ),
         (json!({ "body": "{% for a in name %}{% endfor %}" }), "/body"),
         (json!({ "html": "{{ name|safe }}" }), "/html"),
         (json!({ "body": format!("{{% if {}name %}}{{% endif %}}", "not ".repeat(100_000)) }), "/body"),
@@ -102,6 +108,26 @@ async fn attachments_are_ones_own_and_not_too_large_and_arrive_under_a_clean_nam
     params["attachments"] = large.into();
     let answer = service.post("/api/tasks/submit", task(params)).await;
     answer.is_problem(413, "body_too_large", "28 MiB");
+}
+
+async fn a_column_stands_wherever_exactly_its_name_is_written(service: Service) {
+    let (service, peer) = plain(service, takes_all()).await;
+    let (header, cells) = ("email,2026,a b,a_b,Größe,none", "ann@example.org,9,wrong,right,XL,0");
+    let body = "{{2026}} {{a_b}} {{Größe}} {{none}}";
+    let table = service.upload("people.csv", "text/csv", format!("{header}\n{cells}\n")).await;
+    let columns = header.split(',').zip(cells.split(',')).map(|(name, cell)| (name.to_owned(), json!(cell)));
+    let inline = Value::Object(columns.collect());
+    for people in [json!({ "file_id": table }), json!({ "recipients": [inline] })] {
+        let mut params = people;
+        (params["subject"], params["body"]) = (json!("s"), json!(body));
+        assert_eq!(service.run(task(params)).await["result"]["emails_sent"], 1);
+    }
+    for mail in peer.mails() {
+        assert!(mail.text().contains("9 right XL 0"), "{}", mail.text());
+    }
+    let table = service.upload("people.csv", "text/csv", "email,a b,a-b\nann@example.org,1,2\n").await;
+    let failed = service.run(task(json!({ "file_id": table, "subject": "s", "body": "{{a_b}}" }))).await;
+    assert_eq!(failed["error"]["code"], "ambiguous_column", "{failed}");
 }
 
 async fn the_two_forms_are_not_mixed(service: Service) {
