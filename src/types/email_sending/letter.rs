@@ -9,6 +9,7 @@ use lettre::address::Envelope;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use reqwest::Url;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// A longer link is none that a header could hold.
@@ -55,7 +56,7 @@ impl Head {
             match part {
                 "subject" => {
                     if let Some(wrong) = header_error(&text) {
-                        return Err((part, wrong));
+                        return Err((part, format!("{wrong}{}", of_column(&text, &templates.columns(part), row))));
                     }
                     head.subject = text;
                 }
@@ -74,8 +75,8 @@ impl<'a> Stationery<'a> {
 
     /// The letter with that number, or why it cannot be written to that recipient.
     pub fn letter(&self, number: u32, recipient: &Recipient) -> Result<Letter, String> {
-        let address = recipient.address.clone()?;
         let in_words = |(part, why): (&str, String)| format!("its {part} {why}");
+        let address = recipient.address.clone().map_err(|wrong| in_words((wrong.column, wrong.why)))?;
         let head = Head::new(&self.templates, &self.parts, &recipient.row).map_err(in_words)?;
         let to = Mailbox::new(recipient.name.clone(), address);
         let id = Some(self.message_id(number));
@@ -123,6 +124,13 @@ impl<'a> Stationery<'a> {
     fn attach(&self, letter: MultiPart) -> MultiPart {
         self.attachments.iter().cloned().fold(letter, MultiPart::singlepart)
     }
+}
+
+/// Which column brought control characters into a subject; nothing where none did.
+fn of_column(subject: &str, named: &HashSet<String>, row: &Row) -> String {
+    let odd = |text: &str| text.chars().any(char::is_control);
+    let column = row.iter().find(|(name, cell)| odd(subject) && odd(cell) && named.contains(*name));
+    column.map_or_else(String::new, |(name, _)| format!(": its column {name} has some"))
 }
 
 /// A mail that nobody could write.
@@ -251,7 +259,7 @@ mod tests {
         let parts = [("subject", "Hello {{city}}"), ("body", "x")];
         for city in ["Rome\r\nBcc: b@example.org", "Rome\nX: y", "Rome\rX: y"] {
             let error = letter(&parts, json!({ "email": "a@b.org", "city": city }), |_| {}).unwrap_err();
-            assert!(error.contains("control characters"), "{error}");
+            assert_eq!(error, "its subject must not contain control characters: its column city has some");
         }
         let long = "Bcc: b@example.org ".repeat(40);
         let mail =

@@ -69,11 +69,15 @@ pub struct Own {
 }
 
 fn recipients(_: &mut SchemaGenerator) -> Schema {
-    let column = json_schema!({ "type": ["string", "number", "boolean"] });
+    // As an empty cell. A type of null would be taken out, as an option's is.
+    let empty = serde_json::json!({ "const": null });
+    let column =
+        serde_json::json!({ "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }, empty] });
+    let name = serde_json::json!({ "anyOf": [{ "type": "string" }, empty] });
     json_schema!({ "type": "array", "minItems": 1, "maxItems": MAX_INLINE,
         "examples": [[{ "email": "ann@example.org", "name": "Ann" }]], "items": {
         "type": "object", "required": ["email"], "maxProperties": 50, "additionalProperties": column,
-        "properties": { "email": { "type": "string" }, "name": { "type": "string" } },
+        "properties": { "email": { "type": "string" }, "name": name },
     } })
 }
 

@@ -29,12 +29,21 @@ const MAX_BAD_TOLD: u64 = 100;
 pub struct Recipient {
     /// The address as the result tells it.
     pub to: String,
-    /// The address to write to, or why there is none.
-    pub address: Result<Address, String>,
+    /// The address to write to, or why nothing is written to them.
+    pub address: Result<Address, Wrong>,
     /// What they are called.
     pub name: Option<String>,
     /// What the templates may name.
     pub row: Row,
+}
+
+/// What keeps a recipient from getting a mail.
+#[derive(Debug, Clone)]
+pub struct Wrong {
+    /// The column it stands in.
+    pub column: &'static str,
+    /// The second half of a sentence.
+    pub why: String,
 }
 
 /// All of them, each address once, in order: the first of two stays.
@@ -46,6 +55,7 @@ pub struct Recipients {
     pub duplicates: u64,
     /// How many rows of the table are none.
     pub bad_rows: u64,
+    first_bad: Option<(u64, String)>,
     seen: HashSet<String>,
 }
 
@@ -68,9 +78,10 @@ impl Recipients {
                 }
             }
             let recipient = Recipient::new(row);
-            if let Err(why) = &recipient.address {
-                let member = if address::parse(&recipient.to).is_err() { "email" } else { "name" };
-                errors.push(FieldError::new(pointer(at, member), why.clone()));
+            if let Err(Wrong { column, why }) = &recipient.address {
+                let whose =
+                    if *column == "email" { String::new() } else { format!(" (the {column} of {})", recipient.to) };
+                errors.push(FieldError::new(pointer(at, column), format!("{why}{whose}")));
             }
             recipients.add(recipient);
         }
@@ -107,7 +118,7 @@ impl Recipients {
             }
         }
         if recipients.all.is_empty() {
-            return Err(Failure::fatal("no_recipients", "the table has no recipients"));
+            return Err(Failure::fatal("no_recipients", recipients.none()));
         }
         Ok(recipients)
     }
@@ -119,8 +130,20 @@ impl Recipients {
         }
     }
 
+    /// Why there are none in a table.
+    fn none(&self) -> String {
+        match &self.first_bad {
+            None => "the table has no recipients: no row follows its header".to_owned(),
+            Some((line, reason)) => {
+                let bad = self.bad_rows;
+                format!("the table has no recipients: all its rows are bad ({bad}), the first in line {line}: {reason}")
+            }
+        }
+    }
+
     fn bad(&mut self, line: u64, reason: &str, ctx: &Context) {
         self.bad_rows += 1;
+        self.first_bad.get_or_insert_with(|| (line, reason.to_owned()));
         match self.bad_rows {
             1..=MAX_BAD_TOLD => ctx.log(Level::Warn, format!("line {line} is no recipient: {reason}")),
             more if more == MAX_BAD_TOLD + 1 => ctx.log(Level::Warn, "and more lines that are none"),
@@ -131,15 +154,20 @@ impl Recipients {
 
 impl Recipient {
     /// By the columns `email` and `name`.
-    fn new(row: Row) -> Recipient {
+    fn new(mut row: Row) -> Recipient {
+        // A cell has no spaces around it, nor has an address that is written elsewhere.
+        if let Some(email) = row.get_mut("email") {
+            *email = email.trim().to_owned();
+        }
         let given = row.get("email").map(String::as_str).unwrap_or_default();
         let name = row.get("name").filter(|name| !name.is_empty()).cloned();
-        let wrong_name = name.as_deref().and_then(wrong_name);
-        match (address::parse(given), wrong_name) {
-            (Ok(address), None) => Recipient { to: address.to_string(), address: Ok(address), name, row },
-            (Ok(address), Some(wrong)) => Recipient { to: address.to_string(), address: Err(wrong), name: None, row },
-            (Err(wrong), _) => Recipient { to: escaped(given, SHOWN_CHARS), address: Err(wrong), name: None, row },
-        }
+        let parsed = address::parse(given).map_err(|why| Wrong { column: "email", why });
+        let to = parsed.as_ref().map_or_else(|_| escaped(given, SHOWN_CHARS), Address::to_string);
+        let address = match name.as_deref().and_then(wrong_name) {
+            Some(why) => parsed.and(Err(Wrong { column: "name", why })),
+            None => parsed,
+        };
+        Recipient { to, name: name.filter(|_| address.is_ok()), address, row }
     }
 }
 
@@ -197,6 +225,7 @@ fn find([header, called, lower]: [&[String]; 3], name: &str) -> Result<Option<us
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Null => String::new(),
         other => other.to_string(),
     }
 }
@@ -285,6 +314,29 @@ mod tests {
         assert_eq!((recipients.bad_rows, recipients.duplicates), (1, 1));
         assert_eq!(recipients.all[0].row["First_Name"], "A");
         assert!(recipients.all[1].address.is_err());
+    }
+
+    #[test]
+    fn spaces_around_an_address_are_none_of_it_and_null_is_an_empty_cell() {
+        let given =
+            json!([{ "email": " ann@example.org\t", "name": null, "city": null }, { "email": "ann@example.org " }]);
+        let recipients = inline(given).unwrap();
+        assert_eq!((told(&recipients), recipients.duplicates), (vec![("ann@example.org", None)], 1));
+        let row = &recipients.all[0].row;
+        assert_eq!((row["email"].as_str(), row["city"].as_str()), ("ann@example.org", ""));
+    }
+
+    #[test]
+    fn what_is_wrong_says_in_which_column_and_a_table_of_bad_rows_in_which_line() {
+        let table = format!("email,name\nnobody,A\na@b.org,{}\n", "x".repeat(201));
+        let columns: Vec<_> =
+            of_table(&table, &[]).unwrap().all.into_iter().map(|one| one.address.unwrap_err().column).collect();
+        assert_eq!(columns, ["email", "name"]);
+        let error = of_table("email,name\na@b.org\nb@b.org,B,C\n", &[]).unwrap_err();
+        let Failure::Fatal { message, .. } = error else { panic!("{error:?}") };
+        assert!(message.contains("(2)") && message.contains("line 2: 1 cells instead of 2"), "{message}");
+        let error = inline(json!([{ "email": "a@b.org", "name": "x\n" }])).unwrap_err().remove(0);
+        assert!(error.detail.ends_with("(the name of a@b.org)"), "{}", error.detail);
     }
 
     #[test]

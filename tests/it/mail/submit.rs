@@ -15,6 +15,8 @@ on_both_databases!(
     a_file_arrives_byte_for_byte_and_nothing_in_it_makes_another_mail,
     a_file_in_a_mail_that_is_kept_is_the_same_byte_for_byte,
     a_column_stands_wherever_exactly_its_name_is_written,
+    what_is_wrong_with_a_recipient_names_the_column_and_the_recipient,
+    spaces_around_an_address_and_null_are_as_in_a_table,
     the_two_forms_are_not_mixed,
 );
 
@@ -42,6 +44,7 @@ async fn each_bad_mailing_is_refused_at_its_member_and_adds_nothing(service: Ser
         (json!({ "recipients": many }), "/recipients"),
         (json!({ "recipients": [] }), "/recipients"),
         (json!({ "recipients": [{ "name": "x" }] }), "/recipients/0/email"),
+        (json!({ "recipients": [{ "email": null }] }), "/recipients/0/email"),
         (json!({ "recipients": [{ "email": "a@b.org", "list": [1] }] }), "/recipients/0/list"),
         (json!({ "body": "{{secret}}" }), "/body"),
         (json!({ "body": "{{2026}}" }), "/body"),
@@ -128,6 +131,47 @@ async fn a_column_stands_wherever_exactly_its_name_is_written(service: Service) 
     let table = service.upload("people.csv", "text/csv", "email,a b,a-b\nann@example.org,1,2\n").await;
     let failed = service.run(task(json!({ "file_id": table, "subject": "s", "body": "{{a_b}}" }))).await;
     assert_eq!(failed["error"]["code"], "ambiguous_column", "{failed}");
+}
+
+async fn what_is_wrong_with_a_recipient_names_the_column_and_the_recipient(service: Service) {
+    let (service, _peer) = plain(service, takes_all()).await;
+    let inline = |people: Value, subject: &str| json!({ "recipients": people, "subject": subject, "body": "b" });
+    for (params, detail) in [
+        (
+            inline(json!([{ "email": "a@b.org", "name": "x\n" }]), "s"),
+            "must not contain control characters (the name of a@b.org)",
+        ),
+        (
+            inline(json!([{ "email": "a@b.org", "city": "x\n", "b": "y\n" }]), "{{city}}"),
+            "must not contain control characters: its column city has some (for a@b.org)",
+        ),
+    ] {
+        let answer = service.post("/api/tasks/submit", task(params)).await;
+        assert_eq!(answer.json["errors"][0]["detail"], detail, "{}", answer.json);
+    }
+    for (rows, told) in [
+        ("a@b.org\nb@b.org,B,C\n", "all its rows are bad (2), the first in line 2: 1 cells instead of 2"),
+        ("", "no row follows its header"),
+        ("a@b.org,\"x\ny\"\n", "the first to a@b.org: its name must not contain control characters"),
+        ("nobody,A\n", "the first to nobody: its email is no mail address"),
+    ] {
+        let table = service.upload("people.csv", "text/plain", format!("email,name\n{rows}")).await;
+        let failed = service.run(task(json!({ "file_id": table, "subject": "s", "body": "b" }))).await;
+        let message = failed["error"]["message"].as_str().unwrap_or_else(|| panic!("{failed}"));
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+async fn spaces_around_an_address_and_null_are_as_in_a_table(service: Service) {
+    let (service, peer) = plain(service, takes_all()).await;
+    let mut params = mailing(1);
+    params["recipients"] = json!([{ "email": " ann@example.org ", "name": null, "city": null }]);
+    params["body"] = json!("<{{email}}> {{city|default(\"nowhere\")}}{% if name %}, {{name}}{% endif %}.");
+    params["subject"] = json!("s");
+    assert_eq!(service.run(task(params)).await["result"]["emails"][0]["to"], "ann@example.org");
+    let mail = peer.mails().remove(0);
+    assert_eq!(mail.to, "ann@example.org");
+    assert!(mail.text().contains("<ann@example.org> nowhere."), "{}", mail.text());
 }
 
 async fn the_two_forms_are_not_mixed(service: Service) {
