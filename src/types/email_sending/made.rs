@@ -7,7 +7,7 @@ use crate::files;
 use crate::task::text::FieldError;
 use crate::types::{Context, Failure};
 use lettre::Message;
-use lettre::message::header::ContentType;
+use lettre::message::SinglePart;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -92,6 +92,7 @@ fn mail(
     message_id: &str,
 ) -> Result<Message, Box<dyn std::error::Error + Send + Sync>> {
     let builder = Message::builder().from(FROM.parse()?).to(to.parse()?).subject(subject);
-    let builder = builder.message_id(Some(message_id.to_owned())).date_now().header(ContentType::TEXT_PLAIN);
-    Ok(builder.body(format!("Hello,\n\nthis is mail {number}, written by a task of Errand.\n"))?)
+    let builder = builder.message_id(Some(message_id.to_owned())).date_now();
+    let text = format!("Hello,\n\nthis is mail {number}, written by a task of Errand.\n");
+    Ok(builder.singlepart(SinglePart::plain(text))?)
 }

@@ -20,7 +20,8 @@ async fn every_mail_is_kept_as_a_file() {
     let left = Trial::new().run(sending(), json!({ "num_emails": 2, "subject": "Grüße" })).await;
     let mail = String::from_utf8(left.output("mail-002.eml").to_vec()).unwrap();
     assert!(mail.contains("To: user2@example.com\r\n") && mail.contains("this is mail 2"), "{mail}");
-    assert!(mail.contains("Subject: =?utf-8?"), "{mail}");
+    assert!(mail.contains("Subject: =?utf-8?") && mail.contains("MIME-Version: 1.0\r\n"), "{mail}");
+    assert!(!mail.replace("\r\n", "").contains(['\r', '\n']), "{mail}");
     let result = left.result();
     assert_eq!((&result["emails_sent"], &result["emails"][1]["to"]), (&json!(2), &json!("user2@example.com")));
     let id = result["emails"][1]["message_id"].as_str().unwrap();
