@@ -1,22 +1,22 @@
 //! GIFs that move.
 
+use super::palette::{self, Reduced};
 use super::params::Format;
 use super::parts::gif_frames;
 use super::picture::{Refused, refused};
 use super::shape::Turn;
 use super::work::{Job, Piece};
 use bytes::Bytes;
-use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
+use gif::{DisposalMethod, Encoder, EncodingError, Frame, Repeat};
+use image::codecs::gif::GifDecoder;
 use image::metadata::Orientation;
-use image::{AnimationDecoder, DynamicImage, Frame, ImageError};
+use image::{AnimationDecoder, DynamicImage, ImageError};
 use std::io::Cursor;
 
 /// More frames are not resized.
 pub const MAX_FRAMES: usize = 100;
 /// Nor more pixels of all frames together, of those that come out.
 const MAX_PIXELS: u64 = 50_000_000;
-/// From 1, the best colours, to 30, the quickest.
-const SPEED: i32 = 10;
 
 /// Resizes each frame, one at a time in memory, for each of the job's shapes. It then goes on for ever.
 pub fn resize(file: &Bytes, job: &Job, mark: Option<&DynamicImage>) -> Result<(Vec<Piece>, Vec<Vec<u8>>), Refused> {
@@ -34,25 +34,48 @@ pub fn resize(file: &Bytes, job: &Job, mark: Option<&DynamicImage>) -> Result<(V
 
 fn one(file: &Bytes, job: &Job, mark: Option<&DynamicImage>, at: usize) -> Result<(Piece, Vec<u8>), Refused> {
     let decoder = GifDecoder::new(Cursor::new(file.clone())).map_err(damaged)?;
-    let (mut written, mut pixels, mut size) = (Vec::new(), 0, (0, 0));
-    let mut encoder = GifEncoder::new_with_speed(&mut written, SPEED);
-    encoder.set_repeat(Repeat::Infinite).map_err(unencodable)?;
+    let (mut encoder, mut pixels, mut size) = (None, 0, (0, 0));
     for (count, frame) in decoder.into_frames().enumerate() {
         let frame = frame.map_err(damaged)?;
-        let delay = frame.delay();
+        let (numerator, denominator) = frame.delay().numer_denom_ms();
         let turn = Turn::new(Orientation::NoTransforms, job.rotate);
         let smaller = job.shapes[at].apply(&frame.into_buffer().into(), turn)?;
-        let smaller = job.finish(smaller, mark)?;
-        size = (smaller.width(), smaller.height());
+        let smaller = job.finish(smaller, mark)?.into_rgba8();
+        size = smaller.dimensions();
         pixels += u64::from(size.0) * u64::from(size.1);
         if count >= MAX_FRAMES || pixels > MAX_PIXELS {
             return Err(too_large());
         }
-        encoder.encode_frame(Frame::from_parts(smaller.into_rgba8(), 0, 0, delay)).map_err(unencodable)?;
+        let Reduced { colours, transparent, pixels } = palette::reduce(&smaller);
+        // A box has at most 10,000 a side.
+        let (width, height) = (size.0 as u16, size.1 as u16);
+        let frame = Frame {
+            delay: (numerator / denominator / 10).try_into().unwrap_or(u16::MAX),
+            // The next one may have holes where this one has none.
+            dispose: DisposalMethod::Background,
+            transparent,
+            width,
+            height,
+            palette: Some(colours),
+            buffer: pixels.into(),
+            ..Frame::default()
+        };
+        let to = match encoder.take() {
+            Some(to) => encoder.insert(to),
+            None => encoder.insert(begin(width, height).map_err(unencodable)?),
+        };
+        to.write_frame(&frame).map_err(unencodable)?;
     }
-    drop(encoder);
+    let encoder = encoder.ok_or_else(|| refused("undecodable", "the file is damaged or cut short"))?;
+    let written = encoder.into_inner().map_err(|error| refused("unencodable", &error.to_string()))?;
     let (width, height) = size;
     Ok((Piece { width, height, format: Format::Gif, bytes: written.len() as u64 }, written))
+}
+
+fn begin(width: u16, height: u16) -> Result<Encoder<Vec<u8>>, EncodingError> {
+    let mut encoder = Encoder::new(Vec::new(), width, height, &[])?;
+    encoder.set_repeat(Repeat::Infinite)?;
+    Ok(encoder)
 }
 
 fn too_large() -> Refused {
@@ -63,7 +86,7 @@ fn damaged(_: ImageError) -> Refused {
     refused("undecodable", "the file is damaged or cut short")
 }
 
-fn unencodable(error: ImageError) -> Refused {
+fn unencodable(error: EncodingError) -> Refused {
     refused("unencodable", &error.to_string())
 }
 
@@ -72,7 +95,8 @@ mod tests {
     use super::super::params::{Fitting, Gravity};
     use super::super::shape::Shape;
     use super::*;
-    use image::{Delay, Rgba, RgbaImage};
+    use image::codecs::gif::GifEncoder;
+    use image::{Delay, Frame, Rgba, RgbaImage};
 
     fn gif(frames: u8) -> Bytes {
         let mut file = Vec::new();
@@ -121,5 +145,30 @@ mod tests {
     fn a_frame_that_is_damaged_is_not_left_out_in_silence() {
         let whole = gif(2);
         assert_eq!(resize(&whole.slice(..whole.len() - 20), &job(), None).err().unwrap().code, "undecodable");
+    }
+
+    #[test]
+    fn a_shape_on_nothing_has_its_size_and_no_halo() {
+        let mut drawn = RgbaImage::new(100, 80);
+        let inside = |x: f64, y: f64| (x / 30.0).powi(2) + (y / 20.0).powi(2) <= 1.0;
+        for (x, y, pixel) in drawn.enumerate_pixels_mut() {
+            if inside(f64::from(x) - 49.5, f64::from(y) - 39.5) {
+                *pixel = Rgba([200, 30, 60, 255]);
+            }
+        }
+        let shape = drawn.pixels().filter(|pixel| pixel[3] == 255).count();
+        let mut file = Vec::new();
+        let mut encoder = GifEncoder::new(&mut file);
+        (0..2).for_each(|_| encoder.encode_frame(Frame::new(drawn.clone())).unwrap());
+        drop(encoder);
+        let half = Shape { width: 50, height: 40, ..job().shapes[0].clone() };
+        let (_, files) = resize(&file.into(), &Job { shapes: vec![half], ..Job::default() }, None).unwrap();
+        let decoder = GifDecoder::new(Cursor::new(Bytes::from(files[0].clone()))).unwrap();
+        for frame in decoder.into_frames().collect_frames().unwrap() {
+            let seen: Vec<_> = frame.buffer().pixels().filter(|pixel| pixel[3] > 0).collect();
+            // A quarter, as exactly as its edge can be drawn.
+            assert!(seen.len().abs_diff(shape / 4) <= 6, "{} of {shape}", seen.len());
+            assert!(seen.iter().all(|pixel| pixel[3] == 255 && pixel[0] > 190 && pixel[1] < 40));
+        }
     }
 }

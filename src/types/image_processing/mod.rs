@@ -10,6 +10,7 @@ mod jpeg;
 mod keep;
 pub mod look;
 mod own;
+mod palette;
 mod params;
 mod parts;
 mod picture;
