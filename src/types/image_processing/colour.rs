@@ -17,12 +17,13 @@ pub fn fits(profile: &[u8], pixels: &DynamicImage) -> bool {
     }
 }
 
-/// The same colours by sRGB. What is grey stays as it is.
+/// The same colours by sRGB. What is grey stays as it is where its profile is one of colours.
 pub fn to_srgb(pixels: DynamicImage, profile: &[u8]) -> (DynamicImage, Option<&'static str>) {
     let Ok(profile) = ColorProfile::new_from_slice(profile) else { return (pixels, Some(UNREADABLE)) };
     match profile.color_space {
         DataColorSpace::Rgb => {}
-        DataColorSpace::Gray => return (pixels, None),
+        DataColorSpace::Gray if pixels.color().has_color() => return (pixels, Some(OF_ANOTHER_KIND)),
+        DataColorSpace::Gray => return grey_to_srgb(pixels, &profile),
         _ => return (pixels, Some(OF_ANOTHER_KIND)),
     }
     let srgb = ColorProfile::new_srgb();
@@ -59,6 +60,35 @@ pub fn to_srgb(pixels: DynamicImage, profile: &[u8]) -> (DynamicImage, Option<&'
     };
     let note = done.is_err().then_some(UNREADABLE);
     (pixels, note)
+}
+
+/// The same shades by sRGB.
+fn grey_to_srgb(mut pixels: DynamicImage, profile: &ColorProfile) -> (DynamicImage, Option<&'static str>) {
+    let wide = pixels.color().bytes_per_pixel() > pixels.color().channel_count();
+    let Some(shades) = shades(profile, if wide { u16::MAX } else { u8::MAX.into() }) else {
+        return (pixels, Some(UNREADABLE));
+    };
+    let eight = |shade: &mut u8| *shade = shades[usize::from(*shade)] as u8;
+    let sixteen = |shade: &mut u16| *shade = shades[usize::from(*shade)];
+    match &mut pixels {
+        DynamicImage::ImageLuma8(of) => of.iter_mut().for_each(eight),
+        DynamicImage::ImageLumaA8(of) => of.iter_mut().step_by(2).for_each(eight),
+        DynamicImage::ImageLuma16(of) => of.iter_mut().for_each(sixteen),
+        DynamicImage::ImageLumaA16(of) => of.iter_mut().step_by(2).for_each(sixteen),
+        _ => {}
+    }
+    (pixels, None)
+}
+
+/// What each shade up to this one is by sRGB.
+fn shades(profile: &ColorProfile, white: u16) -> Option<Vec<u16>> {
+    let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+    let transform = profile.create_transform_16bit(Layout::Gray, &srgb, Layout::Rgb, options).ok()?;
+    let step = u32::from(u16::MAX) / u32::from(white);
+    let from: Vec<u16> = (0..=white).map(|shade| (u32::from(shade) * step) as u16).collect();
+    let mut to = vec![0; from.len() * 3];
+    transform.transform(&from, &mut to).ok()?;
+    Some(to.chunks_exact(3).map(|shade| ((u32::from(shade[1]) + step / 2) / step) as u16).collect())
 }
 
 /// Shades of grey, by the brightness of ITU-R 601, as most programs have it. Eight bits stay eight, sixteen sixteen.

@@ -143,6 +143,30 @@ fn colours_of_another_profile_are_brought_to_srgb() {
 }
 
 #[test]
+fn shades_of_another_profile_are_brought_to_srgb() {
+    let profile = moxcms::ColorProfile::new_gray_with_gamma(1.8);
+    let of = |pixels: DynamicImage| {
+        let beside = Beside { profile: Some(profile.encode().unwrap()), exif: None };
+        encode::encode(pixels, Format::Png, 100, beside).unwrap()
+    };
+    let alpha = image::GrayAlphaImage::from_pixel(10, 10, image::LumaA([128, 77]));
+    let (told, files) = made(&job(BOX), &of(alpha.into()));
+    let pixels = image::load_from_memory(&files[0]).unwrap();
+    // (128 / 255) ^ 1.8 is 0.289, which sRGB writes as 147.
+    let pixel = pixels.as_luma_alpha8().unwrap().get_pixel(5, 5).0;
+    assert!(pixel[0].abs_diff(147) <= 1 && pixel[1] == 77 && told.notes.is_empty(), "{pixel:?} {:?}", told.notes);
+    let sixteen = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_pixel(10, 10, image::Luma([128 * 257]));
+    let (_, files) = made(&job(BOX), &of(sixteen.into()));
+    let pixels = image::load_from_memory(&files[0]).unwrap();
+    let shade = pixels.as_luma16().unwrap().get_pixel(5, 5)[0];
+    assert!(shade.abs_diff(147 * 257) <= 257, "{shade}");
+    // On colours it is one of another kind.
+    let (told, files) = made(&job(BOX), &of(image::RgbImage::from_pixel(10, 10, image::Rgb([9, 128, 7])).into()));
+    assert_eq!(told.notes, ["its colour profile is not one of red, green and blue: the colours are left as they are"]);
+    assert_eq!(image::load_from_memory(&files[0]).unwrap().into_rgb8().get_pixel(5, 5).0, [9, 128, 7]);
+}
+
+#[test]
 fn a_profile_that_is_kept_goes_with_the_same_numbers() {
     let profile = moxcms::ColorProfile::new_display_p3();
     for format in [Format::Png, Format::Webp, Format::Jpeg] {
