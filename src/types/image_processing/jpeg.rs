@@ -26,27 +26,43 @@ pub struct Layout {
     end: usize,
     /// Whether its pixels are written from the first to the last, once.
     is_sequential: bool,
+    /// What it is, where that is nothing we read.
+    pub odd: Option<&'static str>,
 }
 
 /// Where its pixels and its end are. None where it was cut short.
 pub fn layout(file: &[u8]) -> Option<Layout> {
-    let (mut at, mut is_sequential, mut head) = (2, false, None);
+    let (mut at, mut is_sequential, mut head, mut odd) = (2, false, None, None);
     loop {
         // What is no marker is skipped: pixels, and bytes that fill up.
         let marker = next_marker(file, &mut at)?;
         match marker {
-            END => return Some(Layout { head: head.unwrap_or(file.len()), end: at - 2, is_sequential }),
+            END => return Some(Layout { head: head.unwrap_or(file.len()), end: at - 2, is_sequential, odd }),
             // They have no length, or stand within pixels.
             0x01 | 0xd0..=0xd8 => {}
             _ => {
                 is_sequential |= matches!(marker, 0xc0 | 0xc1);
                 let length = file.get(at..at + 2)?;
+                if head.is_none() {
+                    odd = odd.or(kind(marker, *file.get(at + 2)?));
+                }
                 at += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
                 if marker == SCAN {
                     head.get_or_insert((at + MORE_HEAD_BYTES).min(file.len()));
                 }
             }
         }
+    }
+}
+
+/// What the head of a picture says that we do not read.
+fn kind(marker: u8, bits: u8) -> Option<&'static str> {
+    match marker {
+        0xc3 => Some("a lossless JPEG"),
+        0xc5..=0xc7 => Some("a JPEG of several layers"),
+        0xc9..=0xcb | 0xcd..=0xcf => Some("a JPEG with arithmetic coding"),
+        0xc0..=0xc2 if bits == 12 => Some("a JPEG of 12 bits a channel"),
+        _ => None,
     }
 }
 

@@ -21,6 +21,7 @@ mod shape;
 mod sheet;
 #[cfg(test)]
 mod tests;
+mod tiff;
 mod watermark;
 mod wire;
 mod work;

@@ -1,6 +1,7 @@
 //! What a file holds beside its first picture, as far as its own structure says so: nothing is decoded for it.
 
 use super::picture::{Refused, refused};
+use super::tiff::Directories;
 use flate2::read::ZlibDecoder;
 use image::ImageFormat;
 use std::io::Read;
@@ -108,16 +109,8 @@ fn inflate(packed: &[u8], left: &mut usize) -> Result<(), Refused> {
 }
 
 fn tiff_pages(file: &[u8]) -> Result<usize, Refused> {
-    let is_big_endian = file.starts_with(b"MM");
-    let short = |at: usize| {
-        let bytes = file.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if is_big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
-    };
-    let long = |at: usize| {
-        let bytes = file.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) } as usize)
-    };
-    let (mut seen, mut next) = (Vec::new(), long(4));
+    let directories = Directories::of(file);
+    let (mut seen, mut next) = (Vec::new(), directories.first());
     while let Some(at @ 1..) = next {
         if seen.contains(&at) {
             return Err(refused("undecodable", "the file is damaged: its pages lead in a circle"));
@@ -125,9 +118,11 @@ fn tiff_pages(file: &[u8]) -> Result<usize, Refused> {
         if seen.len() == MAX_PAGES {
             return Err(refused("too_large", "it has more than 50 pages"));
         }
-        let Some(entries) = short(at) else { break };
+        if directories.entries(at).is_none() {
+            break;
+        }
         seen.push(at);
-        next = long(at + 2 + 12 * usize::from(entries));
+        next = directories.next(at);
     }
     Ok(seen.len())
 }

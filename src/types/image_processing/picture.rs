@@ -4,6 +4,7 @@ use super::encode::eight_bits;
 use super::jpeg;
 use super::parts::{self, Parts};
 use super::room::Room;
+use super::tiff::{self, Looked};
 use bytes::Bytes;
 use image::error::LimitErrorKind;
 use image::metadata::Orientation;
@@ -20,8 +21,10 @@ const MAX_SIDE: u32 = 16_384;
 /// Decoded pixels of one picture; 50 megapixels in colour with transparency are 200 MB.
 pub const MAX_DECODED_BYTES: u64 = 256 * 1024 * 1024;
 
-const DAMAGED: &str = "the file is damaged or cut short";
-const TOO_MUCH_MEMORY: &str = "the picture takes too much memory: at most 256 MiB once it is decoded";
+/// Of what does not come to its end.
+pub const DAMAGED: &str = "the file is damaged or cut short";
+/// Of what would fill more.
+pub const TOO_MUCH_MEMORY: &str = "the picture takes too much memory: at most 256 MiB once it is decoded";
 
 /// Why a picture was refused: a stable word and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ pub struct Opened {
     format: ImageFormat,
     noted: Orientation,
     parts: Parts,
+    /// Whether its colours are multiplied by their alpha.
+    is_multiplied: bool,
 }
 
 /// A decoded picture, as it lies in its file.
@@ -115,23 +120,26 @@ pub fn refused(code: &'static str, message: &str) -> Refused {
 }
 
 fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
-    let Ok(format) = image::guess_format(&file) else {
+    let guessed = image::guess_format(&file).ok().or_else(|| tiff::is_big(&file).then_some(ImageFormat::Tiff));
+    let Some(format) = guessed else {
         return Err(refused("unknown_format", "the file is no PNG, JPEG, WebP, GIF, BMP or TIFF"));
     };
     let (mut layout, mut head) = (None, file.clone());
     if format == ImageFormat::Jpeg {
         // Its decoder would make up what is missing, and copies what it is given, of which only the head is read here.
         let found = jpeg::layout(&file).ok_or_else(|| refused("undecodable", DAMAGED))?;
+        if let Some(odd) = found.odd {
+            return Err(refused("unknown_format", &format!("{odd} cannot be read")));
+        }
         head.truncate(found.head);
         layout = Some(found);
     }
-    let mut reader = ImageReader::with_format(Cursor::new(head), format);
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    let looked = (format == ImageFormat::Tiff).then(|| tiff::look(&file)).transpose()?;
+    let Looked { own, is_multiplied } = looked.unwrap_or(Looked { own: None, is_multiplied: false });
+    let mut decoder: Box<dyn ImageDecoder> = match own {
+        Some(own) => Box::new(own),
+        None => Box::new(decoder(head, format)?),
+    };
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MAX_PIXELS || width.max(height) > MAX_SIDE {
@@ -146,11 +154,21 @@ fn open_unguarded(file: Bytes) -> Result<Opened, Refused> {
     }
     let noted = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let parts = parts::look(&file, format)?;
-    Ok(Opened { decoder: Box::new(decoder), file, layout, format, noted, parts })
+    Ok(Opened { decoder, file, layout, format, noted, parts, is_multiplied })
+}
+
+fn decoder(file: Bytes, format: ImageFormat) -> Result<impl ImageDecoder + 'static, Refused> {
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    reader.limits(limits);
+    reader.into_decoder().map_err(undecodable)
 }
 
 fn decode_unguarded(opened: Opened, times: f64, room: &mut Room) -> Result<Picture, Refused> {
-    let Opened { mut decoder, file, layout, format, noted, parts } = opened;
+    let Opened { mut decoder, file, layout, format, noted, parts, is_multiplied } = opened;
     let (profile, exif) = (decoder.icc_profile().ok().flatten(), decoder.exif_metadata().ok().flatten());
     let has_lost_profile = parts.profile && profile.is_none();
     let (size, kind) = (decoder.dimensions(), decoder.color_type());
@@ -165,6 +183,9 @@ fn decode_unguarded(opened: Opened, times: f64, room: &mut Room) -> Result<Pictu
     // Floating-point pixels only come out of TIFF; nothing we write holds them.
     if matches!(pixels, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
         pixels = eight_bits(pixels);
+    }
+    if is_multiplied {
+        pixels = tiff::divided(pixels);
     }
     Ok(Picture { pixels, size, shrunk: 1, format, noted, exif, profile, has_lost_profile })
 }

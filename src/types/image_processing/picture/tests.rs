@@ -189,6 +189,23 @@ fn a_jpeg_without_some_of_its_pixels_is_refused_though_it_has_its_end() {
 }
 
 #[test]
+fn a_jpeg_of_another_kind_is_told_apart_from_a_damaged_one() {
+    let whole = jpeg_of(noise());
+    let frame = whole.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    for (marker, bits, what) in [
+        (0xc3, 8, "a lossless JPEG"),
+        (0xc3, 12, "a lossless JPEG"),
+        (0xc1, 12, "a JPEG of 12 bits a channel"),
+        (0xc9, 8, "a JPEG with arithmetic coding"),
+    ] {
+        let mut file = whole.clone();
+        (file[frame + 1], file[frame + 4]) = (marker, bits);
+        let refused = decode(&file).err().unwrap();
+        assert_eq!((&*refused.code, refused.message), ("unknown_format", format!("{what} cannot be read")));
+    }
+}
+
+#[test]
 fn memory_of_another_picture_is_used_again_and_never_seen() {
     let room = || Room { pixels: vec![77; 400_000], file: vec![77; 400_000], ..Room::default() };
     let of = |pixels: DynamicImage| {
