@@ -161,7 +161,7 @@ mod tests {
         let mut encoder = GifEncoder::new(&mut file);
         (0..2).for_each(|_| encoder.encode_frame(Frame::new(drawn.clone())).unwrap());
         drop(encoder);
-        let half = Shape { width: 50, height: 40, ..job().shapes[0].clone() };
+        let half = Shape { width: 50, height: 40, ..job().shapes[0] };
         let (_, files) = resize(&file.into(), &Job { shapes: vec![half], ..Job::default() }, None).unwrap();
         let decoder = GifDecoder::new(Cursor::new(Bytes::from(files[0].clone()))).unwrap();
         for frame in decoder.into_frames().collect_frames().unwrap() {
