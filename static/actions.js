@@ -1,9 +1,26 @@
 // What a person can do to tasks, the same from the list and from one task's screen.
 
-import { button } from "./dom.js";
-import { send } from "./api.js";
+import { button, h, icon } from "./dom.js";
+import { link, send, whoami } from "./api.js";
 import { plural, title } from "./format.js";
 import { toast, tellFailure } from "./elements/toast-area.js";
+
+/** Whether the caller may submit, cancel and retry; who cannot be asked is taken at their word. */
+export const mayAct = () =>
+  whoami().then(
+    ({ role }) => role === "admin" || role === "submit",
+    () => true,
+  );
+
+/** Takes these away from who may only read: each of them would fail. */
+export const forActors = (...elements) => void mayAct().then((may) => may || elements.forEach((element) => element.remove()));
+
+/** The way to the form. */
+export function submitLink(words = "Submit", to = "submit") {
+  const anchor = h("a", { class: "button primary", href: link(to) }, icon("submit"), h("span", null, words));
+  forActors(anchor);
+  return anchor;
+}
 
 /** Asks before something that cannot simply be taken back. Resolves to true for yes. */
 export function confirm(heading, text, action) {

@@ -66,7 +66,7 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     let cursor = |(run_at, id)| Cursor { after: After { finished_at: Some(run_at), id }, as_of: Time(0) };
     let next = next.map(|next| cursor(next).write(&query));
     let now = api.now();
-    let rows = tasks.iter().map(|task| TaskView::whole(api.queue.types(), task, now)).collect();
+    let rows = tasks.iter().map(|task| TaskView::whole(api.queue.types(), task, now).seen_by(caller.role)).collect();
     let body = to_json(&TaskList { tasks: rows, next_cursor: next.as_deref() });
     let mut response = etag::json(&headers, &etag::of(body.as_bytes()), body);
     if let Some(next) = next
@@ -117,7 +117,7 @@ async fn approve(State(api): State<Api>, caller: Caller, Path(id): Path<String>,
     let run_at = fields.time("run_at");
     fields.done(Code::InvalidRequest)?;
     let task = api.queue.approve(&caller.scope, task_id(&id)?, caller.by(), run_at).await?;
-    Ok(whole(&api, StatusCode::OK, &task))
+    Ok(whole(&api, &caller, StatusCode::OK, &task))
 }
 
 /// Ends a task that waits for an approval: it is `CANCELLED`, with the code `rejected` and the reason as its error. A
@@ -137,5 +137,5 @@ async fn reject(State(api): State<Api>, caller: Caller, Path(id): Path<String>, 
     let reason = fields.text("reason", |reason| text::free(reason, MAX_REASON)).unwrap_or_default();
     fields.done(Code::InvalidRequest)?;
     let task = api.queue.reject(&caller.scope, task_id(&id)?, caller.by(), &reason).await?;
-    Ok(whole(&api, StatusCode::OK, &task))
+    Ok(whole(&api, &caller, StatusCode::OK, &task))
 }

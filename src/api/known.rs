@@ -5,9 +5,10 @@
 //! stamp has the same answer, whichever node wrote last, and costs a look at the stamp, which many
 //! callers share.
 
+use super::caller::Caller;
 use super::{Api, etag};
 use crate::store::Stamp;
-use crate::task::{Scope, Status, Task, Time};
+use crate::task::{Status, Task, Time};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
@@ -87,13 +88,13 @@ impl Known {
     pub async fn look(
         &self,
         api: &Api,
-        scope: &Scope,
+        caller: &Caller,
         uri: &Uri,
         headers: &HeaderMap,
         keep: Keep,
     ) -> Result<Response, Question> {
-        // Its hash: an address may be long.
-        let key = etag::of(format!("{scope:?} {uri}").as_bytes());
+        // Its hash: an address may be long. Roles see other links.
+        let key = etag::of(format!("{:?} {} {uri}", caller.scope, caller.role.word()).as_bytes());
         if keep == Keep::Tag && !headers.contains_key(header::IF_NONE_MATCH) {
             return Err(Question { key, stamp: None });
         }

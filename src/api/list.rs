@@ -104,7 +104,7 @@ pub fn sort(query: &mut Query) -> Sort {
 )]
 async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderMap) -> Result<Response> {
     let Asked { filter, sort, limit, full, cursor } = Asked::of(&uri)?;
-    let question = match api.known.look(&api, &caller.scope, &uri, &headers, Keep::Whole).await {
+    let question = match api.known.look(&api, &caller, &uri, &headers, Keep::Whole).await {
         Ok(known) => return Ok(known),
         Err(question) => question,
     };
@@ -121,7 +121,8 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri, headers: HeaderM
     let as_of = if sort.by_finish() { as_of } else { Time(0) };
     let next = next.map(|after| Cursor { after, as_of }.write(&query));
     let whole = |task| TaskView::whole(api.queue.types(), task, now);
-    let rows = tasks.iter().map(|task| if full { whole(task) } else { TaskView::row(task, now) }).collect();
+    let rows = tasks.iter().map(|task| if full { whole(task) } else { TaskView::row(task, now) });
+    let rows = rows.map(|row| row.seen_by(caller.role)).collect();
     let body = to_json(&TaskList { tasks: rows, next_cursor: next.as_deref() });
     let tag = match (sort.by_finish(), &next) {
         // The cursor holds the first page's instant: what is the same list is never the same text.

@@ -59,14 +59,14 @@ async fn get(
     });
     query.done()?;
     let id = task_id(&id)?;
-    let question = match api.known.look(&api, &caller.scope, &uri, &headers, Keep::Tag).await {
+    let question = match api.known.look(&api, &caller, &uri, &headers, Keep::Tag).await {
         Ok(unchanged) if wait == 0 => return Ok(unchanged),
         Ok(_) => None,
         Err(question) => Some(question),
     };
     let now = api.now();
     let mut task = api.queue.get(&caller.scope, id).await?;
-    let (first, tag) = render(&api, &task);
+    let (first, tag) = render(&api, &caller, &task);
     if let Some(question) = question {
         api.known.remember(question, &Given { body: Bytes::new(), tag: tag.clone(), link: None }, now, [&task]);
     }
@@ -75,19 +75,19 @@ async fn get(
         false => other == tag,
     };
     let done = |task: &Task| match wait_for {
-        Some(WaitFor::Change) => !known(&render(&api, task).1),
+        Some(WaitFor::Change) => !known(&render(&api, &caller, task).1),
         _ => task.status.is_finished(),
     };
     if wait == 0 || done(&task) {
         return Ok(etag::json(&headers, &tag, first));
     }
     task = api.wait(&caller.scope, id, Duration::from_secs(wait), done).await?;
-    let (body, tag) = render(&api, &task);
+    let (body, tag) = render(&api, &caller, &task);
     Ok(etag::json(&headers, &tag, body))
 }
 
-fn render(api: &Api, task: &Task) -> (String, String) {
-    let body = to_json(&TaskView::whole(api.queue.types(), task, api.now()));
+fn render(api: &Api, caller: &Caller, task: &Task) -> (String, String) {
+    let body = to_json(&TaskView::whole(api.queue.types(), task, api.now()).seen_by(caller.role));
     let tag = etag::of(body.as_bytes());
     (body, tag)
 }
@@ -106,7 +106,7 @@ async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>, 
     query::none(&uri)?;
     let task = api.queue.cancel(&caller.scope, task_id(&id)?, caller.by()).await?;
     let status = if task.status == Status::Running { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok(whole(&api, status, &task))
+    Ok(whole(&api, &caller, status, &task))
 }
 
 /// Sets a `FAILED` or `CANCELLED` task going again; its attempts are kept.
@@ -122,12 +122,12 @@ async fn retry(State(api): State<Api>, caller: Caller, Path(id): Path<String>, r
     query::none(request.uri())?;
     body::none(request).await?;
     let task = api.queue.retry(&caller.scope, task_id(&id)?, caller.by()).await?;
-    Ok(whole(&api, StatusCode::OK, &task))
+    Ok(whole(&api, &caller, StatusCode::OK, &task))
 }
 
 /// The answer of a change: the task as it is by now.
-pub fn whole(api: &Api, status: StatusCode, task: &Task) -> Response {
-    let (body, tag) = render(api, task);
+pub fn whole(api: &Api, caller: &Caller, status: StatusCode, task: &Task) -> Response {
+    let (body, tag) = render(api, caller, task);
     let mut response = json_response(status, Body::from(body));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);

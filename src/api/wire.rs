@@ -2,7 +2,7 @@
 
 use crate::queue::{Attempt, Reason};
 use crate::store::{Entry, StoredLine, Transition};
-use crate::task::{Artifact, Metrics, Progress, Task, TaskError, Time};
+use crate::task::{Artifact, Metrics, Progress, Role, Task, TaskError, Time};
 use crate::types::Types;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -113,7 +113,8 @@ pub struct ProgressView<'a> {
     eta_seconds: Option<f64>,
 }
 
-/// Where to go on; `cancel` (by DELETE), `retry`, `approve` and `reject` (by POST) only while they would be accepted.
+/// Where to go on; `cancel` (by DELETE), `retry`, `approve` and `reject` (by POST) only while they would be accepted, and
+/// where tasks are read only for a role that may.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Links)]
 pub struct LinksView {
@@ -145,6 +146,19 @@ impl<'a> TaskView<'a> {
     /// A task with params and result.
     pub fn whole(types: &Types, task: &'a Task, now: Time) -> TaskView<'a> {
         TaskView { params: types.shown(task), result: Some(task.result.as_deref()), ..TaskView::row(task, now) }
+    }
+
+    /// The same without the links that this role has no use for.
+    pub fn seen_by(mut self, role: Role) -> TaskView<'a> {
+        if !matches!(role, Role::Admin | Role::Submit) {
+            self.links.cancel = None;
+            self.links.retry = None;
+        }
+        if role != Role::Admin {
+            self.links.approve = None;
+            self.links.reject = None;
+        }
+        self
     }
 
     /// A task as lists show it.

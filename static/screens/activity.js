@@ -6,7 +6,7 @@ import { poll } from "../poll.js";
 import { follow } from "../live.js";
 import { count, plural } from "../format.js";
 import { copyText, curl } from "../copy.js";
-import { exportButton } from "../actions.js";
+import { exportButton, submitLink } from "../actions.js";
 import { setSetting, setting } from "../settings.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { ACTIONS, OUTCOMES, entryRow } from "./activity/entry.js";
@@ -129,7 +129,7 @@ export function mount(root, context) {
   function empty() {
     if (cursor) return emptyState("No match yet", "There is none among the newest entries. Load more to look further back.");
     if (FILTERS.some((name) => query.get(name))) return emptyState("Nothing matches", "No entry has all of these filters.", h("a", { class: "button", href: link("activity") }, "Clear filters"));
-    return emptyState("Nothing happened yet", "Every change that is asked for, every access that is denied and what the system does is written down here.", h("a", { class: "button primary", href: link("submit") }, "Submit a task"));
+    return emptyState("Nothing happened yet", "Every change that is asked for, every access that is denied and what the system does is written down here.", submitLink("Submit a task"));
   }
 
   const refused = (error) => h("div", { role: "alert" }, emptyState(error.title || "The filter is not valid", error.message, h("a", { class: "button", href: link("activity") }, "Clear filters")));

@@ -5,7 +5,7 @@ import { get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { copyText, curl } from "../copy.js";
 import { PACE } from "../bell.js";
-import { exportButton } from "../actions.js";
+import { exportButton, submitLink } from "../actions.js";
 import { mayMark, mute, muteWords, onMarked, unmute } from "../notifications.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { toast, tellFailure } from "../elements/toast-area.js";
@@ -59,7 +59,7 @@ export function mount(root, { query, signal }) {
     if (page.next_cursor) return emptyState("None on this page", "Older ones follow.");
     if (unread) return emptyState("Nothing is unread", "", h("a", { class: "button", href: here({}) }, "Show all"));
     if (cursor) return emptyState("Nothing older", "");
-    return emptyState("Nothing to tell", "Each task that ends is told here.", h("a", { class: "button primary", href: link("submit") }, "Submit a task"));
+    return emptyState("Nothing to tell", "Each task that ends is told here.", submitLink("Submit a task"));
   }
 
   function showMuted(items, may) {

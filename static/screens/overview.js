@@ -5,12 +5,13 @@ import { get, link, query } from "../api.js";
 import { poll } from "../poll.js";
 import { count, duration, now, time, setTime, title as nameOf, took } from "../format.js";
 import { copyText, curl } from "../copy.js";
+import { mayAct, submitLink } from "../actions.js";
 import { STATUSES, WORDS, badge } from "../elements/status-badge.js";
 import { spark } from "../elements/time-chart.js";
 import { attention } from "./overview/attention.js";
 import { failures } from "./overview/failures.js";
 import { rowsTable } from "../elements/rows-table.js";
-import { codeBlock, errorState, skeleton } from "../elements/states.js";
+import { codeBlock, emptyState, errorState, skeleton } from "../elements/states.js";
 import "../elements/progress-bar.js";
 
 export const title = "Overview";
@@ -67,7 +68,7 @@ export function mount(root, context) {
   const typeTable = breakdown("Type", "type", owner);
   const first = h("div");
   const copy = button("Copy as curl", "terminal", () => copyText(curl("GET", "api/stats" + query({ owner })), "curl line"));
-  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))), waiting);
+  put(root, h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Overview"), copy, submitLink()), waiting);
 
   const overview = poll(
     async () => {
@@ -142,7 +143,7 @@ export function mount(root, context) {
     for (const status of STATUSES) setText(counts[status], count(stats.by_status?.[status] ?? 0));
     const none = STATUSES.every((status) => !stats.by_status?.[status]);
     grid.hidden = figures.hidden = none;
-    if (none && !first.firstChild) put(first, firstRun());
+    if (none && !first.firstChild) mayAct().then((may) => put(first, may ? firstRun() : emptyState("No tasks yet", "This key can only read: what others submit for its owner is shown here.")));
     if (!none) put(first);
     showFigures(figures, stats);
     if (typeTable.parentElement !== types) put(types, typeTable);
@@ -258,7 +259,7 @@ function firstRun() {
     { class: "card settings" },
     h("h2", null, "Ready for the first task"),
     h("p", null, "A task handed over here is on disk before you get the answer. It survives a crash, runs when a worker is free, and keeps its history."),
-    h("div", null, h("a", { class: "button primary", href: link("submit?type=demo") }, icon("submit"), h("span", null, "Fill in a form"))),
+    h("div", null, submitLink("Fill in a form", "submit?type=demo")),
     h("p", null, "Or from a shell:"),
     codeBlock(line, () => copyText(line, "curl line")),
   );

@@ -8,6 +8,7 @@ import { navigate } from "../router.js";
 import { alternatives, fields, matching } from "../schema.js";
 import { copyText, curl } from "../copy.js";
 import { title as nameOf } from "../format.js";
+import { mayAct } from "../actions.js";
 import { toast, tellFailure } from "../elements/toast-area.js";
 import { emptyState, errorState, skeleton } from "../elements/states.js";
 import { filesLoaded, loadFiles } from "../elements/controls.js";
@@ -108,6 +109,7 @@ export function mount(root, context) {
   };
   async function load() {
     try {
+      if (!(await mayAct())) return void put(cards, emptyState("This key can only read", "To submit a task, sign in with a key that has the role submit or admin.", h("a", { class: "button", href: link("settings") }, "Settings")));
       types = (await get("api/task-types", { signal })).data.types;
       const source = context.query.get("clone");
       const cloned = source && (await get(`api/tasks/${encodeURIComponent(source)}`, { signal })).data;

@@ -6,7 +6,7 @@ import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { navigate, back } from "../router.js";
 import { duration, time, setTime, took, title as nameOf } from "../format.js";
-import { cancelTask, retryTask, runAgain } from "../actions.js";
+import { cancelTask, forActors, retryTask, runAgain } from "../actions.js";
 import { copyText, curl } from "../copy.js";
 import { approveTask, mayDecide, rejectTask } from "../approvals.js";
 import { WORDS } from "../elements/status-badge.js";
@@ -113,6 +113,7 @@ export function mount(root, context) {
   });
   const edit = h("a", { class: "button", href: link(`submit?clone=${encodeURIComponent(id)}`) }, icon("edit"), h("span", null, "Clone and edit"));
   const copyCurl = button("Copy as curl", "terminal", () => copyText(curl("GET", path), "curl line"));
+  forActors(again, edit);
   again.disabled = cancel.hidden = retry.hidden = true;
   put(buttons, approve, reject, cancel, retry, again, edit, copyCurl); // there from the first, so that nothing below jumps
   function showButtons() {

@@ -5,7 +5,7 @@ import { clientId, get, link, query as queryString } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
 import { count, plural } from "../format.js";
-import { exportButton, retryTask } from "../actions.js";
+import { exportButton, retryTask, submitLink } from "../actions.js";
 import { copyText, curl } from "../copy.js";
 import { chosenBar } from "./tasks/chosen.js";
 import { openViews } from "./tasks/views-dialog.js";
@@ -46,7 +46,7 @@ export function mount(root, context) {
   const chosen = chosenBar({ table, rows: () => rows, filters: () => named(), more: () => Boolean(cursor), changed: () => polling.now() });
   put(
     root,
-    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exportButton(() => ({ what: "tasks", row: "task", total: matching(), address: (format) => "api/tasks/export" + queryString({ ...named(), sort: query.get("sort"), format }) })), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit"))),
+    h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exportButton(() => ({ what: "tasks", row: "task", total: matching(), address: (format) => "api/tasks/export" + queryString({ ...named(), sort: query.get("sort"), format }) })), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), submitLink()),
     tabs, // a row of their own: with large counts they would push the others into the next one
     h("div", { class: "filters row" }, scope, type),
     chips,
@@ -160,7 +160,7 @@ export function mount(root, context) {
     const curlLine = button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line"));
     if (cursor) return emptyState("No match yet", "There is none among the newest tasks. Load more to look further back.", curlLine);
     if (filtered() || mine()) return emptyState("No task matches", "Nothing has all of these filters.", h("a", { class: "button", href: link("tasks") }, "Clear filters"), curlLine);
-    return emptyState("No tasks yet", "Hand over the first one: it is kept on disk until it is done.", h("a", { class: "button primary", href: link("submit") }, icon("submit"), h("span", null, "Submit a task")));
+    return emptyState("No tasks yet", "Hand over the first one: it is kept on disk until it is done.", submitLink("Submit a task"));
   }
 
   // Asking again would be answered the same: the address is what has to change.

@@ -4,7 +4,7 @@ import { h, put, keyed, setText, setAttr, button } from "../../dom.js";
 import { get, link, query } from "../../api.js";
 import { poll } from "../../poll.js";
 import { count, plural, time, setTime } from "../../format.js";
-import { bulk } from "../../actions.js";
+import { bulk, forActors } from "../../actions.js";
 
 const LOOKED_AT = 200; // the newest failures
 const SHOWN = 6; // groups
@@ -47,6 +47,7 @@ export function failures({ signal, owner }) {
     const latest = time(null, "the last one ");
     const types = h("span", { class: "muted" });
     const retry = button("", "retry", async () => (await bulk("retry", group.tasks)) && polling.now(), { class: "button small" });
+    forActors(retry);
     retry.append(h("span", { class: "sr" }, ` with ${code}`));
     const row = h(
       "li",

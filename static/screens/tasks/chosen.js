@@ -3,7 +3,7 @@
 import { h, setAttr, setText, button } from "../../dom.js";
 import { get, link, query, send } from "../../api.js";
 import { count, plural, title as nameOf } from "../../format.js";
-import { attempt, bulk, retryTask, undoable } from "../../actions.js";
+import { attempt, bulk, forActors, retryTask, undoable } from "../../actions.js";
 import { badge } from "../../elements/status-badge.js";
 import { toast } from "../../elements/toast-area.js";
 
@@ -19,6 +19,7 @@ export function chosenBar({ table, rows, filters, more, changed }) {
   const widen = button("", null, () => ((all = !all), show()), { class: "button small", hidden: true });
   const cancel = button("Cancel", "stop", () => act("cancel"), { class: "button danger" });
   const retry = button("Retry", "retry", () => act("retry"));
+  forActors(widen, cancel, retry);
   const compare = h("a", { class: "button", hidden: true }, "Compare");
   const element = h("div", { class: "bulk row", role: "region", "aria-label": "Selected tasks", hidden: true }, words, widen, retry, cancel, compare, button("Clear", "close", () => table.selectAll(false)));
 

@@ -9,6 +9,7 @@ on_both_databases![Service:
     lists_counts_and_changes_show_ones_own,
     an_admin_has_the_numbers_of_one_owner_and_others_only_their_own,
     a_cursor_of_another_owner_is_none,
+    a_link_is_there_for_who_may_use_it,
     what_is_unchanged_for_one_is_not_what_another_has,
     an_idempotency_key_of_another_owner_is_another_key,
     a_file_of_another_owner_is_no_input,
@@ -128,6 +129,28 @@ async fn a_cursor_of_another_owner_is_none(service: Service) {
 }
 
 /// The memory of what callers have is each owner's own.
+async fn a_link_is_there_for_who_may_use_it(service: Service) {
+    let held = json!({ "type": "noop", "needs_approval": true });
+    let submit = service.key(Role::Submit, "anna").await;
+    let [admin, read] = [service.key(Role::Admin, "anna").await, service.key(Role::Read, "anna").await];
+    let ended = service.call_as(&submit, "POST", "/api/tasks/submit", held.clone()).await.id();
+    service.call_as(&submit, "DELETE", &format!("/api/tasks/{ended}"), Value::Null).await.ok();
+    let waits = service.call_as(&submit, "POST", "/api/tasks/submit", held).await.id();
+    let may = |task: &Value| ["cancel", "retry", "approve", "reject"].map(|word| task["links"][word].is_string());
+    for (key, of_waiting, of_ended) in [
+        (&read, [false; 4], [false; 4]),
+        (&submit, [true, false, false, false], [false, true, false, false]),
+        (&admin, [true, false, true, true], [false, true, false, false]),
+    ] {
+        let list = service.call_as(key, "GET", "/api/tasks?sort=-created_at", Value::Null).await.ok().clone();
+        assert_eq!([&list["tasks"][0], &list["tasks"][1]].map(may), [of_waiting, of_ended], "{list}");
+        for (id, links) in [(&waits, of_waiting), (&ended, of_ended)] {
+            let task = service.call_as(key, "GET", &format!("/api/tasks/{id}"), Value::Null).await.ok().clone();
+            assert_eq!(may(&task), links, "{task}");
+        }
+    }
+}
+
 async fn what_is_unchanged_for_one_is_not_what_another_has(service: Service) {
     let two = Two::of(&service).await;
     two.submit(&two.alice).await;
