@@ -79,6 +79,13 @@ export function announce(text) {
   setTimeout(() => (region.textContent = text), 50);
 }
 
+/** Gives the focus to the first of `places` that can have it, where what had it is gone, hidden or off. */
+export function keepFocus(...places) {
+  const now = document.activeElement;
+  if (now && now !== document.body && now.checkVisibility() && !now.matches(":disabled")) return;
+  places.find((place) => place?.checkVisibility() && !place.matches(":disabled"))?.focus({ preventScroll: true });
+}
+
 /** Scrolls a row of tabs sideways, and nothing else, so that the current one is seen. */
 export function revealCurrent(tabs) {
   const current = tabs.querySelector("[aria-current]");

@@ -1,6 +1,6 @@
 // Task: everything about one task. The tab stands in the address; the head follows every poll.
 
-import { h, put, setText, setAttr, button, icon, sr, announce, revealCurrent } from "../dom.js";
+import { h, put, setText, setAttr, button, icon, sr, announce, keepFocus, revealCurrent } from "../dom.js";
 import { get, link } from "../api.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
@@ -117,13 +117,18 @@ export function mount(root, context) {
   again.disabled = cancel.hidden = retry.hidden = true;
   put(buttons, approve, reject, cancel, retry, again, edit, copyCurl); // there from the first, so that nothing below jumps
   function showButtons() {
+    const had = buttons.contains(document.activeElement);
     again.disabled = false;
     cancel.hidden = !task.links?.cancel;
     retry.hidden = !task.links?.retry;
-    mayDecide().then((may) => (approve.hidden = reject.hidden = !(may && task.links?.approve)));
+    mayDecide().then((may) => {
+      approve.hidden = reject.hidden = !(may && task.links?.approve);
+      if (had) keepFocus(heading);
+    });
     const asked = Boolean(task.cancel_requested_at) && !DONE.has(task.status);
     setAttr(cancel, "disabled", asked);
     setText(cancel.querySelector("span"), asked ? "Cancelling" : "Cancel");
+    if (had) keepFocus(heading);
   }
 
   async function act(run) {

@@ -1,10 +1,10 @@
 // Failures: the newest ones grouped by what went wrong, each group retried at once.
 
-import { h, put, keyed, setText, setAttr, button } from "../../dom.js";
+import { h, put, keepFocus, keyed, setText, setAttr, button } from "../../dom.js";
 import { get, link, query } from "../../api.js";
 import { poll } from "../../poll.js";
 import { count, plural, time, setTime } from "../../format.js";
-import { bulk, forActors } from "../../actions.js";
+import { bulk, confirm, forActors } from "../../actions.js";
 
 const LOOKED_AT = 200; // the newest failures
 const SHOWN = 6; // groups
@@ -46,7 +46,11 @@ export function failures({ signal, owner }) {
     const words = h("span");
     const latest = time(null, "the last one ");
     const types = h("span", { class: "muted" });
-    const retry = button("", "retry", async () => (await bulk("retry", group.tasks)) && polling.now(), { class: "button small" });
+    const retry = button("", "retry", async () => {
+      if (!(await confirm(`Retry ${plural(group.tasks.length, "task")}?`, `They failed with ${code}. What an attempt did before it failed may be done again.`, "Retry"))) return;
+      if (await bulk("retry", group.tasks)) await polling.now();
+      keepFocus(list.querySelector("button"), document.querySelector("main h1"));
+    }, { class: "button small" });
     forActors(retry);
     retry.append(h("span", { class: "sr" }, ` with ${code}`));
     const row = h(

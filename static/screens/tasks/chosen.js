@@ -1,6 +1,6 @@
 // The bar of what is selected: act on these, on all that match the filter, or compare two.
 
-import { h, setAttr, setText, button } from "../../dom.js";
+import { h, keepFocus, setAttr, setText, button } from "../../dom.js";
 import { get, link, query, send } from "../../api.js";
 import { count, plural, title as nameOf } from "../../format.js";
 import { attempt, bulk, forActors, retryTask, undoable } from "../../actions.js";
@@ -30,7 +30,9 @@ export function chosenBar({ table, rows, filters, more, changed }) {
 
   function show() {
     const tasks = chosen();
+    const had = element.contains(document.activeElement);
     element.hidden = !tasks.length;
+    if (had) keepFocus(table.querySelector("tbody input"));
     setText(words, all ? "All that match" : `${plural(tasks.length, "task")} selected`);
     widen.hidden = tasks.length < rows().length || !(more() || all);
     setText(widen, all ? "Only those shown" : "Select all that match");
