@@ -93,7 +93,9 @@ export function mount(root, context) {
       next = parse(json.value);
       if (next === null || typeof next !== "object" || Array.isArray(next)) throw new SyntaxError("The request is an object: { … }");
     } catch (error) {
-      return showJsonError(error.message);
+      showJsonError(error.message);
+      checking?.abort();
+      return showVerdict("The JSON is not valid", "bad");
     }
     showJsonError("");
     if (next.type !== type?.type && types.some((one) => one.type === next.type)) {
@@ -179,6 +181,7 @@ export function mount(root, context) {
     setText(curlText, curl("POST", "api/tasks/submit", body));
     // An empty form needs no judge yet: everything it lacks would be called an error.
     if (untouched && !Object.keys(body.params ?? {}).length && Object.keys(form.schema.properties ?? {}).length) return showVerdict("Fill in the form", "unknown");
+    if (unread()) return checking?.abort(), showVerdict("A field holds no valid JSON", "bad");
     if (params.busy) return; // judged when the files are there
     showVerdict("", "checking");
     check();
@@ -186,7 +189,7 @@ export function mount(root, context) {
 
   const check = debounce(async () => {
     checking?.abort();
-    if (signal.aborted) return;
+    if (signal.aborted || broken() || unread()) return;
     const mine = (checking = new AbortController());
     try {
       await send("POST", "api/tasks/submit?dry_run=true", body, { signal: mine.signal });
@@ -218,6 +221,10 @@ export function mount(root, context) {
     else put(verdict, h("span", { class: "muted" }, "Checking …"));
   }
 
+  // The part of the form with a field that holds no JSON, if there is one.
+  const unread = () => [params, options].find((part) => !part.readable);
+  const broken = () => json.getAttribute("aria-invalid") === "true";
+
   function showJsonError(text) {
     setText(jsonError, text && `Not valid yet: ${text}`);
     jsonError.hidden = !text;
@@ -226,7 +233,8 @@ export function mount(root, context) {
 
   async function submit(andWatch) {
     if (params.busy) return;
-    if (sending || json.getAttribute("aria-invalid") || !params.readable || !options.readable) return params.showAllErrors();
+    if (broken()) return json.focus();
+    if (sending || unread()) return unread()?.showAllErrors();
     sending = true;
     setAttr(watch, "aria-disabled", "true");
     setAttr(plain, "aria-disabled", "true");
