@@ -43,7 +43,7 @@ export function mount(root, context) {
   const moreButton = button("Load more", null, () => loadMore(), { class: "button middle", hidden: true });
   const scope = h("nav", { class: "tabs", "aria-label": "Whose" });
   const known = h("datalist", { id: "search-words" }); // names and tags that are shown: what a search may be for
-  const chosen = chosenBar({ table, rows: () => rows, filters: () => named(), more: () => Boolean(cursor), changed: () => polling.now() });
+  const chosen = chosenBar({ table, rows: () => rows, filters: () => named(), more: () => Boolean(cursor), matching: (statuses) => matching(statuses), changed: () => polling.now() });
   put(
     root,
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tasks"), button("Views", null, () => openViews(query)), exportButton(() => ({ what: "tasks", row: "task", total: matching(), address: (format) => "api/tasks/export" + queryString({ ...named(), sort: query.get("sort"), format }) })), button("Copy as curl", "terminal", () => copyText(curl("GET", address()), "curl line")), submitLink()),

@@ -11,8 +11,9 @@ const LOOKED_AT = 500; // the server's own limit of one page: more are "more tha
 const NAMED = 5;
 const MAY = { cancel: ["PENDING", "RUNNING"], retry: ["FAILED", "CANCELLED"] };
 
-/** The bar. `rows()` are the shown tasks, `filters()` the list's, `more()` whether some are not shown, `changed()` is run after an action. */
-export function chosenBar({ table, rows, filters, more, changed }) {
+/** The bar. `rows()` are the shown tasks, `filters()` the list's, `more()` whether some are not shown, `changed()` is run after an action.
+ * `matching(statuses)` is how many there are of these statuses in all, null where that is not known. */
+export function chosenBar({ table, rows, filters, more, matching, changed }) {
   const words = h("span");
   const chosen = () => rows().filter((task) => table.selected.has(task.id));
   let all = false; // all that match, not only those that are selected
@@ -33,9 +34,11 @@ export function chosenBar({ table, rows, filters, more, changed }) {
     const had = element.contains(document.activeElement);
     element.hidden = !tasks.length;
     if (had) keepFocus(table.querySelector("tbody input"));
-    setText(words, all ? "All that match" : `${plural(tasks.length, "task")} selected`);
+    const total = matching();
+    const number = total === null ? "" : `${count(total)} `;
+    setText(words, all ? `All ${number}that match` : `${plural(tasks.length, "task")} selected`);
     widen.hidden = tasks.length < rows().length || !(more() || all);
-    setText(widen, all ? "Only those shown" : "Select all that match");
+    setText(widen, all ? "Only those shown" : `Select all ${number}that match`);
     // Offered only where at least one of them may.
     setAttr(cancel, "disabled", !all && !tasks.some((task) => task.links?.cancel));
     setAttr(retry, "disabled", !all && !tasks.some((task) => task.links?.retry));
@@ -45,7 +48,7 @@ export function chosenBar({ table, rows, filters, more, changed }) {
 
   async function act(kind) {
     const tasks = chosen();
-    const answer = await (all ? allMatching(kind, filters()) : kind === "retry" && tasks.length === 1 ? retryTask(tasks[0]) : bulk(kind, tasks));
+    const answer = await (all ? allMatching(kind, filters(), matching) : kind === "retry" && tasks.length === 1 ? retryTask(tasks[0]) : bulk(kind, tasks));
     if (!answer) return;
     all = false;
     table.selectAll(false);
@@ -56,7 +59,7 @@ export function chosenBar({ table, rows, filters, more, changed }) {
 }
 
 // Shows what it would be about before it is done.
-function allMatching(kind, filters) {
+function allMatching(kind, filters, matching) {
   return attempt(async () => {
     const given = filters.status.filter((one) => MAY[kind].includes(one));
     const status = filters.status.length ? given : MAY[kind];
@@ -64,8 +67,9 @@ function allMatching(kind, filters) {
     if (!status.length) return void toast(nothing, { kind: "warning" });
     const { data } = await get("api/tasks/" + query({ ...filters, status, limit: LOOKED_AT }));
     if (!data.tasks.length && !data.next_cursor) return void toast(nothing, { kind: "warning" });
-    const n = `${data.next_cursor ? "more than " : ""}${plural(data.tasks.length, "task")}`;
-    if (!(await preview(kind, n, data))) return null;
+    const total = data.next_cursor ? matching(status) : data.tasks.length; // the counts may be seconds old, a whole answer is not
+    const n = total === null ? `more than ${plural(data.tasks.length, "task")}` : plural(Math.max(total, data.tasks.length), "task");
+    if (!(await preview(kind, n, total, data))) return null;
     const body = Object.fromEntries(Object.entries({ ...filters, status }).filter(([, values]) => values.length).map(([name, values]) => [name, ["status", "type"].includes(name) ? values : values[0]]));
     const answer = await send("POST", `api/tasks/${kind}`, body);
     // Taken back is what was seen: of more than were looked at nobody knows which were cancelled before.
@@ -75,9 +79,9 @@ function allMatching(kind, filters) {
   });
 }
 
-function preview(kind, n, { tasks, next_cursor: more }) {
+function preview(kind, n, total, { tasks, next_cursor: more }) {
   const word = kind === "cancel" ? "Cancel" : "Retry";
-  const rest = tasks.length - NAMED;
+  const rest = (total ?? tasks.length) - NAMED;
   const dialog = h(
     "dialog",
     { "aria-labelledby": "preview-title" },
@@ -87,7 +91,7 @@ function preview(kind, n, { tasks, next_cursor: more }) {
       h("h2", { id: "preview-title" }, `${word} ${n}?`),
       h("p", null, "All that match the filter when it is done, those that are not shown and those that came meanwhile too. The newest now:"),
       h("ul", { class: "feed" }, tasks.slice(0, NAMED).map((task) => h("li", null, h("div", { class: "line" }, badge(task.status, task.phase), h("span", { class: "grow clip" }, nameOf(task)), h("small", { class: "muted" }, task.type))))),
-      rest > 0 && h("p", { class: "muted" }, `and ${more ? "more than " : ""}${count(rest)} more`),
+      rest > 0 && h("p", { class: "muted" }, `and ${total === null && more ? "more than " : ""}${count(rest)} more`),
       h("div", { class: "row end" }, h("button", { class: "button", value: "no", autofocus: true }, "Keep"), h("button", { class: kind === "cancel" ? "button danger" : "button primary", value: "yes" }, `${word} ${n}`)),
     ),
   );
