@@ -72,15 +72,16 @@ export function mount(root, context) {
 
   const overview = poll(
     async () => {
-      const [stats, active, recent] = await Promise.all([
+      const [stats, active, recent, ended] = await Promise.all([
         get("api/stats" + query({ owner }), { signal }),
         get("api/tasks/" + query({ status: "RUNNING", limit: RUNNING_SHOWN, owner }), { signal }),
         get("api/tasks/" + query({ limit: LATEST_SHOWN, owner }), { signal }),
+        get("api/tasks/" + query({ sort: "-finished_at", limit: LATEST_SHOWN, owner }), { signal }),
       ]);
       put(notice);
       showStats(stats.data);
       showRunning(active.data.tasks, stats.data.by_status?.RUNNING);
-      showLatest(recent.data.tasks);
+      showLatest([ended, recent, active].flatMap(({ data }) => data.tasks));
     },
     { signal, wakes: () => true, failed: (error) => put(notice, errorState(error, () => overview.now())) },
   );
@@ -161,7 +162,9 @@ export function mount(root, context) {
 
   // While one points at a row or has come to it by keys, what is newer waits: nothing moves under the pointer.
   function showLatest(tasks) {
-    const sorted = tasks.toSorted((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
+    const newest = new Map(); // of a task that is in two answers what is told last
+    for (const task of tasks) if (!(newest.get(task.id)?.version > task.version)) newest.set(task.id, task);
+    const sorted = [...newest.values()].sort((a, b) => (changedAt(a) < changedAt(b) ? 1 : -1)).slice(0, LATEST_SHOWN);
     const keyOf = (task) => `${task.id} ${task.status}`;
     if (latestList.matches(":hover, :focus-within")) {
       waits = tasks;
@@ -191,10 +194,13 @@ function runningRow(task) {
   return row;
 }
 
+// A running task is updated with each of its steps: what is told of it is that it began.
+const changedAt = (task) => (task.status === "RUNNING" && task.started_at) || task.updated_at;
+
 function latestRow(task) {
-  const when = time(task.updated_at);
+  const when = time(changedAt(task));
   const row = h("li", null, h("div", { class: "line" }, badge(task.status, task.phase), taskLink(task), h("span", { class: "muted num" }, when)), task.error && task.status !== "SUCCESS" && h("small", { class: "note" }, String(task.error.message ?? task.error.code).split("\n")[0]));
-  row.update = (now) => setTime(when, now.status === "RUNNING" ? (now.started_at ?? now.updated_at) : now.updated_at);
+  row.update = (now) => setTime(when, changedAt(now));
   return row;
 }
 
