@@ -34,6 +34,7 @@ export class ApiError extends Error {
 // A page belongs to one key of one owner. When the server names another one, or nobody, all that the page shows and knows
 // goes with its document: nothing in it has to remember to forget.
 let owner = null;
+let keyed = false;
 let asked = { at: -Infinity };
 
 /** Who that is: {owner, role, key_id, …}; key_id is null where no key is needed. There is no answer for anybody but the first one. */
@@ -41,6 +42,9 @@ export function whoami({ fresh = false } = {}) {
   if (fresh || performance.now() - asked.at >= SURE_MS) asked = { at: performance.now(), answer: identify() };
   return asked.answer;
 }
+
+/** Whether calls want a key, as far as is known. */
+export const wantsKey = () => keyed;
 
 /** Leaves nothing of what this page shows and knows, and loads it again. Never resolves. */
 export function beginAnew() {
@@ -57,6 +61,7 @@ async function identify() {
     if (owner && owner !== name) return beginAnew();
     if (!owner) dispatchEvent(new CustomEvent("errand:identified", { detail: me }));
     owner = name;
+    keyed = me.key_id !== null;
     if (me.key_id === null) asked.at = Infinity; // a service that has begun to ask for keys says so by 401
     return me;
   } catch (error) {

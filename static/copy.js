@@ -1,6 +1,6 @@
 // What one may take along: a text, and a call as a curl line.
 
-import { absolute } from "./api.js";
+import { absolute, wantsKey } from "./api.js";
 import { stringify } from "./json.js";
 import { toast } from "./elements/toast-area.js";
 
@@ -23,13 +23,14 @@ export async function copyText(text, what) {
   else toast("The browser did not allow copying", { kind: "error" });
 }
 
-/** A curl line for a call, ready for a POSIX shell. */
+/** A curl line for a call, ready for a POSIX shell; where a key is asked for, with the one that stands in $ERRAND_KEY. */
 export function curl(method, path, body) {
   const parts = ["curl"];
   if (method !== "GET" && !(method === "POST" && body !== undefined)) parts.push("-X", method);
   parts.push(quote(absolute(path)));
-  if (body === undefined) return parts.join(" ");
-  return `${parts.join(" ")} \\\n  -H 'content-type: application/json' \\\n  -d ${quote(stringify(body, 2))}`;
+  const key = wantsKey() ? ` -H "authorization: Bearer $ERRAND_KEY"` : "";
+  if (body === undefined) return parts.join(" ") + key;
+  return `${parts.join(" ")}${key} \\\n  -H 'content-type: application/json' \\\n  -d ${quote(stringify(body, 2))}`;
 }
 
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
