@@ -45,7 +45,7 @@ export function exact(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return String(iso);
   if (setting("zone") === "utc") return date.toISOString().replace("T", " ").replace("Z", " UTC");
-  return date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) + "." + String(date.getMilliseconds()).padStart(3, "0");
+  return date.toLocaleString(undefined, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 }
 
 /** The time of day in the chosen zone: 12:04, with `seconds` 12:04:31.120. */
