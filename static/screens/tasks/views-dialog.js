@@ -24,7 +24,7 @@ export function openViews(query) {
   function show(view = null) {
     renamed = view;
     const all = views();
-    put(list, all.length ? all.map(row) : emptyState("No view yet", "A view is the list's filters and order under a name."));
+    put(list, all.length ? all.map(row) : h("li", null, emptyState("No view yet", "A view is the list's filters and order under a name.")));
     setText(label, view ? "New name" : "Save what is shown now as");
     setText(action, view ? "Rename" : "Save view");
     name.value = view?.name ?? "";
