@@ -29,7 +29,7 @@ class NotificationList extends HTMLElement {
   show(page, options = {}) {
     const { older = false, empty, may = null } = options;
     [this.#page, this.#options] = [page, options];
-    if (!this.firstChild) this.append(this.#reason, this.#tools, this.#said, this.#news, this.#rows, this.#none);
+    if (!this.firstChild) this.append(this.#reason, this.#tools, this.#said, h("div", null, this.#news, this.#rows), this.#none);
     const kept = Date.now() > this.#openUntil ? this.#kept(page) : [];
     this.#items = kept.length ? kept : page.items;
     const shown = new Set(this.#items.map(({ id }) => id));

@@ -46,8 +46,7 @@ export function mount(root, context) {
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Activity"), exportButton(() => ({ what: "activity", row: "entry", address: (format) => "api/activity/export" + queryString({ ...filters(), format }) })), button("Copy as curl", "terminal", () => copyText(curl("GET", address({})), "curl line"))),
     h("div", { class: "row tools" }, selects.map(([, select]) => select), find, h("label", { class: "line" }, live, h("span", null, "Show new ones at once"))),
     chips,
-    news,
-    body,
+    h("div", null, news, body),
     more,
   );
 

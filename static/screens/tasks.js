@@ -50,8 +50,7 @@ export function mount(root, context) {
     tabs, // a row of their own: with large counts they would push the others into the next one
     h("div", { class: "filters row" }, scope, type),
     chips,
-    news,
-    body,
+    h("div", null, news, body),
     moreButton,
     chosen,
     known,
