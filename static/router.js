@@ -6,7 +6,7 @@
 // in place; without it the screen is mounted anew.
 
 import { h, put } from "./dom.js";
-import { base, link } from "./api.js";
+import { ApiError, base, link } from "./api.js";
 import { onConnection } from "./connection.js";
 import { errorState } from "./elements/states.js";
 
@@ -75,7 +75,7 @@ async function show({ top, first = false }) {
   const [pattern, load] = ROUTES.find(([pattern]) => pattern.test(path));
   const root = h("div", { class: "screen" });
   try {
-    const screen = await load();
+    const screen = await load().catch(unloaded);
     if (leave.signal.aborted) return;
     visit.context = {
       params: Object.fromEntries(Object.entries(pattern.exec(path).groups ?? {}).map(([name, value]) => [name, decode(value)])),
@@ -103,6 +103,12 @@ async function show({ top, first = false }) {
     put(main, h("div", { class: "screen" }, h("h1", { tabindex: "-1" }, "This screen did not load"), errorState(error, again)));
     onConnection(({ state }) => state !== "offline" && again(), leave.signal);
   }
+}
+
+// What could not be fetched is a TypeError; anything else is a mistake in the module.
+function unloaded(error) {
+  if (!(error instanceof TypeError)) throw error;
+  throw new ApiError(0, { title: "The server does not answer", detail: "This screen was not loaded before. It comes once the server is back." });
 }
 
 function follow(event) {

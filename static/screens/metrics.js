@@ -87,7 +87,13 @@ export function mount(root, context) {
       const { submitted_per_second: submitted, finished_per_second: finished } = data.throughput ?? {};
       take({ at: new Date().toISOString(), node: null, tasks: { ...data, per_second: { submitted, succeeded: finished }, costs: costs.data } }, { asked: true });
     },
-    { signal, failed: (error) => put(trouble, errorState(error, () => stats.now())) },
+    {
+      signal,
+      failed: (error) => {
+        if (!paused) setText(source, "Not live: the last numbers that came.");
+        put(trouble, errorState(error, () => stats.now()));
+      },
+    },
   );
   const chart = poll(
     async () => {

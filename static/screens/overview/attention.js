@@ -14,6 +14,8 @@ const DISK_LOW = 0.05;
 /** {list, first}: notices that keep themselves true until `signal` ends; `first` resolves when they were all asked for. There is always one: that nothing does, or a bar until that is known. */
 export function attention({ signal, owner }) {
   const calm = h("div", null, h("i", { class: "unknown" }, sr("not known yet")));
+  const sign = icon("info");
+  const rest = h("li", { class: "notice row" }, sign, calm);
   const list = h("ul", { class: "files", "aria-label": "Needs attention" });
   const known = new Map(); // name → {words, href}
   const open = new Set(["approvals", "waits"]); // not asked yet
@@ -24,9 +26,17 @@ export function attention({ signal, owner }) {
     else known.delete(name);
     show();
   };
+  const lost = (name) => () => {
+    open.add(name);
+    show();
+  };
   const show = () => {
-    if (!open.size) setText(calm, "Nothing needs attention.");
-    keyed(list, held || !known.size ? [{ name: "calm" }] : [...known.values()], ({ name }) => name, ({ words }) => (words ? make() : h("li", { class: "notice row success" }, icon("success"), calm)), (row, { words, href }) => {
+    // Green is what is known to be well: not what was not asked yet, nor what could not be.
+    const well = !held && !open.size;
+    if (!held) setText(calm, well ? "Nothing needs attention." : "Whether anything needs attention is not known: the server does not answer.");
+    rest.classList.toggle("success", well);
+    sign.firstChild.setAttribute("href", well ? "#i-success" : "#i-info");
+    keyed(list, held || !known.size ? [{ name: "calm" }] : [...known.values()], ({ name }) => name, ({ words }) => (words ? make() : rest), (row, { words, href }) => {
       if (!words) return;
       setText(row.anchor, words);
       if (href) row.anchor.href = href;
@@ -39,7 +49,7 @@ export function attention({ signal, owner }) {
       const { data } = await get("api/approvals" + query({ limit: 1, owner }), { signal }); // params come along, so no more than one
       tell("approvals", data.tasks.length && (data.next_cursor ? "Tasks wait for an approval" : "A task waits for an approval"), link("approvals" + query({ owner })));
     },
-    { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: () => {} },
+    { signal, every: EVERY_MS, wakes: (task) => task.phase === "awaiting_approval", failed: lost("approvals") },
   );
   const waits = poll(
     async () => {
@@ -51,7 +61,7 @@ export function attention({ signal, owner }) {
       const why = stuck && (await get(`api/tasks/${encodeURIComponent(stuck.id)}/explain`, { signal })).data.reasons?.[0];
       tell("waits", stuck && `“${nameOf(stuck)}” waits for ${duration(now() - Date.parse(stuck.run_at))}${why ? `: ${why.detail ?? why.code}` : ""}`, stuck && link(`tasks/${encodeURIComponent(stuck.id)}`));
     },
-    { signal, every: EVERY_MS, failed: () => {} },
+    { signal, every: EVERY_MS, failed: lost("waits") },
   );
   follow("metrics", signal);
   onNews(
