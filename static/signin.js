@@ -18,6 +18,7 @@ const form = h(
 const dialog = h("dialog", { id: "sign-in", "aria-labelledby": "sign-in-title" }, form);
 document.body.append(dialog);
 dialog.addEventListener("cancel", (event) => event.preventDefault()); // there is nothing behind it
+dialog.addEventListener("close", ask); // a second Escape is not asked about
 addEventListener("errand:identified", () => dialog.open && beginAnew()); // in another tab
 
 /** Opens the dialog, over whatever is open. */
