@@ -21,7 +21,9 @@ export function timelinePanel({ path, signal }) {
       const steps = data.timeline.map((entry, at) => {
         const next = data.timeline[at + 1];
         const end = next ? Date.parse(next.at) : ended ? null : now();
-        return { ...entry, ms: end == null ? null : end - Date.parse(entry.at) };
+        // A task keeps its error until the next one: it belongs to the entry with which it came.
+        const came = entry.error?.attempt !== data.timeline[at - 1]?.error?.attempt || entry.error?.code !== data.timeline[at - 1]?.error?.code;
+        return { ...entry, error: came ? entry.error : null, ms: end == null ? null : end - Date.parse(entry.at) };
       });
       put(element, scale(steps), h("ol", { class: "timeline" }, steps.map(row)));
     },
