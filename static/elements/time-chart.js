@@ -154,14 +154,13 @@ function drawBars(points, series, top) {
 function drawLines(points, series, top) {
   const step = WIDTH / points.length;
   return series.map(([name, , colour]) => {
-    let pen = "M";
-    const path = points.map((point, at) => {
-      if (point[name] == null) return (pen = "M"), "";
-      const place = `${pen}${((at + 0.5) * step).toFixed(1)} ${(HEIGHT - 1 - (point[name] / top) * (HEIGHT - 2)).toFixed(1)}${pen === "M" ? "h0" : ""}`;
-      pen = "L";
-      return place;
-    });
-    return s("path", { class: colour ?? name, "stroke-linecap": "round", d: path.join("") });
+    const place = (at) => `${((at + 0.5) * step).toFixed(1)} ${(HEIGHT - 1 - (points[at][name] / top) * (HEIGHT - 2)).toFixed(1)}`;
+    const has = (at) => points[at]?.[name] != null;
+    const places = [...points.keys()].filter(has);
+    const line = places.map((at) => (has(at - 1) ? "L" : "M") + place(at));
+    const dots = places.filter((at) => !has(at - 1) && !has(at + 1)).map((at) => `M${place(at)}h0`);
+    const path = (kind, parts) => parts.length > 0 && s("path", { class: `${colour ?? name} ${kind}`, "stroke-linecap": "round", d: parts.join("") });
+    return [path("", line), path("dot", dots)];
   });
 }
 
