@@ -27,6 +27,7 @@ export function mount(root, context) {
   const { signal } = context;
   let query = context.query;
   let asked = 0; // grows with every change of filter; an answer to an older one is dropped
+  let wanted = history.state?.rows ?? 0; // how many were shown when one left: back shows them again
   let rows = []; // what is shown, in its order
   let left = new Set(); // ids of shown rows that no longer match
   let latest = null; // the newest answer
@@ -71,7 +72,7 @@ export function mount(root, context) {
     async () => {
       const mine = asked;
       await scoped;
-      const { data } = await get(address({ limit: Math.min(MOST, Math.max(PAGE, rows.length)) }), { signal });
+      const { data } = await get(address({ limit: Math.min(MOST, Math.max(PAGE, rows.length || wanted)) }), { signal });
       if (mine !== asked) return;
       showSearchProblem("");
       if (latest !== data) await merge(data);
@@ -85,6 +86,7 @@ export function mount(root, context) {
 
   context.update = (next) => {
     query = next;
+    wanted = history.state?.rows ?? 0;
     asked += 1;
     rows = [];
     left = new Set();
@@ -131,6 +133,8 @@ export function mount(root, context) {
     put(known, [...new Set(rows.flatMap((task) => [task.name, ...(task.tags ?? [])]))].filter(Boolean).slice(0, WORDS_OFFERED).map((value) => h("option", { value })));
   }
 
+  const remember = () => history.replaceState({ ...history.state, rows: rows.length }, "");
+
   async function loadMore() {
     const mine = asked;
     moreButton.disabled = true;
@@ -147,6 +151,7 @@ export function mount(root, context) {
       if (!rows.length) put(body, empty());
       else if (table.parentElement !== body) put(body, table);
       table.show(rows, left);
+      remember();
       announce(`${plural(rows.length, "task")} shown`);
     } catch (error) {
       if (!signal.aborted) put(chips, errorState(error, loadMore));
@@ -229,8 +234,9 @@ export function mount(root, context) {
   });
   news.addEventListener("click", () => {
     rows = [];
+    wanted = 0;
     latest = null;
-    polling.now().then(() => table.move(0));
+    polling.now().then(() => (remember(), table.move(0)));
   });
 
   // The frame's search box filters as one types.
