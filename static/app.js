@@ -67,6 +67,8 @@ byId("whose").addEventListener("click", () => {
   else now.set("owner", me.owner);
   navigate(currentPath() + (String(now) ? `?${now}` : ""));
 });
+// A file dropped beside its place would be opened in place of the page, with all that was typed.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && !event.target.closest?.("input[type=file]") && event.preventDefault());
 byId("theme").addEventListener("click", cycleTheme);
 byId("help-open").addEventListener("click", showHelp);
 addEventListener("errand:navigated", markCurrent);

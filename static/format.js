@@ -102,8 +102,11 @@ export const plural = (n, word) => `${count(n)} ${n === 1 ? word : /[^aeiou]y$/.
 /** The end of an id, enough to tell rows apart: a UUIDv7 starts with the time, so its head repeats. */
 export const shortId = (id) => "…" + String(id).slice(-8);
 
+/** Whether a task has a name that can be read. */
+export const named = (task) => Boolean(task.name?.trim());
+
 /** What a task is called: its name, else its type. */
-export const title = (task) => task.name || task.type;
+export const title = (task) => (named(task) ? task.name : task.type);
 
 /** A span of time in one unit: "7 min". */
 export function coarse(ms) {

@@ -2,7 +2,7 @@
 
 import { h, put, keyed, setText, setAttr, button, icon } from "../dom.js";
 import { link } from "../api.js";
-import { count, exact, time } from "../format.js";
+import { count, exact, named, time } from "../format.js";
 import { confirm } from "../actions.js";
 import { mayMark, markRead, markUnread, markReadUpTo, clearUpTo, mute, unmute, muteWords, unreadIds } from "../notifications.js";
 import { badge } from "./status-badge.js";
@@ -97,7 +97,7 @@ class NotificationList extends HTMLElement {
         { class: "grow" },
         h("a", { href: link(`tasks/${encodeURIComponent(task.id)}`), on: { click: () => this.#open(item.id) } }, item.title),
         task.error && h("p", { class: "small" }, task.error.message),
-        h("p", { class: "line wrap small muted" }, badge(task.status), h("b", null, "Unread"), time(item.at), h("span", { class: "exact" }, exact(item.at)), task.name && h("span", null, task.type)),
+        h("p", { class: "line wrap small muted" }, badge(task.status), h("b", null, "Unread"), time(item.at), h("span", { class: "exact" }, exact(item.at)), named(task) && h("span", null, task.type)),
       ),
       h("div", { class: "row marks" }, toggle, more),
       menu,

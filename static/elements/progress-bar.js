@@ -1,7 +1,7 @@
 // <progress-bar>: how far a task is, as a bar and in numbers.
 
 import { h, setText, setAttr } from "../dom.js";
-import { coarse, count, took } from "../format.js";
+import { coarse, count, title, took } from "../format.js";
 
 const GUESSED_MS = 5_000; // what is left is guessed from what was done: of the first seconds that says nothing
 
@@ -28,7 +28,7 @@ class ProgressBar extends HTMLElement {
     if (long && eta_seconds >= 1 && task.status === "RUNNING" && took(task) >= GUESSED_MS) words.push(`about ${coarse(eta_seconds * 1000)} left`);
     setText(this.#words, words.join(" · "));
     setAttr(this, "aria-valuenow", Math.floor(value));
-    setAttr(this, "aria-label", `Progress of ${task.name || task.type}`);
+    setAttr(this, "aria-label", `Progress of ${title(task)}`);
   }
 }
 

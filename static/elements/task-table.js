@@ -4,7 +4,7 @@
 
 import { h, keyed, put, setText, setAttr } from "../dom.js";
 import { link } from "../api.js";
-import { time, setTime, took, duration, shortId, title, relative } from "../format.js";
+import { time, setTime, took, duration, named, shortId, title, relative } from "../format.js";
 import "./status-badge.js";
 import "./progress-bar.js";
 
@@ -151,7 +151,7 @@ function updateRow({ parts }, task) {
   if (last?.version === task.version && last.phase === task.phase && task.status !== "RUNNING") return; // nothing moved but the clock
   parts.status.show(task.status, task.phase);
   setText(parts.name, title(task));
-  setText(parts.ident, task.name ? "" : shortId(task.id));
+  setText(parts.ident, named(task) ? "" : shortId(task.id));
   setAttr(parts.check, "aria-label", `Select ${title(task)} ${shortId(task.id)}`);
   setText(parts.type, task.type);
   parts.progress.show(task);

@@ -3,7 +3,7 @@
 import { h, put, keyed, setText, button, icon } from "../dom.js";
 import { get, link, query } from "../api.js";
 import { poll } from "../poll.js";
-import { count, duration, now, time, setTime, title as nameOf, took } from "../format.js";
+import { count, duration, named, now, time, setTime, title as nameOf, took } from "../format.js";
 import { copyText, curl } from "../copy.js";
 import { mayAct, submitLink } from "../actions.js";
 import { STATUSES, WORDS, badge } from "../elements/status-badge.js";
@@ -206,7 +206,7 @@ function latestRow(task) {
 
 const trend = (values, last, change) => [spark(values), h("span", { title: "In the last hour" }, `${last} / h`), h("br"), h("span", { title: "Against the hour before" }, change)];
 
-const taskLink = (task) => h("a", { class: "grow clip", href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task), task.name && h("small", { class: "muted" }, ` ${task.type}`));
+const taskLink = (task) => h("a", { class: "grow clip", href: link(`tasks/${encodeURIComponent(task.id)}`) }, nameOf(task), named(task) && h("small", { class: "muted" }, ` ${task.type}`));
 
 // What is not told is a dash: an idle server has no durations.
 function showFigures(list, { throughput, wait_ms, run_ms }) {
