@@ -48,6 +48,8 @@ async fn a_task_is_submitted_watched_cancelled_and_retried_by_keys_alone(mut sta
     page.tab_to("Cancel task").await;
     page.press("Enter").await;
     page.sees("main status-badge", "Cancelled").await;
+    page.until("its button is gone, and the focus where one reads on", "document.activeElement === one('main h1')")
+        .await;
     stage.shown(|task| task["status"] == "CANCELLED").await;
 
     let page = &mut stage.page;

@@ -85,6 +85,39 @@ async fn all_that_match_are_shown_before_they_are_cancelled_and_can_be_brought_b
     page.clean().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_loaded_is_there_after_back_and_all_of_it_is_counted() {
+    let mut stage = Stage::sqlite().await;
+    stage.node.submit_many((0..120).map(|n| later(&format!("task {n}"))).collect()).await;
+    let page = &mut stage.page;
+    page.go("/tasks").await;
+    page.click("main button", "Load more").await;
+    page.until("more rows", "all('task-table tbody tr').length === 100").await;
+    page.click("task-table a", "task 30").await;
+    page.sees("h1", "task 30").await;
+    page.js("history.back()").await;
+    page.until("as it was", "all('task-table tbody tr').length === 100 && scrollY > 1000").await;
+    page.click("[aria-label='Select all shown']", "").await;
+    page.click(".bulk button", "Select all 120 that match").await;
+    page.sees(".bulk", "All 120 that match").await;
+    page.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_cannot_be_read_is_neither_ready_nor_sent() {
+    let mut stage = Stage::sqlite().await;
+    let page = &mut stage.page;
+    page.go("/submit?type=noop").await;
+    page.sees(".submit-row [role=status]", "Ready to submit").await;
+    page.js("document.getElementById('request-json').focus()").await;
+    page.write("{").await;
+    page.sees("#request-json-error", "Not valid yet").await;
+    page.sees(".submit-row [role=status]", "The JSON is not valid").await;
+    page.click(".submit-row button", "Submit").await;
+    page.until("the focus where it is mended", "document.activeElement.id === 'request-json'").await;
+    page.clean().await;
+}
+
 /// Selects all that match, those that are not shown too.
 async fn select_all(page: &mut Page) {
     page.click("[aria-label='Select all shown']", "").await;

@@ -3,7 +3,7 @@
 use crate::support::on_both_databases;
 use crate::support::page::Page;
 use crate::support::protocol::PATIENCE;
-use crate::support::stage::{Stage, endless, noop};
+use crate::support::stage::{Stage, endless, failing, later, noop};
 use serde_json::{Value, json};
 
 on_both_databases![Stage: two_clients_never_see_each_other];
@@ -62,6 +62,37 @@ async fn two_clients_never_see_each_other(mut stage: Stage) {
     for page in &mut pages {
         page.clean().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_can_only_read_is_shown_no_button_that_would_fail() {
+    let mut stage = Stage::sqlite().await;
+    let admin = key(&stage, None, "admin", "anna").await;
+    let read = key(&stage, Some(&admin), "read", "anna").await;
+    let (http, url) = (&stage.node.http, &stage.node.url);
+    let mut ids = Vec::new();
+    for task in [failing("fails"), later("waits")] {
+        let made = say(http, url, "/api/tasks/submit?wait=2", &admin, task).await;
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let page = &mut stage.page;
+    page.expect("401");
+    page.open("/").await;
+    sign_in(page, &read).await;
+    page.sees("section h2", "Failures by error").await;
+    let paths = ["/".to_owned(), "/tasks".to_owned(), format!("/tasks/{}", ids[0]), format!("/tasks/{}", ids[1])];
+    for path in paths {
+        page.go(&path).await;
+        if path == "/tasks" {
+            page.click("[aria-label='Select all shown']", "").await;
+            page.sees(".bulk", "2 tasks selected").await;
+        }
+        let none = "!all('main :is(button, a.button)').some((one) => /^(Submit|Retry|Cancel|Run again|Clone)/.test(words(one)))";
+        page.until("nothing to press that would fail", none).await;
+    }
+    page.go("/submit").await;
+    page.sees("main h2", "This key can only read").await;
+    page.clean().await;
 }
 
 /// Nothing on this screen says this name.
