@@ -94,7 +94,7 @@ async function show({ top, first = false }) {
     if (!top && !leave.signal.aborted) scrollTo(0, history.state?.scroll ?? 0);
   } catch (error) {
     if (leave.signal.aborted) return;
-    console.error(error);
+    console.error(error.cause ?? error);
     const again = () => {
       leave.abort();
       here = null;
@@ -108,7 +108,7 @@ async function show({ top, first = false }) {
 // What could not be fetched is a TypeError; anything else is a mistake in the module.
 function unloaded(error) {
   if (!(error instanceof TypeError)) throw error;
-  throw new ApiError(0, { title: "The server does not answer", detail: "This screen was not loaded before. It comes once the server is back." });
+  throw Object.assign(new ApiError(0, { title: "The server does not answer", detail: "This screen was not loaded before. It comes once the server is back." }), { cause: error });
 }
 
 function follow(event) {

@@ -29,6 +29,7 @@ async fn a_server_that_is_away_is_said_so_and_what_it_did_is_there_once_it_is_ba
     page.sees(".toast strong", "Not loaded").await;
     page.click(".rail a", "Metrics").await;
     page.sees("main h1", "This screen did not load").await;
+    page.sees("main .notice strong", "The server does not answer").await;
 
     stage.node = Node::start_on(port, stage.home.command_on(port, &["--workers", "4"]));
     stage.node.until_status("/api/ready", 200, PATIENCE).await;
