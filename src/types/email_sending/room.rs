@@ -136,6 +136,8 @@ mod tests {
         let missing = sent_by("/is/not/there").await;
         assert!(matches!(&missing, Err(Fault::End { again: true, code, .. }) if code == "no_process"), "{missing:?}");
         let ended = sent_by("/bin/true").await;
-        assert!(matches!(ended, Ok(Answer::Unsure(_)) | Err(Fault::Line(_))), "{ended:?}");
+        // It may have ended before the mail's socket was there for it, as did the one after it.
+        let gone = matches!(&ended, Err(Fault::End { again: true, code, .. }) if code == "no_process");
+        assert!(gone || matches!(ended, Ok(Answer::Unsure(_)) | Err(Fault::Line(_))), "{ended:?}");
     }
 }
