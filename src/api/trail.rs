@@ -230,7 +230,10 @@ impl Trail {
         }
         let route = route.get()?.as_str();
         let line = ACTIONS.iter().find(|(known, path, _)| *path == route && method.as_str() == *known);
-        line.map(|(.., action)| *action)
+        let (.., action) = line?;
+        // A dry run changes nothing, whatever comes of it.
+        let is_tried = self.0.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
+        (*action != Action::TaskSubmitted || !is_tried).then_some(*action)
     }
 
     /// The id in its address; none where that is no id, whatever else it may be.

@@ -154,6 +154,11 @@ fn has_odd_end(mail: &[u8]) -> bool {
 #[derive(Clone)]
 struct Unsubscribe(String);
 
+/// What is wrong with a link for [`Unsubscribe`].
+pub fn wrong_link(link: &str) -> Option<String> {
+    Unsubscribe::new(link).err()
+}
+
 impl Unsubscribe {
     fn new(link: &str) -> Result<Unsubscribe, String> {
         let plain = link.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>,".contains(&byte));

@@ -1,7 +1,7 @@
 //! The second form: the user's own mails, and what is checked of them before any is sent.
 
 use super::address;
-use super::letter::Head;
+use super::letter::{Head, wrong_link};
 use super::names::instead;
 use super::recipients::{Recipients, wrong_name};
 use super::template::{HTML, Row, Templates};
@@ -125,12 +125,17 @@ impl Own {
             let one = inner.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
             (!plain || !one).then(|| "must be the Message-ID of a mail, as <id@example.org>".to_owned())
         };
+        // One with braces is looked at once they are filled in.
+        let link = |text: &str| if text.contains('{') { None } else { wrong_link(text) };
         let wrong = [
             ("/subject", controls(&self.subject)),
             ("/from_name", self.from_name.as_deref().and_then(wrong_name)),
             ("/reply_to", self.reply_to.as_deref().and_then(|text| address::parse(text).err())),
             ("/in_reply_to", self.in_reply_to.as_deref().and_then(id)),
-            ("/list_unsubscribe", self.list_unsubscribe.as_deref().and_then(controls)),
+            (
+                "/list_unsubscribe",
+                self.list_unsubscribe.as_deref().and_then(|text| controls(text).or_else(|| link(text))),
+            ),
         ];
         wrong.into_iter().filter_map(|(pointer, wrong)| Some(FieldError::new(pointer, wrong?))).collect()
     }
@@ -218,6 +223,7 @@ mod tests {
             (json!({ "in_reply_to": "<a@b>\r\nX: y" }), vec!["/in_reply_to"]),
             (json!({ "in_reply_to": "a@b" }), vec!["/in_reply_to"]),
             (json!({ "list_unsubscribe": "https://a/\r\nX: y" }), vec!["/list_unsubscribe"]),
+            (json!({ "list_unsubscribe": "x" }), vec!["/list_unsubscribe"]),
             (json!({ "list_unsubscribe": "{{city}}" }), vec!["/list_unsubscribe"]),
             (json!({ "recipients": [{ "email": "a@b.org" }, { "email": "@" }] }), vec!["/recipients/1/email"]),
         ] {

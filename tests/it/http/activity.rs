@@ -132,6 +132,8 @@ async fn what_changes_nothing_leaves_nothing(service: Service) {
         service.call("POST", path, &headers, r#"{"type":"noop"}"#).await.status
     };
     assert_eq!(submit("/api/tasks/submit?dry_run=true").await, 200);
+    let tried = kept.call(&kept.admin, "POST", "/api/tasks/submit?dry_run=true", json!({ "type": "nope" })).await;
+    assert_eq!(tried.status, 422);
     assert_eq!(submit("/api/tasks/submit").await, 201);
     assert_eq!(submit("/api/tasks/submit").await, 200, "the first answer again");
     for path in ["/api/tasks", "/api/tasks/nope", "/nope", "/api/activity", "/api/health"] {
