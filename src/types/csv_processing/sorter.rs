@@ -244,13 +244,23 @@ impl<'r> Key<'r> {
         })
     }
 
+    #[inline]
     fn compare(&self, other: &Key<'_>, descending: bool) -> Ordering {
         let upwards = match (self, other) {
-            (Key::Null, _) | (_, Key::Null) => return self.kind().cmp(&other.kind()),
             (Key::Number(a, exact_a), Key::Number(b, exact_b)) => a.total_cmp(b).then(exact_a.cmp(exact_b)),
+            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            _ => return self.compare_others(other, descending),
+        };
+        if descending { upwards.reverse() } else { upwards }
+    }
+
+    /// Apart, for the sorting of numbers and texts to stay short: with all in one place it took a quarter longer.
+    #[inline(never)]
+    fn compare_others(&self, other: &Key<'_>, descending: bool) -> Ordering {
+        let upwards = match (self, other) {
+            (Key::Null, _) | (_, Key::Null) => return self.kind().cmp(&other.kind()),
             (Key::Instant(a), Key::Instant(b)) => a.cmp(b),
             (Key::Truth(a), Key::Truth(b)) => a.cmp(b),
-            (Key::Text(a), Key::Text(b)) => a.cmp(b),
             _ => self.kind().cmp(&other.kind()),
         };
         if descending { upwards.reverse() } else { upwards }

@@ -133,11 +133,14 @@ impl Run {
         Row { line: self.line, bytes: &self.bytes, from: 0, ends: &self.ends }
     }
 
+    fn key(&self, at: usize, column: usize) -> Key<'_> {
+        self.keys[at].unwrap_or_else(|| Key::Text(self.row().cell(column)))
+    }
+
     fn compare(&self, other: &Run, by: &[(usize, bool)]) -> Ordering {
-        let orders = by.iter().enumerate().map(|(at, (column, descending))| {
-            let [one, two] =
-                [self, other].map(|run| run.keys[at].unwrap_or_else(|| Key::Text(run.row().cell(*column))));
-            one.compare(&two, *descending)
+        let orders = by.iter().enumerate().map(|(at, (column, descending))| match (&self.keys[at], &other.keys[at]) {
+            (Some(one), Some(two)) => one.compare(two, *descending),
+            _ => self.key(at, *column).compare(&other.key(at, *column), *descending),
         });
         orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
