@@ -12,7 +12,7 @@ use super::filter::Filter;
 use super::out::Out;
 use super::plan::Plan;
 use super::resume::Saver;
-use super::seen::{Marks, Seen};
+use super::seen::{MAX_HELD, Marks, Seen};
 use super::source::Meter;
 use super::state::{A_BYTE_THAT_REPEATS, State, WRITING_IN_ORDER};
 use crate::files::Growing;
@@ -23,8 +23,10 @@ use serde_json::Value;
 /// So many sorted rows are passed over at most before the task is stopped, if it is to stop.
 const ROWS_A_CHECK: u64 = 16_384;
 
-/// To hold a row that others are compared with takes as long as to read and write so many bytes.
-const HOLDING_A_ROW: u64 = 120;
+/// To hold a row that others are compared with takes as long as to read and write so many bytes where it is the first,
+const HOLDING_THE_FIRST: f64 = 20.0;
+/// and so many where it is the last that there is room for: it is put between the others in order.
+const HOLDING_THE_LAST: f64 = 220.0;
 /// To look through a byte takes as long as to read and write so many,
 const LOOKING_A_BYTE: f64 = 0.18;
 /// so many more where all columns are compared,
@@ -123,7 +125,7 @@ impl Rows {
     pub fn meter(&mut self, read: u64, total: u64) -> Meter {
         if let Some(seen) = &mut self.state.seen {
             seen.note(read);
-            self.state.telling = self.state.telling.max(seen.held() * HOLDING_A_ROW);
+            self.state.telling = self.state.telling.max(holding(seen.held()));
         }
         // Whether the rows to come repeat others is not known yet: it is never less than what is said.
         let a_byte = if self.state.seen.is_some() { A_BYTE_THAT_REPEATS } else { 1.0 };
@@ -162,7 +164,8 @@ impl Rows {
         let Some(seen) = &self.state.seen else { return self.state.telling };
         let fills_at = seen.fills_at(read).filter(|at| *at < end);
         let looking = fills_at.map_or(0.0, |at| (total - at) as f64 * self.ahead_a_byte(read).iter().sum::<f64>());
-        self.state.telling + seen.to_hold(end) * HOLDING_A_ROW + looking as u64
+        let held = seen.held();
+        self.state.telling + holding(held + seen.to_hold(end)) - holding(held) + looking as u64
     }
 
     /// What it is to look through a byte, and then to find the rows that are equal, when so many are read.
@@ -242,6 +245,12 @@ impl Rows {
         ctx.progress(work as i64, work as i64, None);
         Ok(())
     }
+}
+
+/// To hold so many rows takes as long as to read and write so many bytes.
+fn holding(rows: u64) -> u64 {
+    let (rows, share) = (rows as f64, rows as f64 / MAX_HELD as f64);
+    (rows * (HOLDING_THE_FIRST + (HOLDING_THE_LAST - HOLDING_THE_FIRST) * share / 2.0)) as u64
 }
 
 /// The rows that are written, and what their columns come to.

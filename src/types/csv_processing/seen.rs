@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// So many rows that differ are held in memory, at about 17 bytes each.
-const MAX_HELD: usize = if cfg!(test) { 6 } else { 1 << 20 };
+pub const MAX_HELD: usize = if cfg!(test) { 6 } else { 1 << 20 };
 /// They stand in so many parts, by how their fingerprints begin, in order: at most some 300 in each.
 const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 12;
