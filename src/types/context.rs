@@ -177,7 +177,7 @@ impl Context {
     /// fatal.
     pub fn params<P: DeserializeOwned>(&self, params: &RawValue) -> Result<P, Failure> {
         let as_written = serde_json::from_str(params.get());
-        let whole = || P::deserialize(schema::with_whole_numbers(serde_json::from_str(params.get())?));
+        let whole = || P::deserialize(&*schema::with_whole_numbers(&serde_json::from_str(params.get())?));
         as_written
             .or_else(|_| whole())
             .map_err(|error: serde_json::Error| Failure::fatal("invalid_params", error.to_string()))

@@ -182,7 +182,7 @@ impl Entry {
     /// themselves (`/num_rows`). On success: the params with defaults filled in, and the uploads they name.
     pub fn check(&self, params: &RawValue) -> Result<Checked, Vec<FieldError>> {
         let checked = self.schema.check(params)?;
-        let mut errors = self.r#type.check(&schema::with_whole_numbers(checked.params.clone()));
+        let mut errors = self.r#type.check(&schema::with_whole_numbers(&checked.params));
         errors.extend(self.not_recovered(&checked.params));
         match errors {
             errors if errors.is_empty() => Ok(checked),

@@ -1,6 +1,7 @@
 //! Params against their JSON Schema.
 
 mod generate;
+mod whole;
 
 use crate::task::text::FieldError;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, value::RawValue};
 use uuid::Uuid;
 
 pub use generate::{FileId, forms, of};
+pub use whole::with_whole_numbers;
 
 /// No more errors than this are listed: a person reads them.
 const MAX_ERRORS: usize = 50;
@@ -38,23 +40,6 @@ pub struct Schema {
 struct Form {
     schema: Value,
     validator: Validator,
-}
-
-/// The value with whole numbers as such, however they are written: `1.0` and `1e2` are the integers 1 and 100, which JSON Schema takes for
-/// some too. What is not exact as f64 is left.
-pub fn with_whole_numbers(value: Value) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
-            Some(float) if float.fract() == 0.0 && float.abs() <= EXACT => Value::from(float as i64),
-            _ => Value::Number(number),
-        },
-        Value::Array(items) => items.into_iter().map(with_whole_numbers).collect(),
-        Value::Object(members) => {
-            members.into_iter().map(|(name, value)| (name, with_whole_numbers(value))).collect::<Map<_, _>>().into()
-        }
-        other => other,
-    }
 }
 
 /// Whether a file's id stands anywhere in a schema.
@@ -368,13 +353,6 @@ mod tests {
         assert_eq!(found, [("/file_ids/0".to_owned(), id), ("/file_ids/1".to_owned(), id)]);
         let wrong = errors(schema, json!({ "file_ids": [id, "../x"] }));
         assert_eq!(wrong, ["/file_ids/1: must be the id of an uploaded file"]);
-    }
-
-    #[test]
-    fn whole_numbers_are_such_however_they_are_written() {
-        let written = r#"{"a":[1.0,1e2,-0.0,-0,1.5,1e300,18446744073709551615],"b":{"c":7}}"#;
-        let read = with_whole_numbers(serde_json::from_str(written).unwrap()).to_string();
-        assert_eq!(read, r#"{"a":[1,100,0,0,1.5,1e+300,18446744073709551615],"b":{"c":7}}"#);
     }
 
     #[test]

@@ -5,7 +5,7 @@ import { get, link, query as queryString } from "../api.js";
 import { follow } from "../live.js";
 import { poll } from "../poll.js";
 import { bind } from "../keys.js";
-import { shortId, time, title as nameOf } from "../format.js";
+import { named as isNamed, shortId, time, title as nameOf } from "../format.js";
 import { copyText, curl } from "../copy.js";
 import { exportButton } from "../actions.js";
 import { approveTask, mayDecide, rejectTask } from "../approvals.js";
@@ -65,7 +65,7 @@ export function mount(root, { query, owner, signal }) {
     row.task = task;
     put(
       row,
-      h("div", { class: "line wrap" }, h("a", { class: "grow", href: link(`tasks/${encodeURIComponent(task.id)}`), title: task.id }, nameOf(task), " ", h("small", { class: "muted" }, task.name?.trim() ? task.type : shortId(task.id))), may && [decide("Approve", "success", approveTask, "primary"), decide("Reject", "cancelled", rejectTask, "danger")]),
+      h("div", { class: "line wrap" }, h("a", { class: "grow", href: link(`tasks/${encodeURIComponent(task.id)}`), title: task.id }, nameOf(task), " ", h("small", { class: "muted" }, isNamed(task) ? task.type : shortId(task.id))), may && [decide("Approve", "success", approveTask, "primary"), decide("Reject", "cancelled", rejectTask, "danger")]),
       h("p", { class: "muted small" }, `of ${task.owner} · asked for `, time(task.updated_at), due && [" · due ", time(task.run_at)]),
       params,
     );

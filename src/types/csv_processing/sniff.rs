@@ -4,8 +4,8 @@ use super::cell::{Cell, Reading};
 use csv_core::ReadRecordResult;
 use std::ops::RangeInclusive;
 
-/// The delimiters there may be, but for the comma.
-const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
+/// The delimiters there may be, but for the comma; the last wins a draw.
+const DELIMITERS: [u8; 3] = [b'|', b'\t', b';'];
 /// How much of the file is looked at.
 const SAMPLE_BYTES: usize = 64 * 1024;
 /// How many records are looked at.
@@ -14,19 +14,19 @@ const SAMPLE_RECORDS: usize = 200;
 const YEARS: RangeInclusive<i64> = 1800..=2100;
 
 /// A record of the sample.
-pub struct Sampled {
+struct Sampled {
     cells: Vec<Vec<u8>>,
     /// How many lines ended before its own end.
     lines: u64,
 }
 
 /// How well a delimiter cuts the sample.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
 struct Cut {
     /// The share of the records that have as many cells as the first: it is the likeliest to be whole.
     regular: f64,
     /// Cells of the first.
     width: usize,
+    records: usize,
     delimiter: u8,
 }
 
@@ -43,24 +43,16 @@ pub fn delimiter(text: &[u8], decimal_comma: bool) -> u8 {
         let may_be = !(decimal_comma && delimiter == b',')
             || is_header_by_itself(first, &Reading::new(None))
             || first.iter().any(|cell| cell.contains(&b','));
-        (width > 1 && may_be).then_some((Cut { regular, width, delimiter }, records.len()))
+        (width > 1 && may_be).then_some(Cut { regular, width, records: records.len(), delimiter })
     };
-    let others = DELIMITERS.into_iter().filter_map(cut);
-    let other = others.max_by(|(a, _), (b, _)| a.partial_cmp(b).expect("shares are numbers"));
-    match (other, cut(b',')) {
-        (Some((other, 2..)), _) if other.regular == 1.0 => other.delimiter,
-        (Some((other, _)), Some((comma, _))) if (other.regular, other.width) > (comma.regular, comma.width) => {
-            other.delimiter
-        }
+    let better = |a: &Cut, b: &Cut| a.regular.total_cmp(&b.regular).then(a.width.cmp(&b.width));
+    match (DELIMITERS.into_iter().filter_map(cut).max_by(better), cut(b',')) {
+        (Some(Cut { regular: 1.0, records: 2.., delimiter, .. }), _) => delimiter,
+        (Some(other), Some(comma)) if better(&other, &comma).is_gt() => other.delimiter,
         (_, Some(_)) => b',',
-        (Some((other, _)), None) => other.delimiter,
-        (None, None) => {
-            if decimal_comma {
-                b';'
-            } else {
-                b','
-            }
-        }
+        (Some(other), None) => other.delimiter,
+        (None, None) if decimal_comma => b';',
+        (None, None) => b',',
     }
 }
 
@@ -97,8 +89,12 @@ pub fn is_header(first: &[&[u8]], behind: &[u8], delimiter: u8, reading: &Readin
             Cell::Null => {}
             Cell::Text if most(&|cell| !is_text(cell)) => over_values = true,
             Cell::Text => like_below |= shape(cell).is_some_and(|own| most(&|cell| shape(cell).as_ref() == Some(&own))),
-            // Over nothing but other years.
-            Cell::Integer(year) if YEARS.contains(&year) && !below.iter().any(|cell| is_year(cell, reading)) => {
+            // Most of what is below a name is no year.
+            Cell::Integer(year) if YEARS.contains(&year) => {
+                let years = below.iter().filter(|cell| is_year(cell, reading)).count();
+                if years * 2 > below.len() {
+                    return false;
+                }
                 labels.push((year, !below.is_empty()));
             }
             _ => return false,
@@ -190,6 +186,7 @@ mod tests {
             ("name;city, country\n\"x;y\";Rome\n", b';'),
             ("Betrag, EUR;Datum\n5,00;01.01.2026\n6,00;02.01.2026\n", b';'),
             ("a,b;c\n1,2\n", b','),
+            ("a;b|c\n1;2|3\n", b';'),
             ("a,b\n1,x;y\n2,z\n", b','),
             ("alone\n1\n2\n", b','),
             ("", b','),
@@ -231,6 +228,7 @@ mod tests {
             ("x,2026-01-31", "y,2026-02-01\n", false),
             ("Land,1990,1995,2000", "DE,79.4,81.7,82.2\nFR,58.2,59.4,60.9\n", true),
             ("country,2020,2021", "DE,10,20\n", true),
+            ("country,2020,2021", "DE,10,20\nFR,1999,2000\nIT,30,40\n", true),
             ("name,code,1960,1961,", "Aruba,ABW,,,\nItaly,ITA,5.1,1.5,\n", true),
             ("name,q1,q2,2026", "x,1,2,3\ny,4,5,6\n", true),
             ("Alice,2024,100", "Bob,2023,90\n", false),
